@@ -1,0 +1,27 @@
+"""The cluster side: Executor, Job, Task, fixed-tree reductions and the rounds over partitions."""
+
+from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._executor import Executor
+from daskml_exec.executor._failures import LostPartitionError, WorkerMismatchError
+from daskml_exec.executor._job import Job, Progress, Task
+from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
+from daskml_exec.executor._ship import ship
+from daskml_exec.executor._tree import fold, fold_siblings
+from daskml_exec.executor._workers import WorkerInfo, WorkerTable
+
+__all__ = [
+    "Executor",
+    "Job",
+    "LostPartitionError",
+    "Progress",
+    "RoundOutcome",
+    "RoundRunner",
+    "Task",
+    "WorkerInfo",
+    "WorkerMismatchError",
+    "WorkerTable",
+    "fold",
+    "fold_siblings",
+    "ship",
+    "single_threaded_blas",
+]

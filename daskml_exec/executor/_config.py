@@ -1,0 +1,23 @@
+"""Defaults of the package's own section of the Dask configuration."""
+
+import dask.config
+from dask.utils import parse_timedelta
+
+DEFAULTS = {
+    "daskml-exec": {
+        # How long to wait for a scheduler that does not answer.
+        "connect-timeout": "10s",
+        # How long to wait for the first worker of a cluster that is still starting.
+        "workers-timeout": "120s",
+        # In-memory data is cut into pieces of about this size. Below 10 MB a piece travels
+        # inside its task, so that the scheduler can rebuild it when its worker dies.
+        "partition-bytes": "8MiB",
+    }
+}
+
+dask.config.update_defaults(DEFAULTS)
+
+
+def seconds(name: str) -> float:
+    """Return the duration configured under ``daskml-exec.<name>``, in seconds."""
+    return float(parse_timedelta(dask.config.get(f"daskml-exec.{name}"), default="s"))

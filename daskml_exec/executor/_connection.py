@@ -1,0 +1,111 @@
+"""Open or attach the cluster behind an Executor, and close only what was opened."""
+
+import multiprocessing
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, LocalCluster
+
+from daskml_exec.executor import _config
+
+_MAIN_GUARD = (
+    "an Executor with worker processes was opened without a main guard: every worker process "
+    "imports the script anew and would open a cluster of its own. Put the code that opens it "
+    'under\n\n    if __name__ == "__main__":\n\nor use threads: Executor(processes=False)'
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A Client, and which of it and its cluster are ours to close."""
+
+    client: Client
+    owned: tuple[Any, ...]
+    """What `close` closes, in this order."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the workers share this process's memory."""
+        return scheduler_address(self.client).startswith("inproc://")
+
+    def close(self) -> None:
+        for resource in self.owned:
+            resource.close()
+
+
+def open_local(
+    *,
+    n_workers: int | None,
+    threads_per_worker: int,
+    processes: bool,
+    options: dict[str, Any],
+    set_as_default: bool,
+) -> Connection:
+    """Start an embedded cluster that listens on the loopback interface only."""
+    if processes and getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(_MAIN_GUARD)
+    loopback = {"host": "127.0.0.1"} if processes else {}
+    try:
+        cluster = LocalCluster(
+            n_workers=n_workers,
+            threads_per_worker=threads_per_worker,
+            processes=processes,
+            **{"dashboard_address": "127.0.0.1:0", **loopback, **options},
+        )
+    except RuntimeError as error:
+        if processes:
+            raise RuntimeError(
+                f"the embedded cluster did not start ({error}). If this is a script, the usual "
+                f"cause is: {_MAIN_GUARD}"
+            ) from error
+        raise
+    client = Client(cluster, set_as_default=set_as_default)
+    return Connection(client, owned=(client, cluster))
+
+
+def attach(cluster: Any) -> Connection:
+    """Attach to a Client, a scheduler's address, or any Dask cluster object."""
+    if isinstance(cluster, Client):
+        _require_synchronous(cluster)
+        return Connection(cluster, owned=())
+    if not isinstance(cluster, str) and not hasattr(cluster, "scheduler_address"):
+        raise TypeError(
+            f"cluster={cluster!r} is a {type(cluster).__name__}; allowed are None (an embedded "
+            "cluster), a scheduler's address such as 'tcp://127.0.0.1:8786', a Dask cluster "
+            "object, or a distributed.Client"
+        )
+    if getattr(cluster, "asynchronous", False):
+        raise TypeError(_asynchronous("cluster"))
+    timeout = _config.seconds("connect-timeout")
+    where = cluster if isinstance(cluster, str) else cluster.scheduler_address
+    try:
+        client = Client(cluster, timeout=timeout)
+    except (OSError, TimeoutError) as error:
+        raise TimeoutError(
+            f"no scheduler answered at {where!r} within {timeout:g} s; check the address and that "
+            "the scheduler runs (the limit is dask config 'daskml-exec.connect-timeout')"
+        ) from error
+    except (ValueError, AssertionError) as error:
+        raise ValueError(
+            f"cluster={where!r} is not a scheduler's address ({error}); allowed is a form such as "
+            "'tcp://127.0.0.1:8786' or 'tls://host:8786'"
+        ) from error
+    return Connection(client, owned=(client,))
+
+
+def scheduler_address(client: Client) -> str:
+    """Return the address that the client is connected to."""
+    return str(client.scheduler.address)  # type: ignore[union-attr]
+
+
+def _require_synchronous(client: Client) -> None:
+    if client.asynchronous:
+        raise TypeError(_asynchronous("Client"))
+
+
+def _asynchronous(what: str) -> str:
+    return (
+        f"the {what} is asynchronous, and an Executor blocks. Give the address instead: "
+        "Executor(client.scheduler.address) opens a synchronous Client of its own, and "
+        "loop.run_in_executor keeps the event loop free meanwhile"
+    )

@@ -1,0 +1,81 @@
+"""Hear from the scheduler about lost workers and interrupted tasks, without asking each round.
+
+Lost pure tasks are computed again without telling the driver. The scheduler logs the loss as an
+event under the worker's address; events travel in the same ordered stream as task results, so a
+result that comes after a loss is counted after it.
+"""
+
+import functools
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributed import Client, get_worker
+
+_TOPIC_RAISED = "daskml-exec"
+
+
+@dataclass
+class ClusterEvents:
+    """Counts of what happened on a cluster since the subscription."""
+
+    workers_lost: list[str] = field(default_factory=list)
+    interrupted: Counter[str] = field(default_factory=Counter)
+    """Per task key: how often its worker died while it ran, or died with its result."""
+    raised: Counter[str] = field(default_factory=Counter)
+    """Per task key: how often it raised."""
+    _watched: set[str] = field(default_factory=set, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def of(cls, client: Client) -> "ClusterEvents":
+        """Return the counts for `client`, which start when they are first asked for."""
+        with _creating:
+            events = _by_client.get(client)
+            if events is None:
+                events = _by_client[client] = cls()
+                client.subscribe_topic(_TOPIC_RAISED, events._on_task_raised)
+        return events
+
+    def watch(self, client: Client, workers: Iterable[str]) -> None:
+        """Listen for the loss of these workers.
+
+        The topic "all" would save naming them, but whoever listens to it is sent an event about
+        its own departure, which the scheduler then reports as a broken connection.
+        """
+        with self._lock:
+            new = set(workers) - self._watched
+            self._watched |= new
+        for address in new:
+            client.subscribe_topic(address, functools.partial(self._on_worker_event, address))
+
+    def interruptions(self, keys: Iterable[str]) -> int:
+        """Return how often one of the tasks had to be run again because a worker was lost."""
+        with self._lock:
+            return sum(self.interrupted[key] for key in keys)
+
+    def _on_worker_event(self, address: str, event: tuple[float, Any]) -> None:
+        _, message = event
+        if not isinstance(message, dict) or message.get("action") != "remove-worker":
+            return
+        rerun = {*message["processing-tasks"], *message["lost-computed-tasks"]}
+        with self._lock:
+            self.workers_lost.append(address)
+            self.interrupted.update(str(key) for key in rerun)
+
+    def _on_task_raised(self, event: tuple[float, Any]) -> None:
+        _, message = event
+        with self._lock:
+            self.raised[message["key"]] += 1
+
+
+def report_raised(key: str) -> None:
+    """Tell the driver, from inside a task, that this attempt of the task raised."""
+    get_worker().log_event(_TOPIC_RAISED, {"key": key})
+
+
+_by_client: "weakref.WeakKeyDictionary[Client, ClusterEvents]" = weakref.WeakKeyDictionary()
+_creating = threading.Lock()

@@ -1,0 +1,431 @@
+"""The Executor: a standard-library executor whose threads are the workers of a Dask cluster."""
+
+import atexit
+import concurrent.futures
+import contextlib
+import functools
+import html
+import itertools
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+from dask.system import CPU_COUNT
+from distributed import Client, get_client, get_worker, secede
+
+from daskml_exec.executor import _connection
+from daskml_exec.executor._call import Outcome, TimedCall, call_with_keywords
+from daskml_exec.executor._events import ClusterEvents
+from daskml_exec.executor._future import ClusterFuture
+from daskml_exec.executor._handshake import check_workers
+from daskml_exec.executor._job import Job, Task
+from daskml_exec.executor._tree import fold
+from daskml_exec.executor._workers import WorkerTable, worker_table
+
+_entered: ContextVar[tuple["Executor", ...]] = ContextVar("daskml_exec_executors", default=())
+_in_process: dict[int, "Executor"] = {}
+"""The one in-process cluster, by process id: a forked child must not use its parent's."""
+_lock = threading.RLock()
+
+
+class Executor(concurrent.futures.Executor):
+    """Open or attach a Dask cluster and run Jobs on it.
+
+    Parameters
+    ----------
+    cluster : None, str, Dask cluster or distributed.Client, optional
+        Where to run. None takes the active Client if there is one, else starts an embedded
+        cluster on this machine, bound to 127.0.0.1. A string is a scheduler's address, such as
+        ``"tcp://127.0.0.1:8786"``. A cluster is any Dask cluster object (``LocalCluster``,
+        ``SSHCluster``, dask-jobqueue, dask-kubernetes, dask-cloudprovider).
+    n_workers : int, optional
+        Workers of the embedded cluster; by default one per CPU core.
+    threads_per_worker : int, default=1
+        Threads of each embedded worker.
+    processes : bool, default=True
+        Whether embedded workers are processes, or threads of this process that share its arrays.
+    **cluster_options
+        Further options of ``distributed.LocalCluster``, for the embedded cluster.
+
+    Raises
+    ------
+    TimeoutError
+        No scheduler answered at the address.
+    TypeError
+        `cluster` is of a type not named above, or is asynchronous.
+    ValueError
+        Options of the embedded cluster were given together with `cluster`.
+    RuntimeError
+        The embedded cluster did not start, for example from a script without a main guard.
+
+    Notes
+    -----
+    The contract is that of `concurrent.futures.Executor`, with two deviations that a distributed
+    scheduler forces: a task that runs already can be cancelled (its result is dropped), and
+    ``running()`` of a future is False until it is done. Calls are never cached: every `submit`
+    runs, with the keywords passed on to the function, whatever their names.
+
+    `shutdown`, and the end of the outermost ``with``, close what the Executor opened and nothing
+    else: a Client or a cluster that was passed in stays open.
+
+    Inside a task, BLAS runs one thread, so that results do not depend on how many cores a
+    machine has.
+
+    Examples
+    --------
+    >>> from daskml_exec import Executor
+    >>> with Executor(processes=False, n_workers=2) as executor:
+    ...     job = executor.run(pow, [1, 2, 3], [2, 2, 2], name="squares")
+    ...     print(job.results(), executor.reduce(job, int.__add__).result())
+    [1, 4, 9] 14
+    """
+
+    def __init__(
+        self,
+        cluster: Any = None,
+        *,
+        n_workers: int | None = None,
+        threads_per_worker: int = 1,
+        processes: bool = True,
+        **cluster_options: Any,
+    ) -> None:
+        _check_positive("n_workers", n_workers)
+        _check_positive("threads_per_worker", threads_per_worker)
+        embedded = {
+            name: value
+            for name, value, default in (
+                ("n_workers", n_workers, None),
+                ("threads_per_worker", threads_per_worker, 1),
+                ("processes", processes, True),
+            )
+            if value != default
+        } | cluster_options
+        if cluster is None and not embedded:
+            cluster = _active_client()
+        if cluster is None:
+            connection = _connection.open_local(
+                n_workers=n_workers,
+                threads_per_worker=threads_per_worker,
+                processes=processes,
+                options=cluster_options,
+                set_as_default=True,
+            )
+        elif embedded:
+            raise ValueError(
+                f"{', '.join(sorted(embedded))} given together with cluster={cluster!r}: these "
+                "options belong to the embedded cluster, which is started when cluster is None"
+            )
+        else:
+            connection = _connection.attach(cluster)
+        self._start(connection)
+
+    def _start(self, connection: _connection.Connection) -> None:
+        self._connection = connection
+        self._pending: set[ClusterFuture] = set()
+        self._depth = 0
+        self._shut_down = False
+        self._state_lock = threading.Lock()
+        self.events = ClusterEvents.of(self.client)
+
+    @classmethod
+    def _over(cls, connection: _connection.Connection) -> "Executor":
+        executor = cls.__new__(cls)
+        executor._start(connection)
+        return executor
+
+    @classmethod
+    def current(cls) -> "Executor":
+        """Return the Executor to use here.
+
+        In this order: the innermost ``with Executor(...)`` of this context; inside a task, the
+        cluster that runs the task (the task then gives up its thread, so that it may wait for
+        others); the active Client; one in-process cluster, opened at first use and closed when
+        the interpreter exits.
+        """
+        stack = _entered.get()
+        if stack:
+            return stack[-1]
+        client = _client_of_this_task() or _active_client()
+        if client is not None:
+            return cls._over(_connection.attach(client))
+        with _lock:
+            return cls._the_in_process_one()
+
+    @classmethod
+    def _the_in_process_one(cls) -> "Executor":
+        executor = _in_process.get(os.getpid())
+        if executor is None or executor._shut_down:
+            connection = _connection.open_local(
+                n_workers=CPU_COUNT,
+                threads_per_worker=1,
+                processes=False,
+                options={},
+                set_as_default=False,
+            )
+            executor = _in_process[os.getpid()] = cls._over(connection)
+            atexit.register(executor.shutdown)
+        return executor
+
+    @property
+    def client(self) -> Client:
+        """The `distributed.Client` in use. Closing it is the Executor's business."""
+        return self._connection.client
+
+    @property
+    def in_process(self) -> bool:
+        """Whether the workers are threads of this process and share its memory."""
+        return self._connection.in_process
+
+    # The standard library's contract
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ClusterFuture:
+        """Run ``fn(*args, **kwargs)`` on a Worker and return a `concurrent.futures.Future`."""
+        with self._state_lock:
+            self._require_open()
+            key = f"{_name_of(fn)}-{uuid.uuid4().hex}"
+            task = self.client.submit(call_with_keywords, fn, args, kwargs, key=key, pure=False)
+            future = ClusterFuture(self.client, task)
+            self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[Any]:
+        """Return an iterator of ``fn`` over the iterables, in order.
+
+        Parameters
+        ----------
+        fn : callable
+        *iterables : iterables
+            As for the built-in `map`: the shortest one ends it.
+        timeout : float, optional
+            Seconds from this call; ``TimeoutError`` is raised when the next result is later.
+        chunksize : int, default=1
+            Number of calls that one task makes.
+        """
+        _check_positive("chunksize", chunksize)
+        if chunksize == 1:
+            return super().map(fn, *iterables, timeout=timeout)
+        calls = zip(*iterables, strict=False)
+        chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
+        results = super().map(functools.partial(_call_each, fn), chunks, timeout=timeout)
+        return itertools.chain.from_iterable(results)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Refuse further work and close what this Executor opened.
+
+        Parameters
+        ----------
+        wait : bool, default=True
+            Return after all pending futures have ended; otherwise return at once, and close
+            when they have.
+        cancel_futures : bool, default=False
+            Cancel the futures that have not ended.
+        """
+        with self._state_lock:
+            self._shut_down = True
+            pending = list(self._pending)
+        if cancel_futures:
+            for future in pending:
+                future.cancel()
+        if wait or not pending:
+            self._close_after(pending)
+        else:
+            threading.Thread(target=self._close_after, args=(pending,)).start()
+
+    def _close_after(self, pending: list[ClusterFuture]) -> None:
+        concurrent.futures.wait(pending)
+        self._connection.close()
+
+    def __enter__(self) -> "Executor":
+        with self._state_lock:
+            self._require_open()
+            self._depth += 1
+        _entered.set((*_entered.get(), self))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        stack = list(_entered.get())
+        if self in stack:
+            del stack[len(stack) - 1 - stack[::-1].index(self)]
+            _entered.set(tuple(stack))
+        with self._state_lock:
+            self._depth -= 1
+            outermost = self._depth == 0
+        if outermost:
+            # Somebody who pressed Ctrl-C does not want to wait for what is still queued.
+            interrupted = exc_type is not None and not issubclass(exc_type, Exception)
+            self.shutdown(wait=True, cancel_futures=interrupted)
+
+    # Jobs
+
+    def run(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        name: str | None = None,
+        retries: int = 0,
+    ) -> Job:
+        """Run ``fn`` over the iterables, one Task per element, and return the Job at once.
+
+        Parameters
+        ----------
+        fn : callable
+        *iterables : iterables
+            As for the built-in `map`: the shortest one ends it.
+        name : str, optional
+            What the Job is called in reports and on the dashboard; by default the function's
+            name.
+        retries : int, default=0
+            How often a Task that raises is started again. A Task whose Worker is lost is started
+            again in any case.
+
+        Returns
+        -------
+        Job
+        """
+        if retries < 0:
+            raise ValueError(f"retries={retries!r} is negative; allowed are integers from 0")
+        with self._state_lock:
+            self._require_open()
+        label = name if name is not None else _name_of(fn)
+        job_id = f"{label}-{uuid.uuid4().hex}"
+        self.events.watch(self.client, self.client.nthreads())
+        calls = list(zip(*iterables, strict=False))
+        keys = [f"{job_id}-{index}" for index in range(len(calls))]
+        futures = self.client.map(
+            TimedCall(fn), keys, *zip(*calls, strict=True), key=keys, retries=retries, pure=False
+        )
+        tasks = [Task(self.client, future, self.events) for future in futures]
+        return Job(self.client, job_id, label, tasks)
+
+    def reduce(self, job: Job, combine: Callable[[Any, Any], Any], *, fan_in: int = 8) -> Task:
+        """Reduce a Job's values to one, on the Workers, in a fixed tree over task index.
+
+        The arithmetic is a binary tree over the index of the tasks, whatever `fan_in`, the
+        number of Workers, or the order in which tasks finish: the bits are the same.
+
+        Parameters
+        ----------
+        job : Job
+        combine : callable
+            ``combine(left, right)``, associative up to rounding.
+        fan_in : int, default=8
+            How many values one task combines; a power of two, so that it holds a whole subtree.
+
+        Returns
+        -------
+        Task
+            Its ``result()`` is the total.
+        """
+        if fan_in < 2 or fan_in & (fan_in - 1):
+            raise ValueError(f"fan_in={fan_in!r}; allowed are powers of two from 2")
+        if not job.tasks:
+            raise ValueError(f"job {job.name!r} has no tasks: there is nothing to reduce")
+        with self._state_lock:
+            self._require_open()
+        futures = [task._future for task in job.tasks]
+        fold_values = TimedCall(functools.partial(_fold_outcomes, combine))
+        for level in itertools.count():
+            groups = [futures[i : i + fan_in] for i in range(0, len(futures), fan_in)]
+            keys = [f"reduce-{job.id}-{uuid.uuid4().hex}-{level}-{i}" for i in range(len(groups))]
+            futures = self.client.map(fold_values, keys, groups, key=keys, pure=False)
+            if len(futures) == 1:
+                break
+        return Task(self.client, futures[0], self.events)
+
+    # What there is
+
+    def workers(self) -> WorkerTable:
+        """Return a table of the Workers: address, threads, memory, GPU, process id."""
+        return worker_table(self.client)
+
+    def check_workers(self) -> tuple[str, ...]:
+        """Check that every Worker can run this package's tasks; return their addresses.
+
+        Raises
+        ------
+        WorkerMismatchError
+            A Worker lacks the package, or has another version of it or of Dask.
+        TimeoutError
+            The cluster has no Worker, and none came within the dask config value
+            ``daskml-exec.workers-timeout``.
+        """
+        with self._state_lock:
+            self._require_open()
+        addresses = check_workers(self.client)
+        self.events.watch(self.client, addresses)
+        return addresses
+
+    def _require_open(self) -> None:
+        if self._shut_down:
+            raise RuntimeError("the Executor was shut down: it takes no further work")
+
+    def __repr__(self) -> str:
+        if self._shut_down:
+            return "<Executor: shut down>"
+        threads = self.client.nthreads()
+        where = "in this process" if self.in_process else _connection.scheduler_address(self.client)
+        return f"<Executor: {len(threads)} workers, {sum(threads.values())} threads, {where}>"
+
+    def _repr_html_(self) -> str:
+        if self._shut_down:
+            return html.escape(repr(self))
+        link = self.client.dashboard_link
+        dashboard = f'<br><a href="{html.escape(link)}">{html.escape(link)}</a>' if link else ""
+        return f"<b>{html.escape(repr(self)[1:-1])}</b>{dashboard}{self.workers()._repr_html_()}"
+
+
+def _active_client() -> Client | None:
+    try:
+        client = Client.current()
+    except ValueError:
+        return None
+    return client if client.status in ("running", "connecting") else None
+
+
+def _client_of_this_task() -> Client | None:
+    try:
+        get_worker()
+    except ValueError:
+        return None
+    with contextlib.suppress(KeyError):  # it gave up its thread before
+        secede()
+    return get_client()
+
+
+def _call_each(fn: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
+    return [fn(*call) for call in calls]
+
+
+def _fold_outcomes(combine: Callable[[Any, Any], Any], outcomes: list[Outcome]) -> Any:
+    return fold([outcome.value for outcome in outcomes], combine)
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return getattr(fn, "__name__", type(fn).__name__).strip("<>")
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; allowed is an integer")
+    if value < 1:
+        raise ValueError(f"{name}={value!r}; allowed are integers from 1")

@@ -1,0 +1,128 @@
+"""Compare every worker with the driver before work starts: versions, BLAS and CPU."""
+
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import dask
+import distributed
+from distributed import Client
+
+from daskml_exec.executor import _config
+from daskml_exec.executor._blas import blas_controller
+from daskml_exec.executor._connection import scheduler_address
+from daskml_exec.executor._failures import WorkerMismatchError
+
+_PACKAGE = "daskml-exec"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What must agree for the code to run, and what must agree for the bits to."""
+
+    package: str
+    dask: str
+    distributed: str
+    arithmetic: str
+    """BLAS builds with the kernels they chose, and the CPU: results may differ in last bits."""
+
+
+@cache
+def fingerprint() -> Fingerprint:
+    """Return this process's fingerprint."""
+    try:
+        package = version(_PACKAGE)
+    except PackageNotFoundError:
+        package = "unknown"
+    blas = sorted(
+        f"{lib['internal_api']} {lib['version']} ({lib.get('architecture', 'unknown kernel')})"
+        for lib in blas_controller().info()
+    )
+    return Fingerprint(
+        package=package,
+        dask=dask.__version__,
+        distributed=distributed.__version__,
+        arithmetic=", ".join([*blas, _cpu_model()]),
+    )
+
+
+def check_workers(client: Client) -> tuple[str, ...]:
+    """Ask all workers for their fingerprints and return the workers' addresses.
+
+    Raises
+    ------
+    WorkerMismatchError
+        A worker lacks the package, or has another version of it or of Dask.
+    TimeoutError
+        The cluster has no worker, and none came in time.
+
+    Warns
+    -----
+    RuntimeWarning
+        Workers differ in BLAS or CPU, so that results may differ in the last bits.
+    """
+    answers = client.run(fingerprint, on_error="return")
+    if not answers:
+        _wait_for_a_worker(client)
+        answers = client.run(fingerprint, on_error="return")
+    compare(fingerprint(), answers)
+    return tuple(answers)
+
+
+def compare(mine: Fingerprint, answers: Mapping[str, Fingerprint | Exception]) -> None:
+    """Raise for workers that cannot run our tasks; warn for workers that may round otherwise."""
+    by_arithmetic: dict[str, list[str]] = {}
+    for address, answer in answers.items():
+        if isinstance(answer, ImportError):
+            raise WorkerMismatchError(
+                f"worker {address} cannot import daskml_exec ({answer}). Install the package in "
+                f"the workers' environment: pip install {_PACKAGE}=={mine.package}"
+            ) from answer
+        if isinstance(answer, Exception):
+            raise WorkerMismatchError(
+                f"worker {address} did not answer the version check: {answer!r}. Its daskml_exec "
+                f"is probably another version than the driver's {mine.package}"
+            ) from answer
+        for name, here, there in (
+            (_PACKAGE, mine.package, answer.package),
+            ("dask", mine.dask, answer.dask),
+            ("distributed", mine.distributed, answer.distributed),
+        ):
+            if here != there:
+                raise WorkerMismatchError(
+                    f"worker {address} has {name} {there}, the driver has {here}. Install the "
+                    f"same version there: pip install {name}=={here}"
+                )
+        by_arithmetic.setdefault(answer.arithmetic, []).append(address)
+    if len(by_arithmetic) > 1:
+        groups = "; ".join(f"{', '.join(who)}: {what}" for what, who in by_arithmetic.items())
+        warnings.warn(
+            f"workers differ in BLAS or CPU, so results may differ in the last bits: {groups}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _wait_for_a_worker(client: Client) -> None:
+    """Wait for the first worker, asking for one by work: adaptive clusters start at none."""
+    limit = _config.seconds("workers-timeout")
+    try:
+        client.submit(int, pure=False).result(timeout=limit)
+    except TimeoutError as error:
+        raise TimeoutError(
+            f"the cluster at {scheduler_address(client)} has no worker, and none came within "
+            f"{limit:g} s (the limit is dask config 'daskml-exec.workers-timeout')"
+        ) from error
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

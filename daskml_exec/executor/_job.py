@@ -1,0 +1,212 @@
+"""A Job: the Tasks of one stage, with states, progress, results in order, and cancel."""
+
+import html
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, Future, as_completed
+
+from daskml_exec.executor._call import Outcome, OutcomeInfo, outcome_info
+from daskml_exec.executor._events import ClusterEvents
+
+
+class Task:
+    """One call on one Worker.
+
+    Attributes
+    ----------
+    key : str
+        The task's name on the cluster; it is shown on Dask's dashboard.
+    """
+
+    def __init__(self, client: Client, future: Future[Any], events: ClusterEvents) -> None:
+        self.key = str(future.key)
+        self._client = client
+        self._future = future
+        self._events = events
+        self._info: OutcomeInfo | None = None
+
+    @property
+    def status(self) -> str:
+        """One of "pending", "finished", "error", "cancelled" and "lost"."""
+        return str(self._future.status)
+
+    @property
+    def worker(self) -> str | None:
+        """Address of the Worker that ran the task; None until it has finished."""
+        return self._load_info().worker if self.status == "finished" else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that the function ran; None until the task has finished."""
+        return self._load_info().seconds if self.status == "finished" else None
+
+    @property
+    def retries(self) -> int:
+        """How often the task was started again, after it raised or lost its Worker."""
+        again = self._events.raised[self.key] - (self.status == "error")
+        return max(again, 0) + self._events.interruptions([self.key])
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait at most `timeout` seconds and return the value, or raise what the task raised."""
+        outcome = self._future.result(timeout=timeout)
+        self._info = outcome_info(outcome)
+        return outcome.value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait at most `timeout` seconds and return what the task raised, if it did."""
+        raised: BaseException | None = self._future.exception(timeout=timeout)
+        return raised
+
+    def _load_info(self) -> OutcomeInfo:
+        if self._info is None:
+            info = self._client.submit(outcome_info, self._future, pure=False)
+            self._info = info.result()
+        return self._info
+
+    def __repr__(self) -> str:
+        return f"<Task {self.key}: {self.status}>"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{html.escape(self.key)}</code>: {self.status}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many tasks of a job are in which state."""
+
+    total: int
+    states: Counter[str]
+
+    @property
+    def done(self) -> int:
+        """Number of tasks that are no longer pending."""
+        return self.total - self.states["pending"]
+
+    @property
+    def fraction(self) -> float:
+        """Share of tasks that are no longer pending; 1 for a job without tasks."""
+        return self.done / self.total if self.total else 1.0
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{n} {state}" for state, n in sorted(self.states.items()))
+        return f"{self.done}/{self.total} done" + (f" ({counts})" if counts else "")
+
+
+class Job:
+    """The Tasks of one stage, in the order of their inputs.
+
+    Made by `Executor.run`.
+
+    Attributes
+    ----------
+    id : str
+        Unique name of the job.
+    name : str
+        What the user called it.
+    tasks : tuple of Task
+        One task per input, in order.
+    """
+
+    def __init__(self, client: Client, id: str, name: str, tasks: Sequence[Task]) -> None:
+        self.id = id
+        self.name = name
+        self.tasks = tuple(tasks)
+        self._client = client
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    @property
+    def status(self) -> str:
+        """The state of the job: the worst of its tasks' states."""
+        states = self.progress().states
+        worst_first = ("error", "lost", "cancelled", "pending")
+        return next((state for state in worst_first if states[state]), "finished")
+
+    def progress(self) -> Progress:
+        """Return the number of tasks in each state, now."""
+        return Progress(len(self.tasks), Counter(task.status for task in self.tasks))
+
+    def results(self, timeout: float | None = None) -> list[Any]:
+        """Wait for all tasks and return their values in the order of the inputs.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most; ``TimeoutError`` is raised after.
+
+        Raises
+        ------
+        Exception
+            What the first failing task raised, with a note that names the task. The other tasks
+            go on; `cancel` stops them.
+        """
+        futures = [task._future for task in self.tasks]
+        for done in as_completed(futures, timeout=timeout):
+            if done.status != "finished":
+                self._raise_first_failure()
+        outcomes: list[Outcome] = self._client.gather(futures)
+        for task, outcome in zip(self.tasks, outcomes, strict=True):
+            task._info = outcome_info(outcome)
+        return [outcome.value for outcome in outcomes]
+
+    def exception(self) -> BaseException | None:
+        """Return what the failed task with the lowest index raised, without waiting."""
+        failed = next((task for task in self.tasks if task.status == "error"), None)
+        return failed.exception() if failed else None
+
+    def cancel(self) -> None:
+        """Drop all tasks that have not finished."""
+        self._client.cancel([task._future for task in self.tasks if task.status == "pending"])
+
+    def report(self) -> str:
+        """Return a table with each task's state, worker, seconds and retries."""
+        self._load_infos()
+        lines = [f"{'task':>5}  {'state':9}  {'seconds':>8}  {'retries':>7}  worker"]
+        for index, task in enumerate(self.tasks):
+            seconds = "" if task.seconds is None else f"{task.seconds:.3f}"
+            lines.append(
+                f"{index:>5}  {task.status:9}  {seconds:>8}  {task.retries:>7}  {task.worker or ''}"
+            )
+        return "\n".join([f"Job {self.name!r}: {self.progress()}", *lines])
+
+    def _load_infos(self) -> None:
+        """Fetch the small part of all finished outcomes in one go."""
+        missing = [t for t in self.tasks if t.status == "finished" and t._info is None]
+        futures = [task._future for task in missing]
+        infos = self._client.gather(self._client.map(outcome_info, futures, pure=False))
+        for task, info in zip(missing, infos, strict=True):
+            task._info = info
+
+    def _raise_first_failure(self) -> None:
+        index, task = next(
+            (i, t)
+            for i, t in enumerate(self.tasks)
+            if t.status != "finished" and t.status != "pending"
+        )
+        error = task.exception() or RuntimeError(f"task {task.key!r} was {task.status}")
+        error.add_note(f"task {index} of {len(self.tasks)} of job {self.name!r}")
+        raise error
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name!r}: {self.progress()}>"
+
+    def _repr_html_(self) -> str:
+        progress = self.progress()
+        rows = "".join(
+            f"<tr><td>{i}</td><td>{task.status}</td><td>{task.retries}</td>"
+            f"<td><code>{html.escape(task.key)}</code></td></tr>"
+            for i, task in enumerate(self.tasks)
+        )
+        return (
+            f"<b>Job</b> {html.escape(self.name)}: {html.escape(str(progress))}<br>"
+            f'<progress value="{progress.done}" max="{progress.total}"></progress>'
+            "<details><summary>tasks</summary><table><thead><tr><th>#</th><th>state</th>"
+            f"<th>retries</th><th>key</th></tr></thead><tbody>{rows}</tbody></table></details>"
+        )
