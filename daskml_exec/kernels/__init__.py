@@ -1,0 +1,1 @@
+"""Pure array mathematics on one block: no Dask, no cluster, no state."""

@@ -1,0 +1,32 @@
+"""The few places where arrays meet their namespace, and where host and device meet."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from array_api_compat import array_namespace, device, is_cupy_array
+
+__all__ = ["array_namespace", "is_host", "to_device_of", "to_host"]
+
+
+def is_host(array: Any) -> bool:
+    """Whether `array` is a NumPy array or a SciPy sparse matrix."""
+    return isinstance(array, np.ndarray) or sp.issparse(array)
+
+
+def to_host(array: Any) -> np.ndarray[Any, Any]:
+    """Transfer an array to the host. One of the two named transfer points."""
+    if isinstance(array, np.ndarray):
+        return array
+    if is_cupy_array(array):
+        host: np.ndarray[Any, Any] = array.get()
+        return host
+    xp = array_namespace(array)
+    cpu = xp.__array_namespace_info__().default_device()
+    return np.from_dlpack(array.to_device(cpu))
+
+
+def to_device_of(host: np.ndarray[Any, Any], like: Any) -> Any:
+    """Transfer a host array to where `like` is, in its dtype. The other transfer point."""
+    xp = array_namespace(like)
+    return xp.asarray(host.astype(str(like.dtype).rpartition(".")[2]), device=device(like))
