@@ -1,0 +1,187 @@
+"""Worker-side functions that make a `Partition` out of blocks, and describe it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from daskml_exec.kernels.array_namespace import is_host
+from daskml_exec.partitions._partition import Partition
+
+Span = tuple[Any, int, int]
+"""A block, or its future, and the row range to take of it."""
+
+
+def assemble(
+    index: int, x_blocks: list[Any], y_spans: list[Span], weight_spans: list[Span] | None
+) -> Partition:
+    """Join the blocks of one row range, checked and in the layout that kernels expect."""
+    X = matrix(_side_by_side(x_blocks), where=f"partition {index}")
+    y = _labels(y_spans, index)
+    weight = None if weight_spans is None else _weights(weight_spans, index)
+    for name, column in (("y", y), ("sample_weight", weight)):
+        if column is not None and len(column) != X.shape[0]:
+            raise ValueError(
+                f"partition {index}: X has {X.shape[0]} rows, {name} has {len(column)}; they must "
+                "be the same"
+            )
+    return Partition(index, X, y, weight)
+
+
+def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
+    """Return the block as a C-ordered float array or canonical CSR matrix.
+
+    Values are checked to be finite only if asked for: training finds that out on the way.
+
+    Raises
+    ------
+    ValueError, TypeError
+        scikit-learn's own, with a note that says where the block is.
+    """
+    if not _is_checkable(block):
+        return block  # an array on a device: its dtype and layout are its owner's business
+    try:
+        checked = check_array(
+            block,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            order="C",
+            ensure_all_finite=finite,
+            ensure_min_samples=0,
+            input_name="X",
+        )
+    except (ValueError, TypeError) as error:
+        error.add_note(f"in {where} of X")
+        raise
+    return canonical(checked)
+
+
+def canonical(X: Any) -> Any:
+    """Return a CSR matrix with sorted indices and without duplicates; dense arrays as they are."""
+    if sp.issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the driver needs to know of one partition of a classification problem."""
+
+    rows: int
+    n_features: int
+    dtype: np.dtype[Any]
+    feature_names: list[Any] | None
+    classes: Any
+    """Sorted labels of the rows with a positive weight."""
+    class_weights: Any
+    """Sum of the weights of each class."""
+
+
+def summarise(partition: Partition, first_block: Any) -> Summary:
+    """Describe one partition; the labels are checked to be labels."""
+    weight = partition.sample_weight
+    y = partition.y if weight is None else partition.y[weight > 0]
+    counted = None if weight is None else weight[weight > 0]
+    classes, codes = unique_labels(y, where=f"partition {partition.index}")
+    return Summary(
+        rows=partition.X.shape[0],
+        n_features=partition.X.shape[1],
+        dtype=np.dtype(str(partition.X.dtype).rpartition(".")[2]),
+        feature_names=list(first_block.columns) if isinstance(first_block, pd.DataFrame) else None,
+        classes=classes,
+        class_weights=np.bincount(codes, counted, minlength=len(classes)),
+    )
+
+
+def unique_labels(y: Any, *, where: str) -> tuple[Any, Any]:
+    """Return the sorted labels and each row's index among them."""
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes):
+        try:
+            check_classification_targets(classes)
+        except ValueError as error:
+            error.add_note(f"in {where} of y")
+            raise
+    return classes, codes
+
+
+def encode(partition: Partition, classes: Any, class_weight: Any, dtype: Any) -> Partition:
+    """Replace labels by their index in `classes`, and multiply in the class weights.
+
+    Rows of weight zero may have labels that are no class; they get code 0, which their weight
+    silences.
+    """
+    codes = np.searchsorted(classes, partition.y) if len(partition.y) else np.empty(0, dtype=int)
+    if partition.sample_weight is not None:
+        codes[(partition.sample_weight == 0)] = 0
+    X = partition.X
+    if X.dtype != dtype and _is_checkable(X):
+        X = X.astype(dtype)
+    weight = weigh(codes, partition.sample_weight, class_weight)
+    return Partition(partition.index, X, codes, weight)
+
+
+def weigh(codes: Any, sample_weight: Any, class_weight: Any) -> Any:
+    """Return the product of row and class weights; None where all are one."""
+    if class_weight is None:
+        return sample_weight
+    weight = class_weight[codes]
+    return weight if sample_weight is None else weight * sample_weight
+
+
+def check_weights(weights: Any, *, where: str) -> Any:
+    """Return the weights as float64, or raise for one that is not finite or is negative."""
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(
+            f"sample_weight has {weights[row]!r} in row {row} of {where}; allowed are finite "
+            "values from 0. Negative values in data passed to `sample_weight` have no meaning here"
+        )
+    return weights
+
+
+def _is_checkable(block: Any) -> bool:
+    return is_host(block) or isinstance(block, (pd.DataFrame, pd.Series, list))
+
+
+def _side_by_side(blocks: list[Any]) -> Any:
+    if len(blocks) == 1:
+        return blocks[0]
+    if any(sp.issparse(block) for block in blocks):
+        return sp.hstack(blocks, format="csr")
+    return np.concatenate(blocks, axis=1)
+
+
+def _joined(spans: list[Span]) -> Any:
+    pieces = [np.asarray(_rows_of(block)[start:stop]) for block, start, stop in spans]
+    if not pieces:
+        return np.empty(0)
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _rows_of(block: Any) -> Any:
+    return block.to_numpy() if isinstance(block, (pd.Series, pd.DataFrame)) else block
+
+
+def _labels(spans: list[Span], index: int) -> Any:
+    y = column_or_1d(_joined(spans), warn=True)
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        row = int(np.flatnonzero(~np.isfinite(y))[0])
+        raise ValueError(f"Input y contains NaN or infinity in row {row} of partition {index}")
+    return y
+
+
+def _weights(spans: list[Span], index: int) -> Any:
+    weights = np.asarray(_joined(spans))
+    if weights.ndim != 1:
+        raise ValueError(
+            f"sample_weight has {weights.ndim} dimensions; allowed is one value per row"
+        )
+    return check_weights(weights, where=f"partition {index}")

@@ -1,0 +1,59 @@
+"""Tell apart the kinds of data that users pass."""
+
+from typing import Any
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from distributed import Future
+
+ARRAY, FRAME, SERIES, FUTURES = "dask.array", "dask.dataframe", "dask.series", "futures"
+
+
+def kind_of(data: Any) -> str | None:
+    """Return the kind of a collection on a cluster; None for data in memory."""
+    if isinstance(data, da.Array):
+        return ARRAY
+    if isinstance(data, dd.DataFrame):
+        return FRAME
+    if isinstance(data, dd.Series):
+        return SERIES
+    if isinstance(data, (list, tuple)) and data and all(isinstance(x, Future) for x in data):
+        return FUTURES
+    return None
+
+
+def is_collection(data: Any) -> bool:
+    """Whether `data` is a Dask array, dataframe or series, or a list of futures."""
+    return kind_of(data) is not None
+
+
+def describe_kind(data: Any) -> str:
+    """Return what the data is called in an error message."""
+    return kind_of(data) or type(data).__name__
+
+
+def frame_meta(X: Any) -> Any:
+    """Return what tells the names and number of columns without data.
+
+    That is the empty frame of a Dask dataframe; a Dask array itself; None for futures.
+    """
+    kind = kind_of(X)
+    return None if kind == FUTURES else X._meta if kind == FRAME else X
+
+
+def to_memory(data: Any, executor: Any) -> Any:
+    """Bring a column such as y to the driver; data in memory is returned as it is."""
+    kind = kind_of(data)
+    if kind is None:
+        return data
+    if kind != FUTURES:
+        return data.compute(scheduler=executor.client)
+    pieces = executor.client.gather(list(data))
+    if isinstance(pieces[0], (pd.Series, pd.DataFrame)):
+        return pd.concat(pieces)
+    if sp.issparse(pieces[0]):
+        return sp.vstack(pieces)
+    return np.concatenate([np.asarray(piece) for piece in pieces])

@@ -1,0 +1,50 @@
+"""A row range of the data, and all of them together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from distributed import Future
+
+from daskml_exec.executor import Executor
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Aligned rows that live together on one worker.
+
+    `X` is a C-ordered array or a canonical CSR matrix in float32 or float64; `y` holds targets
+    or class codes; `sample_weight` is None for ones. `index` counts partitions in row order.
+    """
+
+    index: int
+    X: Any
+    y: Any
+    sample_weight: Any
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """What the driver knows of the partitions: where they are and what they hold.
+
+    Attributes
+    ----------
+    executor : Executor
+    futures : tuple of Future
+        One per partition, in row order, each of a `Partition`.
+    rows : tuple of int
+    n_features : int
+    dtype : numpy.dtype
+        Of X in all partitions: float32 or float64.
+    feature_names : sequence of str, or None
+    workers_lost_before : int
+        Workers that the cluster had lost before these partitions were asked for.
+    """
+
+    executor: Executor
+    futures: tuple[Future[Any], ...]
+    rows: tuple[int, ...]
+    n_features: int
+    dtype: np.dtype[Any]
+    feature_names: Any
+    workers_lost_before: int

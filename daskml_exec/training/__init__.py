@@ -1,0 +1,18 @@
+"""The fit loop: rounds, their history, callbacks."""
+
+from daskml_exec.training._events import Callback, RoundEvent
+from daskml_exec.training._history import History, RoundRecord
+from daskml_exec.training._loop import FitResult, run_rounds
+from daskml_exec.training._round import Measured, Round, Stepping
+
+__all__ = [
+    "Callback",
+    "FitResult",
+    "History",
+    "Measured",
+    "Round",
+    "RoundEvent",
+    "RoundRecord",
+    "Stepping",
+    "run_rounds",
+]

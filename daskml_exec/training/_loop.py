@@ -1,0 +1,147 @@
+"""Run rounds until the algorithm is done: over the cluster, or inside one task."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic
+
+from daskml_exec.executor import RoundRunner, single_threaded_blas
+from daskml_exec.partitions import Partitions
+from daskml_exec.training._events import Callback, RoundEvent
+from daskml_exec.training._history import History, RoundRecord
+from daskml_exec.training._payload import payload_nbytes
+from daskml_exec.training._round import Round, S
+
+# A task that runs rounds by itself reports back after about this long, so that an interrupted
+# fit does not leave it running.
+_LOCAL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class FitResult(Generic[S]):
+    """The state after the last round, and the history."""
+
+    state: S
+    history: History
+
+
+def run_rounds(
+    algorithm: Round[S],
+    state: S,
+    partitions: Partitions,
+    *,
+    callbacks: Sequence[Callback] = (),
+    snapshot: Callable[[S], Any],
+    name: str,
+) -> FitResult[S]:
+    """Run rounds until ``state.done`` or a callback returns True.
+
+    With one partition there is nothing to reduce, and rounds run inside one task, so that small
+    data does not pay a round trip a round. Callbacks want to hear of each round as it ends, so
+    with callbacks every round is a round trip. The arithmetic is the same.
+
+    Parameters
+    ----------
+    algorithm : Round
+    state : Stepping
+        The first state.
+    partitions : Partitions
+    callbacks : sequence of callables
+        Each is called with a `RoundEvent` after each round.
+    snapshot : callable
+        Makes the fitted estimator of a state, for the events.
+    name : str
+        What the tasks are called.
+    """
+    runner = RoundRunner(
+        partitions.executor, partitions.futures, payload_nbytes, partitions.workers_lost_before
+    )
+    n_partitions = len(partitions.futures)
+    records: list[RoundRecord] = []
+    alone = n_partitions == 1 and not callbacks
+    with single_threaded_blas():
+        while not state.done:
+            if alone:
+                state, new = _rounds_in_one_task(runner, algorithm, state, len(records), name)
+                records.extend(new)
+                continue
+            started = time.perf_counter()
+            message = algorithm.outgoing(state)
+            outcome = runner.run(
+                algorithm.partial, message, algorithm.combine, name=f"{name}-{state.step}"
+            )
+            step = state.step
+            state, measured = algorithm.update(state, outcome.total)
+            record = RoundRecord(
+                round=len(records),
+                step=step,
+                loss=measured.loss,
+                gradient_norm=measured.gradient_norm,
+                seconds=time.perf_counter() - started,
+                bytes_out=n_partitions * payload_nbytes(message),
+                bytes_back=n_partitions * outcome.partial_bytes,
+                workers=len(outcome.seconds_by_worker),
+                busiest_seconds=max(outcome.seconds_by_worker.values()),
+                workers_lost=outcome.workers_lost,
+                tasks_recomputed=outcome.tasks_recomputed,
+                retries=outcome.retries,
+            )
+            records.append(record)
+            event = RoundEvent(record, partial(snapshot, state))
+            # Every callback hears of every round, also of the one at which another stops.
+            answers = [callback(event) for callback in callbacks]
+            if any(answer is True for answer in answers):
+                break
+    return FitResult(state, History(tuple(records), n_partitions))
+
+
+def _rounds_in_one_task(
+    runner: RoundRunner, algorithm: Round[S], state: S, first_round: int, name: str
+) -> tuple[S, list[RoundRecord]]:
+    task = partial(_local_rounds, algorithm, first_round)
+    outcome = runner.run(task, state, _only_one, name=name)
+    state, records = outcome.total
+    # The losses belong to the task, not to one of its rounds: they are charged to the first.
+    records[0] = replace(
+        records[0],
+        workers_lost=outcome.workers_lost,
+        tasks_recomputed=outcome.tasks_recomputed,
+        retries=outcome.retries,
+    )
+    return state, records
+
+
+def _local_rounds(
+    algorithm: Round[S], first_round: int, partition: Any, state: S
+) -> tuple[S, list[RoundRecord]]:
+    """Run rounds on the worker that holds the only partition, for about a second."""
+    records: list[RoundRecord] = []
+    deadline = time.perf_counter() + _LOCAL_SECONDS
+    while not state.done and (not records or time.perf_counter() < deadline):
+        started = time.perf_counter()
+        message, step = algorithm.outgoing(state), state.step
+        total = algorithm.partial(partition, message)
+        state, measured = algorithm.update(state, total)
+        seconds = time.perf_counter() - started
+        records.append(
+            RoundRecord(
+                round=first_round + len(records),
+                step=step,
+                loss=measured.loss,
+                gradient_norm=measured.gradient_norm,
+                seconds=seconds,
+                bytes_out=payload_nbytes(message),
+                bytes_back=payload_nbytes(total),
+                workers=1,
+                busiest_seconds=seconds,
+                workers_lost=0,
+                tasks_recomputed=0,
+                retries=0,
+            )
+        )
+    return state, records
+
+
+def _only_one(left: Any, right: Any) -> Any:
+    raise AssertionError("one partition has nothing to combine")
