@@ -1,0 +1,1 @@
+"""Benchmarks for asv: a file for each claim in the README."""

@@ -1,0 +1,117 @@
+"""Parsing one byte range, and finding the line to blame when that fails."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.datasets import load_svmlight_file
+
+from daskml_exec.datasets._libsvm_ranges import ByteRange
+
+_PARSER_ERRORS = (ValueError, OverflowError)
+
+
+@dataclass(frozen=True)
+class ParseOptions:
+    """How to read the text, the same for every byte range of a call."""
+
+    n_features: int
+    dtype: np.dtype[Any]
+    zero_based: bool
+    multilabel: bool
+    query_id: bool
+
+
+@dataclass(frozen=True)
+class RowRange:
+    """A byte range with what the scan found of it: its rows and the number of its first line."""
+
+    bytes: ByteRange
+    rows: int
+    first_line: int
+
+
+class ParsedRows(NamedTuple):
+    """The rows of one partition; `query_id` is None unless it was asked for."""
+
+    X: Any  # the class of load_svmlight_file: csr_matrix, or csr_array if so configured
+    y: np.ndarray[Any, Any]
+    query_id: np.ndarray[Any, Any] | None
+
+
+def parse_range(row_range: RowRange, options: ParseOptions) -> ParsedRows:
+    """Read and parse one byte range.
+
+    Raises
+    ------
+    ValueError
+        If a line cannot be parsed; the message names the file and the line, and the cause is
+        the parser's own error.
+    RuntimeError
+        If the file holds another number of rows than the scan saw.
+    """
+    file = row_range.bytes.file
+    data = row_range.bytes.read()
+    try:
+        parsed = parse_text(data, options)
+    except _PARSER_ERRORS as error:
+        line, reason = find_bad_line(data, options, error)
+        raise ValueError(f"{file.name}, line {row_range.first_line + line}: {reason}") from reason
+    if len(parsed.y) != row_range.rows:
+        raise RuntimeError(
+            f"{file.name} has changed since read_libsvm was called: {len(parsed.y)} rows "
+            f"where there were {row_range.rows}"
+        )
+    return parsed
+
+
+def parse_text(data: bytes, options: ParseOptions) -> ParsedRows:
+    """Parse whole lines of text with scikit-learn's compiled parser."""
+    X, labels, *rest = load_svmlight_file(
+        io.BytesIO(data),
+        n_features=options.n_features,
+        dtype=options.dtype,
+        zero_based=options.zero_based,
+        multilabel=options.multilabel,
+        query_id=options.query_id,
+    )
+    if not options.query_id:
+        return ParsedRows(X, _label_array(labels), None)
+    (query_id,) = rest
+    if len(query_id) != len(labels):
+        # The parser passes over such lines, and rows could not be matched with their queries.
+        raise ValueError("no 'qid:' after the label; query_id=True needs one on every line")
+    return ParsedRows(X, _label_array(labels), query_id)
+
+
+def find_bad_line(data: bytes, options: ParseOptions, error: Exception) -> tuple[int, Exception]:
+    """Return the position (from 0) of the first line that fails to parse, and its error.
+
+    `error` is that of the whole text. Halving takes about as long as one parse of the text,
+    where parsing every line by itself would take many times as long.
+    """
+    lines = list(io.BytesIO(data))
+    low, high = 0, len(lines)  # the first bad line is in lines[low:high]
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            parse_text(b"".join(lines[low:middle]), options)
+        except _PARSER_ERRORS as half_error:
+            high, error = middle, half_error
+        else:
+            low = middle
+    try:
+        parse_text(b"".join(lines[low:high]), options)
+    except _PARSER_ERRORS as line_error:
+        error = line_error
+    return low, error
+
+
+def _label_array(labels: np.ndarray[Any, Any] | list[tuple[float, ...]]) -> np.ndarray[Any, Any]:
+    if isinstance(labels, np.ndarray):
+        return labels
+    # np.array would make a matrix of tuples that happen to have equal lengths.
+    return np.fromiter(labels, dtype=object, count=len(labels))
