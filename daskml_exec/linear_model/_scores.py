@@ -1,0 +1,60 @@
+"""What a fitted linear classifier says of a block of rows: picklable functions of the block."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
+
+from daskml_exec.partitions import matrix
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class MarginsOf:
+    """Margins ``X W' + b``, shape (n,) for one row of coefficients, else (n, K)."""
+
+    coef: Array
+    intercept: Array
+
+    def __call__(self, block: Any) -> Array:
+        X = matrix(block, where="a block", finite=True)
+        if X.shape[1] != self.coef.shape[1]:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but LogisticRegression is expecting "
+                f"{self.coef.shape[1]} features as input"
+            )
+        margins: Array = X @ self.coef.T + self.intercept
+        return margins[:, 0] if self.coef.shape[0] == 1 else margins
+
+
+@dataclass(frozen=True)
+class ProbabilitiesOf:
+    """Class probabilities, or their logarithms, shape (n, K)."""
+
+    margins: MarginsOf
+    log: bool = False
+
+    def __call__(self, block: Any) -> Array:
+        z = self.margins(block)
+        result: Array
+        if z.ndim == 1:
+            sigmoid = log_expit if self.log else expit
+            result = np.column_stack([sigmoid(-z), sigmoid(z)])
+        else:
+            result = (log_softmax if self.log else softmax)(z, axis=1)
+        return result
+
+
+@dataclass(frozen=True)
+class LabelsOf:
+    """The label with the largest margin, shape (n,)."""
+
+    margins: MarginsOf
+    classes: Array
+
+    def __call__(self, block: Any) -> Array:
+        z = self.margins(block)
+        labels: Array = self.classes[(z > 0).astype(np.intp) if z.ndim == 1 else z.argmax(axis=1)]
+        return labels
