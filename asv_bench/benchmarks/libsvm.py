@@ -1,14 +1,11 @@
 """Reading a text file in the libsvm format: two worker processes against scikit-learn in one.
 
-``python asv_bench/benchmarks/libsvm.py`` prints the ratio of the two times.
+``cd asv_bench; python -m benchmarks.libsvm`` prints the ratio of the two times.
 """
 
 import importlib
-import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import dask
@@ -16,6 +13,7 @@ import numpy as np
 from distributed import Client, LocalCluster, wait
 from sklearn.datasets import load_svmlight_file
 
+from benchmarks._measure import scale, seconds
 from daskml_exec.datasets import read_libsvm
 
 SIZES = {
@@ -25,10 +23,6 @@ SIZES = {
 PAIRS = {"full": 7, "tiny": 2}
 N_FEATURES, NONZEROS = 2**18, 45
 WORKERS, PARTITIONS = 2, 4
-
-
-def scale() -> str:
-    return os.environ.get("DASKML_EXEC_BENCH_SCALE", "full")
 
 
 def write_libsvm(path: Path, size: int) -> None:
@@ -111,7 +105,7 @@ class ReadLibsvmSpeedup(_TextFileAndWorkers):
     def pairs(self) -> list[tuple[float, float]]:
         """Seconds of scikit-learn and of read_libsvm, measured in turn."""
         return [
-            (_seconds(self.load_in_one_process), _seconds(self.read_to_workers))
+            (seconds(self.load_in_one_process), seconds(self.read_to_workers))
             for _ in range(PAIRS[scale()])
         ]
 
@@ -119,12 +113,6 @@ class ReadLibsvmSpeedup(_TextFileAndWorkers):
         return statistics.median(one / two for one, two in self.pairs())
 
     track_speedup.unit = "ratio"
-
-
-def _seconds(function: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def main() -> None:
