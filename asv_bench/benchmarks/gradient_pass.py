@@ -59,13 +59,13 @@ class GradientPass:
         self.blocks = [make_block(None, (i,), rows, d) for i in range(PARTITIONS)]
         self.labels = [(block[:, 0] > 0).astype(int) for block in self.blocks]
         self.threads = ThreadPoolExecutor(WORKERS)
-        self.round()
+        self.run_round()
 
     def teardown(self) -> None:
         self.threads.shutdown()
         self.executor.shutdown()
 
-    def round(self) -> None:
+    def run_round(self) -> None:
         self.runner.run(self.problem.sums, self.at, add, name="gradient")
 
     def pass_in_memory(self) -> None:
@@ -78,21 +78,21 @@ class GradientPass:
             reduce(add, sums)
 
     def time_round(self) -> None:
-        self.round()
+        self.run_round()
 
     def time_pass_in_memory(self) -> None:
         self.pass_in_memory()
 
     def track_round_by_pass(self) -> float:
         """Seconds of a round by seconds of a pass in memory."""
-        return statistics.median(ratios(self.round, self.pass_in_memory, pairs=PAIRS[scale()]))
+        return statistics.median(ratios(self.run_round, self.pass_in_memory, pairs=PAIRS[scale()]))
 
 
 def main() -> None:
     bench = GradientPass()
     bench.setup()
-    ratio = ratios(bench.round, bench.pass_in_memory, pairs=PAIRS[scale()])
-    rounds = [1e3 * seconds(bench.round) for _ in range(PAIRS[scale()])]
+    ratio = ratios(bench.run_round, bench.pass_in_memory, pairs=PAIRS[scale()])
+    rounds = [1e3 * seconds(bench.run_round) for _ in range(PAIRS[scale()])]
     passes = [1e3 * seconds(bench.pass_in_memory) for _ in range(PAIRS[scale()])]
     bench.teardown()
     print(f"round {summary(rounds, ' ms')}, pass in memory {summary(passes, ' ms')}")

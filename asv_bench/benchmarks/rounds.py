@@ -56,36 +56,36 @@ class Rounds:
         ]
         self.runner = RoundRunner(self.executor, futures, lambda value: value.nbytes, 0)
         self.message = np.zeros(FLOATS)
-        self.round()
+        self.run_round()
 
     def teardown(self, partitions: int) -> None:
         self.executor.shutdown()
 
-    def round(self) -> None:
+    def run_round(self) -> None:
         self.runner.run(column_sums, self.message, add, name="round")
 
-    def rounds(self) -> None:
+    def run_rounds(self) -> None:
         for _ in range(IN_A_ROW[scale()]):
-            self.round()
+            self.run_round()
 
-    def no_ops(self) -> None:
+    def run_no_ops(self) -> None:
         for _ in range(IN_A_ROW[scale()]):
             self.executor.client.submit(nothing, pure=False).result()
 
     def time_round(self, partitions: int) -> None:
-        self.round()
+        self.run_round()
 
     def track_round_by_no_op(self, partitions: int) -> float:
         """Seconds of a round by seconds of one no-op task, there and back."""
-        return statistics.median(ratios(self.rounds, self.no_ops, pairs=PAIRS[scale()]))
+        return statistics.median(ratios(self.run_rounds, self.run_no_ops, pairs=PAIRS[scale()]))
 
 
 def main() -> None:
     for partitions in PARTITIONS[scale()]:
         bench = Rounds()
         bench.setup(partitions)
-        ratio = ratios(bench.rounds, bench.no_ops, pairs=PAIRS[scale()])
-        ms = [1e3 * seconds(bench.rounds) / IN_A_ROW[scale()] for _ in range(PAIRS[scale()])]
+        ratio = ratios(bench.run_rounds, bench.run_no_ops, pairs=PAIRS[scale()])
+        ms = [1e3 * seconds(bench.run_rounds) / IN_A_ROW[scale()] for _ in range(PAIRS[scale()])]
         bench.teardown(partitions)
         print(f"{partitions:>4} partitions: {summary(ms, ' ms')}, by no-op {summary(ratio)}")
 
