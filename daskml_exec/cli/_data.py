@@ -1,0 +1,95 @@
+"""Training and test data on the workers, read once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from daskml_exec.cli._errors import CommandError, is_expected, one_line
+from daskml_exec.datasets import read_libsvm
+from daskml_exec.executor import Executor
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows that the workers hold, as persisted Dask arrays."""
+
+    X: Any
+    y: Any
+    first_index: int
+    """The index that column 0 has in the file: 0 or 1."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return int(self.X.shape[1])
+
+    @property
+    def n_partitions(self) -> int:
+        """Number of row ranges."""
+        return int(self.X.numblocks[0])
+
+
+def load_training(executor: Executor, url: str, partitions: int | None) -> Data:
+    """Read the training file, and wait until the workers hold its rows."""
+    with _reading(url):
+        X, y = read_libsvm(url, npartitions=partitions)
+        first_index = 0 if _is_zero_based(url, X.shape[1]) else 1
+        return Data(*_persist(executor, X, y), first_index)
+
+
+def load_test(executor: Executor, url: str, training: Data) -> Data:
+    """Read the test file with the columns of the training data.
+
+    Its own indices do not decide where they start: a file of a few rows may lack an index 0 that
+    the training file has.
+
+    Raises
+    ------
+    CommandError
+        The file has more features than the training file.
+    """
+    zero_based = training.first_index == 0
+    with _reading(url):
+        X, y = read_libsvm(url, zero_based=zero_based)
+        if X.shape[1] > training.n_features:
+            raise CommandError(
+                f"--test {url} has {X.shape[1]} features, more than the "
+                f"{training.n_features} of the training file"
+            )
+        if X.shape[1] < training.n_features:
+            X, y = read_libsvm(url, n_features=training.n_features, zero_based=zero_based)
+        return Data(*_persist(executor, X, y), training.first_index)
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[None]:
+    """Make whatever a file system or a decompressor raises an error that names the file."""
+    try:
+        yield
+    except Exception as error:
+        if is_expected(error):
+            raise
+        raise CommandError(f"cannot read {url}: {one_line(error)}") from error
+
+
+def _is_zero_based(url: str, n_features: int) -> bool:
+    """Tell how `read_libsvm` resolved its "auto", which it does not say.
+
+    Counted from 0, the columns are one more than the largest index; counted from 1, they are as
+    many as it.
+    """
+    X, _ = read_libsvm(url, zero_based=True)
+    return bool(X.shape[1] == n_features)
+
+
+def _persist(executor: Executor, X: Any, y: Any) -> tuple[Any, Any]:
+    X, y = executor.client.persist([X, y])
+    # A partition's rows and labels come from one parse: whoever has the labels has parsed all.
+    executor.client.compute(y.sum()).result()
+    return X, y

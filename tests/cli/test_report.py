@@ -1,0 +1,89 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daskml_exec.cli._report import Report
+from daskml_exec.linear_model import LogisticRegression
+from daskml_exec.training import History
+from tests.cli.toolbox import record
+
+
+def fitted(coef, classes):
+    model = LogisticRegression(C=0.5, tol=1e-4)
+    model.coef_ = np.array(coef)
+    model.intercept_ = np.arange(len(coef)) / 4
+    model.classes_ = np.array(classes, dtype=float)
+    model.n_iter_ = np.array([1])
+    model.history_ = History((record(0, None), record(1)), n_partitions=3)
+    return model
+
+
+@pytest.fixture
+def report():
+    return Report(
+        n_rows=12345,
+        n_features=6,
+        n_workers=2,
+        first_index=1,
+        model_name="logistic",
+        model=fitted(
+            [[0.0, -2.0, 1.0, 2.0, 0.125, 1e-7], [0, 0, 0, 3, 0, 0], [0.0] * 6], [3, 1, 2.5]
+        ),
+        converged=True,
+        training_accuracy=0.9876,
+        test_accuracy=None,
+        loading_seconds=1.234,
+        training_seconds=5.678,
+    )
+
+
+def test_the_whole_text(report):
+    assert str(report).splitlines() == [
+        "data               12,345 rows x 6 features",
+        "cluster            3 partitions on 2 workers",
+        "model              logistic, 3 classes, C=0.5",
+        "solver             auto, 1 iteration in 2 rounds, converged (tol=0.0001)",
+        "",
+        "class  non-zero     min    max   norm  intercept",
+        "    3         5  -2.000  2.000  3.003      0.000",
+        "    1         1   0.000  3.000  3.000     0.2500",
+        "  2.5         0   0.000  0.000  0.000     0.5000",
+        "",
+        "class  largest, as index:value (indices as in the file, from 1)",
+        "    3  2:-2.00  4:+2.00  3:+1.00  5:+0.125  6:+1.00e-07",
+        "    1  4:+3.00",
+        "  2.5",
+        "",
+        "training loss      0.5 (per row, with the penalty)",
+        "training accuracy  98.76%",
+        "time               1.23 s loading, 5.68 s training",
+        "bytes moved        2,000",
+    ]
+
+
+def test_indices_from_zero(report):
+    text = str(replace(report, first_index=0))
+    assert "(indices as in the file, from 0)" in text
+    assert "    1  3:+3.00\n" in text
+
+
+def test_two_classes_have_the_row_of_the_second(report):
+    text = str(replace(report, model=fitted([[1.0, 2.0]], [-1, 1])))
+    assert "    1         2  1.000  2.000" in text
+    assert "\n   -1 " not in text
+
+
+def test_what_went_wrong_is_told(report):
+    report.model.history_ = History((record(0, None), record(1, lost=1)), n_partitions=3)
+    text = str(replace(report, converged=False, test_accuracy=0.5))
+    assert "NOT converged" in text
+    assert "\ntest accuracy      50.00%\n" in text
+    assert "\nworkers lost       1 (3 tasks run again)" in text
+
+
+def test_many_classes_are_cut_short(report):
+    text = str(replace(report, model=fitted(np.ones((30, 2)), range(30))))
+    assert "\n... and 10 classes more\n" in text
+    assert "\n   19 " in text
+    assert "\n   20 " not in text

@@ -1,0 +1,152 @@
+"""`main` in this process, on a cluster of threads."""
+
+import gzip
+import os
+
+import dask
+import pytest
+
+from daskml_exec.cli import _train, main
+from tests.cli.toolbox import ROWS, Terminal, error_line
+
+
+def test_the_result_is_on_stdout_and_progress_on_stderr(run, libsvm, tmp_path):
+    saved = tmp_path / "model.safetensors"
+    result = run(
+        libsvm(),
+        "--partitions",
+        "2",
+        "--test",
+        libsvm("1 1:3\n0 2:1\n", "test"),
+        "--save",
+        str(saved),
+    )
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[:2] == [
+        "data               4 rows x 3 features",
+        "cluster            2 partitions on 2 workers",
+    ]
+    assert "training accuracy  100.00%" in lines
+    assert "test accuracy      100.00%" in lines
+    assert lines[-1] == f"saved              {saved}"
+    first, *rounds = result.err.splitlines()
+    assert first.startswith("4 rows x 3 features, partitions: 2, workers: 2, dashboard: http")
+    assert all(line.startswith("round ") for line in rounds)
+    assert len(rounds) == 2
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_the_training_file_says_where_indices_start(run, libsvm, first):
+    # The test file has no index 0: by itself it would count from 1.
+    training = libsvm(f"1 {first}:1\n0 2:1\n1 {first}:2\n0 2:2\n")
+    test = libsvm("1 1:1\n0 2:1\n" if first == 1 else "1 2:-1\n0 2:1\n", "test")
+    result = run(training, "--test", test)
+    assert result.code == 0
+    assert f"file, from {first})" in result.out
+    assert "test accuracy      100.00%" in result.out
+
+
+def test_a_file_without_features_counts_from_zero(run, libsvm):
+    result = run(libsvm("1\n0\n1\n"), "--test", libsvm("0\n1\n", "test"))
+    assert (result.code, "3 rows x 1 features" in result.out) == (0, True)
+
+
+def test_not_converged_is_a_warning(run, libsvm):
+    result = run(libsvm(), "--max-iter", "1")
+    assert result.code == 0
+    assert "NOT converged" in result.out
+    warning = result.err.splitlines()[-1]
+    assert warning.startswith("daskml-exec: warning: LogisticRegression(solver='auto') stopped")
+
+
+def test_a_terminal_gets_a_bar(run, libsvm, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert run(libsvm()).code == 0
+    assert "training: " in terminal.getvalue()
+    assert "loss=" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 1:1\n0 1:2\n1 2:x\n", "rows.libsvm, line 3: could not convert string to float"),
+        ("1 2:1 1:1\n", "rows.libsvm, line 1: Feature indices"),
+        ("1 1:1\n1 1:2\n", "only one class"),
+        ("", "at least two classes"),
+        ("1 1:1\n0 1:nan\n", "NaN in partition 0, column 0"),
+    ],
+)
+def test_a_bad_file(run, libsvm, text, message):
+    result = run(libsvm(text))
+    assert result.code == 1
+    assert message in error_line(result.out, result.err)
+
+
+def test_a_missing_file(run, tmp_path):
+    missing = tmp_path / "missing.libsvm"
+    result = run(str(missing))
+    assert result.code == 1
+    assert result.err == f"daskml-exec: error: urlpath='{missing}' matches no file\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads all")
+def test_an_unreadable_file(run, libsvm):
+    path = libsvm()
+    os.chmod(path, 0)
+    result = run(path)
+    assert result.code == 1
+    assert error_line(result.out, result.err) == f"{path}: Permission denied"
+
+
+def test_a_broken_compressed_file(run, tmp_path):
+    path = tmp_path / "rows.libsvm.gz"
+    path.write_bytes(gzip.compress(ROWS.encode() * 100)[:-20])
+    result = run(str(path))
+    assert result.code == 1
+    assert f"while reading {path}" in error_line(result.out, result.err)
+
+
+def test_a_test_file_with_more_features(run, libsvm):
+    test = libsvm("1 7:1\n", "test")
+    result = run(libsvm(), "--test", test)
+    assert (result.code, result.err) == (
+        1,
+        f"daskml-exec: error: --test {test} has 7 features, more than the 3 of the training file\n",
+    )
+
+
+def test_too_few_partitions_for_the_files(run, libsvm, tmp_path):
+    libsvm(name="a.libsvm"), libsvm(name="b.libsvm")
+    result = run(str(tmp_path / "*.libsvm"), "--partitions", "1")
+    assert result.code == 1
+    assert "npartitions=1 is less than" in error_line(result.out, result.err)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("tcp://127.0.0.1:1", "no scheduler answered at 'tcp://127.0.0.1:1'"), ("x", "'x' is not a")],
+)
+def test_a_bad_address(libsvm, capsys, address, message):
+    with dask.config.set({"daskml-exec.connect-timeout": "500ms"}):
+        assert main(["train", libsvm(), "--scheduler", address]) == 1
+    assert message in error_line(*capsys.readouterr())
+
+
+def test_what_nobody_expected_keeps_its_traceback(libsvm, monkeypatch):
+    def broken(options):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(_train, "open_executor", broken)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        main(["train", libsvm()])
+
+
+def test_an_interrupt(libsvm, monkeypatch, capsys):
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_train, "open_executor", interrupted)
+    assert main(["train", libsvm()]) == 130
+    assert capsys.readouterr() == ("", "daskml-exec: interrupted\n")
