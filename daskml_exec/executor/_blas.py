@@ -1,11 +1,11 @@
 """Hold BLAS at one thread while work runs, counted so that concurrent tasks do not race.
 
-The number of BLAS threads is a property of the whole process. Two tasks that each save, set and
-restore it can restore it in the wrong order; a count of the holders cannot.
+The number of BLAS threads is, in most builds, a property of the whole process. Two tasks that
+each save, set and restore it can restore it in the wrong order; a count of the holders cannot.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 # SciPy carries a BLAS of its own: both must be loaded before the controller looks for them.
 import numpy as np  # noqa: F401
 import scipy.linalg  # noqa: F401
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 _lock = threading.Lock()
 _holders = 0
-_limiter: Any = None
+_counts_before: list[int] = []
 
 
 @cache
@@ -33,16 +33,62 @@ def single_threaded_blas() -> Iterator[None]:
     Results of BLAS depend on its number of threads; one thread per task makes them a function of
     the data alone.
     """
-    global _holders, _limiter
-    with _lock:
-        if _holders == 0:
-            _limiter = blas_controller().limit(limits=1)
-        _holders += 1
+    per_thread, per_process = _libraries()
+    mine_before = _thread_counts(per_thread)
+    _set_thread_counts(per_thread, [1] * len(per_thread))
+    _acquire(per_process)
     try:
         yield
     finally:
-        with _lock:
-            _holders -= 1
-            if _holders == 0:
-                _limiter.restore_original_limits()
-                _limiter = None
+        _release(per_process)
+        _set_thread_counts(per_thread, mine_before)
+
+
+def _acquire(libraries: Sequence[Any]) -> None:
+    global _holders, _counts_before
+    with _lock:
+        if _holders == 0:
+            _counts_before = _thread_counts(libraries)
+            _take_control()
+            _set_thread_counts(libraries, [1] * len(libraries))
+        _holders += 1
+
+
+def _release(libraries: Sequence[Any]) -> None:
+    global _holders
+    with _lock:
+        _holders -= 1
+        if _holders == 0:
+            _take_control()
+            _set_thread_counts(libraries, _counts_before)
+            _take_control()
+
+
+def _take_control() -> None:
+    """Let this thread, and whichever comes next, set the number of threads of OpenBLAS.
+
+    Once a thread has set it, threadpoolctl ignores all others, to keep them from racing. Here the
+    count does that, and the last holder is seldom in the thread of the first.
+    """
+    OpenBLASController.clear_controlling_thread(force=True)
+
+
+@cache
+def _libraries() -> tuple[list[Any], list[Any]]:
+    """Return the libraries whose setting belongs to the calling thread, and the others."""
+    per_thread: list[Any] = []
+    per_process: list[Any] = []
+    for library in blas_controller().lib_controllers:
+        openmp = getattr(library, "threading_layer", None) == "openmp"
+        own = openmp and library.internal_api == "openblas"
+        (per_thread if own else per_process).append(library)
+    return per_thread, per_process
+
+
+def _thread_counts(libraries: Sequence[Any]) -> list[int]:
+    return [library.num_threads for library in libraries]
+
+
+def _set_thread_counts(libraries: Sequence[Any], counts: Sequence[int]) -> None:
+    for library, count in zip(libraries, counts, strict=True):
+        library.set_num_threads(count)

@@ -44,7 +44,8 @@ def open_local(
     """Start an embedded cluster that listens on the loopback interface only."""
     if processes and getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(_MAIN_GUARD)
-    loopback = {"host": "127.0.0.1"} if processes else {}
+    # Workers in this process have no host; their web servers would listen on all interfaces.
+    loopback = {"host": "127.0.0.1"} if processes else {"worker_dashboard_address": "127.0.0.1:0"}
     try:
         cluster = LocalCluster(
             n_workers=n_workers,
@@ -59,7 +60,11 @@ def open_local(
                 f"cause is: {_MAIN_GUARD}"
             ) from error
         raise
-    client = Client(cluster, set_as_default=set_as_default)
+    try:
+        client = _connect(cluster, set_as_default=set_as_default)
+    except BaseException:
+        cluster.close()
+        raise
     return Connection(client, owned=(client, cluster))
 
 
@@ -79,18 +84,31 @@ def attach(cluster: Any) -> Connection:
     timeout = _config.seconds("connect-timeout")
     where = cluster if isinstance(cluster, str) else cluster.scheduler_address
     try:
-        client = Client(cluster, timeout=timeout)
-    except (OSError, TimeoutError) as error:
+        client = _connect(cluster, timeout=timeout)
+    except (OSError, TimeoutError, AssertionError) as error:
         raise TimeoutError(
             f"no scheduler answered at {where!r} within {timeout:g} s; check the address and that "
             "the scheduler runs (the limit is dask config 'daskml-exec.connect-timeout')"
         ) from error
-    except (ValueError, AssertionError) as error:
+    except ValueError as error:
         raise ValueError(
             f"cluster={where!r} is not a scheduler's address ({error}); allowed is a form such as "
             "'tcp://127.0.0.1:8786' or 'tls://host:8786'"
         ) from error
     return Connection(client, owned=(client,))
+
+
+def _connect(cluster: Any, **options: Any) -> Client:
+    """Return a connected Client, or close what there is of it and raise."""
+    # A Client that does not reach its scheduler raises in its constructor, and stays the process's
+    # default Client until it is closed: hold it before it is constructed.
+    client = Client.__new__(Client)
+    try:
+        client.__init__(cluster, **options)  # type: ignore[misc]
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 def scheduler_address(client: Client) -> str:

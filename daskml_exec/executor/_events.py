@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from distributed import Client, get_worker
+from distributed import Client, Future, get_worker
 
 _TOPIC_RAISED = "daskml-exec"
 
@@ -27,6 +27,8 @@ class ClusterEvents:
     """Per task key: how often its worker died while it ran, or died with its result."""
     raised: Counter[str] = field(default_factory=Counter)
     """Per task key: how often it raised."""
+    _placed: dict[str, set[str]] = field(default_factory=dict, repr=False)
+    """Per worker: the keys of the tasks that asked for it, if it lives."""
     _watched: set[str] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -50,21 +52,47 @@ class ClusterEvents:
             new = set(workers) - self._watched
             self._watched |= new
         for address in new:
-            client.subscribe_topic(address, functools.partial(self._on_worker_event, address))
+            handler = functools.partial(self._on_worker_event, client, address)
+            client.subscribe_topic(address, handler)
+
+    def place(self, client: Client, future: Future[Any], worker: str) -> None:
+        """Let go of the placement of `future` on `worker` when that worker is lost.
+
+        Dask heeds a soft placement on a dead worker in one case: a task that finds no worker at
+        all waits for that one, also when others come.
+        """
+        self.watch(client, [worker])
+        key = str(future.key)
+        with self._lock:
+            keys = self._placed.setdefault(worker, set())
+            keys.add(key)
+        weakref.finalize(future, keys.discard, key)
 
     def interruptions(self, keys: Iterable[str]) -> int:
         """Return how often one of the tasks had to be run again because a worker was lost."""
         with self._lock:
             return sum(self.interrupted[key] for key in keys)
 
-    def _on_worker_event(self, address: str, event: tuple[float, Any]) -> None:
+    def failed_attempts(self, key: str) -> int:
+        """Return how often the task raised or was interrupted."""
+        with self._lock:
+            return self.raised[key] + self.interrupted[key]
+
+    async def _on_worker_event(
+        self, client: Client, address: str, event: tuple[float, Any]
+    ) -> None:
         _, message = event
         if not isinstance(message, dict) or message.get("action") != "remove-worker":
             return
         rerun = {*message["processing-tasks"], *message["lost-computed-tasks"]}
         with self._lock:
-            self.workers_lost.append(address)
+            if not message["expected"]:  # else it was retired, and handed over its data
+                self.workers_lost.append(address)
             self.interrupted.update(str(key) for key in rerun)
+            placed = self._placed.pop(address, set()).copy()
+        if placed:
+            assert client.scheduler is not None
+            await client.scheduler.set_restrictions(worker=dict.fromkeys(placed))
 
     def _on_task_raised(self, event: tuple[float, Any]) -> None:
         _, message = event

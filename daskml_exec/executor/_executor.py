@@ -1,35 +1,25 @@
 """The Executor: a standard-library executor whose threads are the workers of a Dask cluster."""
 
-import atexit
 import concurrent.futures
-import contextlib
 import functools
 import html
 import itertools
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from dask.system import CPU_COUNT
-from distributed import Client, get_client, get_worker, secede
+from distributed import Client
 
-from daskml_exec.executor import _connection
-from daskml_exec.executor._call import Outcome, TimedCall, call_with_keywords
+from daskml_exec.executor import _connection, _current
+from daskml_exec.executor._call import Outcome, Shipped, TimedCall, call_with_keywords
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_workers
 from daskml_exec.executor._job import Job, Task
 from daskml_exec.executor._tree import fold
 from daskml_exec.executor._workers import WorkerTable, worker_table
-
-_entered: ContextVar[tuple["Executor", ...]] = ContextVar("daskml_exec_executors", default=())
-_in_process: dict[int, "Executor"] = {}
-"""The one in-process cluster, by process id: a forked child must not use its parent's."""
-_lock = threading.RLock()
 
 
 class Executor(concurrent.futures.Executor):
@@ -66,8 +56,11 @@ class Executor(concurrent.futures.Executor):
     -----
     The contract is that of `concurrent.futures.Executor`, with two deviations that a distributed
     scheduler forces: a task that runs already can be cancelled (its result is dropped), and
-    ``running()`` of a future is False until it is done. Calls are never cached: every `submit`
-    runs, with the keywords passed on to the function, whatever their names.
+    ``running()`` of a future is False all the time. Calls are never cached: every `submit` runs,
+    with the keywords passed on to the function, whatever their names. Futures of Dask among the
+    arguments are replaced by their values.
+
+    Values of Jobs live on the cluster: fetch them before the end of the ``with``.
 
     `shutdown`, and the end of the outermost ``with``, close what the Executor opened and nothing
     else: a Client or a cluster that was passed in stays open.
@@ -93,8 +86,8 @@ class Executor(concurrent.futures.Executor):
         processes: bool = True,
         **cluster_options: Any,
     ) -> None:
-        _check_positive("n_workers", n_workers)
-        _check_positive("threads_per_worker", threads_per_worker)
+        _check_integer("n_workers", n_workers)
+        _check_integer("threads_per_worker", threads_per_worker)
         embedded = {
             name: value
             for name, value, default in (
@@ -105,7 +98,7 @@ class Executor(concurrent.futures.Executor):
             if value != default
         } | cluster_options
         if cluster is None and not embedded:
-            cluster = _active_client()
+            cluster = _current.active_client()
         if cluster is None:
             connection = _connection.open_local(
                 n_workers=n_workers,
@@ -129,13 +122,8 @@ class Executor(concurrent.futures.Executor):
         self._depth = 0
         self._shut_down = False
         self._state_lock = threading.Lock()
+        self._closing_lock = threading.Lock()
         self.events = ClusterEvents.of(self.client)
-
-    @classmethod
-    def _over(cls, connection: _connection.Connection) -> "Executor":
-        executor = cls.__new__(cls)
-        executor._start(connection)
-        return executor
 
     @classmethod
     def current(cls) -> "Executor":
@@ -146,28 +134,15 @@ class Executor(concurrent.futures.Executor):
         others); the active Client; one in-process cluster, opened at first use and closed when
         the interpreter exits.
         """
-        stack = _entered.get()
-        if stack:
-            return stack[-1]
-        client = _client_of_this_task() or _active_client()
-        if client is not None:
-            return cls._over(_connection.attach(client))
-        with _lock:
-            return cls._the_in_process_one()
-
-    @classmethod
-    def _the_in_process_one(cls) -> "Executor":
-        executor = _in_process.get(os.getpid())
-        if executor is None or executor._shut_down:
-            connection = _connection.open_local(
-                n_workers=CPU_COUNT,
-                threads_per_worker=1,
-                processes=False,
-                options={},
-                set_as_default=False,
+        executor = _current.innermost()
+        if executor is None:
+            client = (
+                _current.client_of_this_task()
+                or _current.active_client()
+                or _current.in_process_client()
             )
-            executor = _in_process[os.getpid()] = cls._over(connection)
-            atexit.register(executor.shutdown)
+            executor = cls.__new__(cls)
+            executor._start(_connection.attach(client))
         return executor
 
     @property
@@ -187,7 +162,15 @@ class Executor(concurrent.futures.Executor):
         with self._state_lock:
             self._require_open()
             key = f"{_name_of(fn)}-{uuid.uuid4().hex}"
-            task = self.client.submit(call_with_keywords, fn, args, kwargs, key=key, pure=False)
+            task = self.client.submit(
+                call_with_keywords,
+                Shipped.of(fn),
+                args,
+                kwargs,
+                key=key,
+                pure=False,
+                fifo_timeout="0s",  # else calls of the same moment start in any order
+            )
             future = ClusterFuture(self.client, task)
             self._pending.add(future)
         future.add_done_callback(self._pending.discard)
@@ -212,13 +195,12 @@ class Executor(concurrent.futures.Executor):
         chunksize : int, default=1
             Number of calls that one task makes.
         """
-        _check_positive("chunksize", chunksize)
+        _check_integer("chunksize", chunksize)
         if chunksize == 1:
             return super().map(fn, *iterables, timeout=timeout)
         calls = zip(*iterables, strict=False)
         chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
-        results = super().map(functools.partial(_call_each, fn), chunks, timeout=timeout)
-        return itertools.chain.from_iterable(results)
+        return _flatten(super().map(functools.partial(_call_each, fn), chunks, timeout=timeout))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Refuse further work and close what this Executor opened.
@@ -244,13 +226,14 @@ class Executor(concurrent.futures.Executor):
 
     def _close_after(self, pending: list[ClusterFuture]) -> None:
         concurrent.futures.wait(pending)
-        self._connection.close()
+        with self._closing_lock:
+            self._connection.close()
 
     def __enter__(self) -> "Executor":
         with self._state_lock:
             self._require_open()
             self._depth += 1
-        _entered.set((*_entered.get(), self))
+        _current.enter(self)
         return self
 
     def __exit__(
@@ -259,10 +242,7 @@ class Executor(concurrent.futures.Executor):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        stack = list(_entered.get())
-        if self in stack:
-            del stack[len(stack) - 1 - stack[::-1].index(self)]
-            _entered.set(tuple(stack))
+        _current.leave(self)
         with self._state_lock:
             self._depth -= 1
             outermost = self._depth == 0
@@ -298,18 +278,18 @@ class Executor(concurrent.futures.Executor):
         -------
         Job
         """
-        if retries < 0:
-            raise ValueError(f"retries={retries!r} is negative; allowed are integers from 0")
-        with self._state_lock:
-            self._require_open()
+        _check_integer("retries", retries, minimum=0)
         label = name if name is not None else _name_of(fn)
         job_id = f"{label}-{uuid.uuid4().hex}"
-        self.events.watch(self.client, self.client.nthreads())
         calls = list(zip(*iterables, strict=False))
         keys = [f"{job_id}-{index}" for index in range(len(calls))]
-        futures = self.client.map(
-            TimedCall(fn), keys, *zip(*calls, strict=True), key=keys, retries=retries, pure=False
-        )
+        arguments = zip(*calls, strict=True)
+        with self._state_lock:
+            self._require_open()
+            self.events.watch(self.client, self.client.nthreads())
+            futures = self.client.map(
+                TimedCall(Shipped.of(fn)), keys, *arguments, key=keys, retries=retries, pure=False
+            )
         tasks = [Task(self.client, future, self.events) for future in futures]
         return Job(self.client, job_id, label, tasks)
 
@@ -332,20 +312,22 @@ class Executor(concurrent.futures.Executor):
         Task
             Its ``result()`` is the total.
         """
-        if fan_in < 2 or fan_in & (fan_in - 1):
+        _check_integer("fan_in", fan_in, minimum=2)
+        if fan_in & (fan_in - 1):
             raise ValueError(f"fan_in={fan_in!r}; allowed are powers of two from 2")
         if not job.tasks:
             raise ValueError(f"job {job.name!r} has no tasks: there is nothing to reduce")
+        futures = [task._future for task in job.tasks]
+        fold_values = TimedCall(Shipped.of(functools.partial(_fold_outcomes, combine)))
+        prefix = f"reduce-{job.id}-{uuid.uuid4().hex}"
         with self._state_lock:
             self._require_open()
-        futures = [task._future for task in job.tasks]
-        fold_values = TimedCall(functools.partial(_fold_outcomes, combine))
-        for level in itertools.count():
-            groups = [futures[i : i + fan_in] for i in range(0, len(futures), fan_in)]
-            keys = [f"reduce-{job.id}-{uuid.uuid4().hex}-{level}-{i}" for i in range(len(groups))]
-            futures = self.client.map(fold_values, keys, groups, key=keys, pure=False)
-            if len(futures) == 1:
-                break
+            for level in itertools.count():
+                groups = [futures[i : i + fan_in] for i in range(0, len(futures), fan_in)]
+                keys = [f"{prefix}-{level}-{i}" for i in range(len(groups))]
+                futures = self.client.map(fold_values, keys, groups, key=keys, pure=False)
+                if len(futures) == 1:
+                    break
         return Task(self.client, futures[0], self.events)
 
     # What there is
@@ -374,38 +356,29 @@ class Executor(concurrent.futures.Executor):
     def _require_open(self) -> None:
         if self._shut_down:
             raise RuntimeError("the Executor was shut down: it takes no further work")
+        if self.client.status in ("closing", "closed"):
+            raise RuntimeError("the Client of this Executor was closed: open another Executor")
 
     def __repr__(self) -> str:
         if self._shut_down:
             return "<Executor: shut down>"
+        if self.client.status != "running":
+            return f"<Executor: Client {self.client.status}>"
         threads = self.client.nthreads()
         where = "in this process" if self.in_process else _connection.scheduler_address(self.client)
         return f"<Executor: {len(threads)} workers, {sum(threads.values())} threads, {where}>"
 
     def _repr_html_(self) -> str:
-        if self._shut_down:
+        if self._shut_down or self.client.status != "running":
             return html.escape(repr(self))
         link = self.client.dashboard_link
         dashboard = f'<br><a href="{html.escape(link)}">{html.escape(link)}</a>' if link else ""
         return f"<b>{html.escape(repr(self)[1:-1])}</b>{dashboard}{self.workers()._repr_html_()}"
 
 
-def _active_client() -> Client | None:
-    try:
-        client = Client.current()
-    except ValueError:
-        return None
-    return client if client.status in ("running", "connecting") else None
-
-
-def _client_of_this_task() -> Client | None:
-    try:
-        get_worker()
-    except ValueError:
-        return None
-    with contextlib.suppress(KeyError):  # it gave up its thread before
-        secede()
-    return get_client()
+def _flatten(chunks: Iterator[list[Any]]) -> Iterator[Any]:
+    for chunk in chunks:
+        yield from chunk
 
 
 def _call_each(fn: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
@@ -422,10 +395,10 @@ def _name_of(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__name__", type(fn).__name__).strip("<>")
 
 
-def _check_positive(name: str, value: int | None) -> None:
+def _check_integer(name: str, value: int | None, *, minimum: int = 1) -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}; allowed is an integer")
-    if value < 1:
-        raise ValueError(f"{name}={value!r}; allowed are integers from 1")
+    if value < minimum:
+        raise ValueError(f"{name}={value!r}; allowed are integers from {minimum}")

@@ -22,9 +22,10 @@ def lost_partitions(futures: Sequence[Future[Any]]) -> list[int]:
 
 def lost_partition_error(indices: Sequence[int]) -> LostPartitionError:
     """Name the lost partitions and say how to keep them next time."""
+    which = "partition" if len(indices) == 1 else "partitions"
     names = ", ".join(map(str, indices))
     return LostPartitionError(
-        f"partition {names} of the data was lost with its worker and cannot be rebuilt: it was "
+        f"{which} {names} of the data went down with a worker and cannot be rebuilt: the data was "
         "given as futures without a recipe (scattered data, or futures released elsewhere). Pass "
         "the arrays themselves, or Dask collections, which are recomputed from their graph"
     )

@@ -35,7 +35,7 @@ class ClusterFuture(concurrent.futures.Future[Any]):
         result = error = None
         try:
             result = await self._task
-        except (Exception, asyncio.CancelledError) as raised:
+        except BaseException as raised:  # whatever the callee raised, somebody waits for it
             error = raised
         if not self.set_running_or_notify_cancel():
             return

@@ -1,6 +1,7 @@
 """Compare every worker with the driver before work starts: versions, BLAS and CPU."""
 
 import platform
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from daskml_exec.executor._connection import scheduler_address
 from daskml_exec.executor._failures import WorkerMismatchError
 
 _PACKAGE = "daskml-exec"
+_IMPORT_ERROR = re.compile("ModuleNotFoundError|ImportError")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def compare(mine: Fingerprint, answers: Mapping[str, Fingerprint | Exception]) -
     """Raise for workers that cannot run our tasks; warn for workers that may round otherwise."""
     by_arithmetic: dict[str, list[str]] = {}
     for address, answer in answers.items():
-        if isinstance(answer, ImportError):
+        # A worker that cannot unpickle our function sends the error back as text.
+        if isinstance(answer, Exception) and _IMPORT_ERROR.search(repr(answer)):
             raise WorkerMismatchError(
                 f"worker {address} cannot import daskml_exec ({answer}). Install the package in "
                 f"the workers' environment: pip install {_PACKAGE}=={mine.package}"

@@ -11,6 +11,11 @@ from distributed import Client, Future, as_completed
 from daskml_exec.executor._call import Outcome, OutcomeInfo, outcome_info
 from daskml_exec.executor._events import ClusterEvents
 
+# States in which a task ends without a value.
+_FAILED = ("error", "cancelled")
+# The notebook's table of a Job ends after this many tasks.
+_HTML_ROWS = 100
+
 
 class Task:
     """One call on one Worker.
@@ -31,7 +36,7 @@ class Task:
     @property
     def status(self) -> str:
         """One of "pending", "finished", "error", "cancelled" and "lost"."""
-        return str(self._future.status)
+        return "finished" if self._info is not None else str(self._future.status)
 
     @property
     def worker(self) -> str | None:
@@ -46,8 +51,8 @@ class Task:
     @property
     def retries(self) -> int:
         """How often the task was started again, after it raised or lost its Worker."""
-        again = self._events.raised[self.key] - (self.status == "error")
-        return max(again, 0) + self._events.interruptions([self.key])
+        failed = self._events.failed_attempts(self.key)
+        return max(failed - 1, 0) if self.status == "error" else failed
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait at most `timeout` seconds and return the value, or raise what the task raised."""
@@ -148,8 +153,8 @@ class Job:
             go on; `cancel` stops them.
         """
         futures = [task._future for task in self.tasks]
-        for done in as_completed(futures, timeout=timeout):
-            if done.status != "finished":
+        for done in as_completed(futures, loop=self._client.loop, timeout=timeout):
+            if done.status in _FAILED:
                 self._raise_first_failure()
         outcomes: list[Outcome] = self._client.gather(futures)
         for task, outcome in zip(self.tasks, outcomes, strict=True):
@@ -179,20 +184,22 @@ class Job:
     def _load_infos(self) -> None:
         """Fetch the small part of all finished outcomes in one go."""
         missing = [t for t in self.tasks if t.status == "finished" and t._info is None]
+        if not missing:
+            return
         futures = [task._future for task in missing]
         infos = self._client.gather(self._client.map(outcome_info, futures, pure=False))
         for task, info in zip(missing, infos, strict=True):
             task._info = info
 
     def _raise_first_failure(self) -> None:
-        index, task = next(
-            (i, t)
-            for i, t in enumerate(self.tasks)
-            if t.status != "finished" and t.status != "pending"
-        )
-        error = task.exception() or RuntimeError(f"task {task.key!r} was {task.status}")
-        error.add_note(f"task {index} of {len(self.tasks)} of job {self.name!r}")
-        raise error
+        index, task = next((i, t) for i, t in enumerate(self.tasks) if t.status in _FAILED)
+        try:
+            task.result()
+        except BaseException as error:
+            note = f"task {index} of {len(self.tasks)} of job {self.name!r}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+            raise
 
     def __repr__(self) -> str:
         return f"<Job {self.name!r}: {self.progress()}>"
@@ -202,8 +209,11 @@ class Job:
         rows = "".join(
             f"<tr><td>{i}</td><td>{task.status}</td><td>{task.retries}</td>"
             f"<td><code>{html.escape(task.key)}</code></td></tr>"
-            for i, task in enumerate(self.tasks)
+            for i, task in enumerate(self.tasks[:_HTML_ROWS])
         )
+        if len(self.tasks) > _HTML_ROWS:
+            more = len(self.tasks) - _HTML_ROWS
+            rows += f'<tr><td></td><td colspan="3">and {more} more</td></tr>'
         return (
             f"<b>Job</b> {html.escape(self.name)}: {html.escape(str(progress))}<br>"
             f'<progress value="{progress.done}" max="{progress.total}"></progress>'

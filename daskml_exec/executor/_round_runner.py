@@ -12,6 +12,7 @@ from distributed.scheduler import KilledWorker
 
 from daskml_exec.executor import _failures
 from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._ship import share
 from daskml_exec.executor._tree import Node, fold_siblings
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class RoundRunner:
         self._nbytes = nbytes
         self._workers_lost = workers_lost_before
         self._recomputed = 0
-        self._keys = [str(future.key) for future in partitions]
+        self._partition_keys = [str(future.key) for future in partitions]
+        self._round_keys: list[str] = []
         self._groups: list[list[int]] | None = None
         self._expected: list[str] = []
         self._id = uuid.uuid4().hex[:12]
@@ -93,6 +95,7 @@ class RoundRunner:
         RuntimeError
             The round's task was present at the death of several workers.
         """
+        self._round_keys.clear()
         results, retries = self._until_answered(partial, message, combine, name)
         nodes = {node: value for result in results for node, value in result.nodes.items()}
         (total,) = fold_siblings(nodes, len(self._partitions), combine).values()
@@ -133,10 +136,10 @@ class RoundRunner:
     def _losses(self) -> tuple[int, int]:
         """Return the workers lost and the tasks run again since the last call."""
         events = self._executor.events
-        lost, recomputed = len(events.workers_lost), events.interruptions(self._keys)
-        new = lost - self._workers_lost, recomputed - self._recomputed
+        lost, recomputed = len(events.workers_lost), events.interruptions(self._partition_keys)
+        new_lost, new_recomputed = lost - self._workers_lost, recomputed - self._recomputed
         self._workers_lost, self._recomputed = lost, recomputed
-        return new
+        return new_lost, new_recomputed + events.interruptions(self._round_keys)
 
     def _attempt(
         self, partial: Partial, message: Any, combine: Combine, name: str
@@ -149,9 +152,11 @@ class RoundRunner:
         task = _GroupTask(partial, combine, len(self._partitions), self._nbytes)
         prefix = f"{name}-{self._id}-{self._rounds}"
         round_keys = [f"{prefix}-{group[0]}" for group in self._groups]
-        self._keys.extend(round_keys)
-        if self._nbytes(message) > _LITERAL_BYTES:
-            message = client.submit(_itself, message, key=f"{prefix}-message", pure=False)
+        self._round_keys.extend(round_keys)
+        nbytes = self._nbytes(message)
+        if nbytes > _LITERAL_BYTES:
+            in_process = self._executor.in_process
+            message = share(client, message, nbytes, name=f"{name}-message", in_process=in_process)
         futures = client.map(
             task,
             self._groups,
@@ -172,8 +177,10 @@ class RoundRunner:
         holders = self._executor.client.who_has(list(self._partitions))
         groups: dict[Any, list[int]] = {}
         for index, future in enumerate(self._partitions):
-            where = min(holders.get(future.key, ()), default=None)
-            groups.setdefault(where if where is not None else index, []).append(index)
+            # Small partitions get copied to idle workers; the work goes to the least busy holder.
+            candidates = holders.get(future.key) or [index]
+            where = min(candidates, key=lambda holder: (len(groups.get(holder, ())), holder))
+            groups.setdefault(where, []).append(index)
         self._groups = list(groups.values())
         self._expected = [where for where in groups if isinstance(where, str)]
 
@@ -199,7 +206,3 @@ class _GroupTask:
                 nodes[0, index] = value
                 nodes = fold_siblings(nodes, self.n_partitions, self.combine)
         return _GroupResult(nodes, size, get_worker().address, time.perf_counter() - started)
-
-
-def _itself(message: Any) -> Any:
-    return message

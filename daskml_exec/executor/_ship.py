@@ -12,6 +12,11 @@ from typing import Any
 
 from distributed import Client, Future
 
+from daskml_exec.executor._events import ClusterEvents
+
+# Dask advises against larger graphs, with a warning: the scheduler would hold and copy them.
+_GRAPH_BYTES = 10_000_000
+
 _pieces: dict[str, Any] = {}
 _lock = threading.Lock()
 
@@ -24,13 +29,30 @@ def ship(
     placement: dict[str, Any] = {"key": key, "pure": False}
     if worker is not None:
         placement |= {"workers": [worker], "allow_other_workers": True}
-    if not in_process:
-        return client.submit(_itself, piece, **placement)
-    with _lock:
-        _pieces[key] = piece
-    future = client.submit(_look_up, key, **placement)
-    # The recipe lives as long as the future: later tasks that need the piece hold the future.
-    weakref.finalize(future, _pieces.pop, key, None)
+    future: Future[Any]
+    if in_process:
+        with _lock:
+            _pieces[key] = piece
+        future = client.submit(_look_up, key, **placement)
+        # The recipe lives as long as the future: later tasks that need the piece hold the future.
+        weakref.finalize(future, _pieces.pop, key, None)
+    else:
+        future = client.submit(_itself, piece, **placement)
+    if worker is not None:
+        ClusterEvents.of(client).place(client, future, worker)
+    return future
+
+
+def share(client: Client, message: Any, nbytes: int, *, name: str, in_process: bool) -> Future[Any]:
+    """Return a future of a message that all workers will read.
+
+    A message too large for a graph is not recomputable. Whoever sends it has it still, and sends
+    it again when the tasks that read it are cancelled.
+    """
+    if in_process or nbytes <= _GRAPH_BYTES:
+        return ship(client, message, name=name, worker=None, in_process=in_process)
+    future: Future[Any]
+    (future,) = client.scatter([message], hash=False)
     return future
 
 

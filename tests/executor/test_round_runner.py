@@ -1,0 +1,289 @@
+"""Rounds over partitions: grouping, bits, bytes, and everything that can go wrong."""
+
+import concurrent.futures
+import gc
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from distributed import Event
+
+from daskml_exec.executor import LostPartitionError, RoundRunner, fold, ship
+from daskml_exec.executor._events import ClusterEvents
+from tests.executor.gates import Gate
+
+
+def nbytes(value):
+    return getattr(value, "nbytes", 8)
+
+
+def scaled_sum(partition, message):
+    return float(partition.sum()) * message
+
+
+def sum_of_both(partition, message):
+    return float(partition.sum() + message.sum())
+
+
+def kind_of_message(partition, message):
+    return [type(message).__name__]
+
+
+def parenthesise(left, right):
+    return f"({left}{right})"
+
+
+def name_of(partition, message):
+    return f"{int(partition[0])}{message}"
+
+
+def add(left, right):
+    return left + right
+
+
+def refuse(partition, message):
+    raise LookupError(f"no {message}")
+
+
+def die(partition, message):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def pass_gate(partition, gate):
+    return gate.pass_through(1)
+
+
+def wait_for_event(partition, name):
+    Event(name + "-reached").set()
+    Event(name).wait(30)
+    return float(partition.sum())
+
+
+def arrays(n):
+    return [np.full(3, float(i)) for i in range(n)]
+
+
+def placed(executor, pieces, place):
+    """Ship each piece to the worker whose index `place` tells."""
+    workers = sorted(worker.address for worker in executor.workers())
+    futures = [
+        ship(
+            executor.client,
+            piece,
+            name="piece",
+            worker=workers[place(i)],
+            in_process=executor.in_process,
+        )
+        for i, piece in enumerate(pieces)
+    ]
+    concurrent.futures.wait([executor.submit(len, future) for future in futures])
+    return futures
+
+
+def runner(executor, futures):
+    return RoundRunner(executor, futures, nbytes, len(executor.events.workers_lost))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 13])
+@pytest.mark.parametrize("place", [lambda i: 0, lambda i: i % 2, lambda i: int(i >= 2)])
+def test_the_tree_does_not_depend_on_the_grouping(executor, n, place):
+    rounds = runner(executor, placed(executor, arrays(n), place))
+    for name in "ab":
+        outcome = rounds.run(name_of, name, parenthesise, name="r")
+        assert outcome.total == fold([f"{i}{name}" for i in range(n)], parenthesise)
+
+
+def test_the_bits_do_not_depend_on_the_grouping(executor):
+    pieces = [np.array([x]) for x in np.random.default_rng(1).standard_normal(17) * 1e3]
+    totals = {
+        runner(executor, placed(executor, pieces, place)).run(scaled_sum, 0.1, add, name="r").total
+        for place in (lambda i: 0, lambda i: i % 2, lambda i: (i // 3) % 2)
+    }
+    assert totals == {fold([float(p.sum()) * 0.1 for p in pieces], add)}
+
+
+def test_one_task_per_worker(executor):
+    rounds = runner(executor, placed(executor, arrays(6), lambda i: i % 2))
+    outcome = rounds.run(scaled_sum, 2, add, name="r")
+    assert sorted(map(len, rounds._groups or [[], []])) in ([3, 3], [0, 0])
+    assert outcome.total == 2 * 3 * 15
+    assert outcome.partial_bytes == 8
+    assert set(outcome.seconds_by_worker) <= {w.address for w in executor.workers()}
+    assert (outcome.workers_lost, outcome.tasks_recomputed, outcome.retries) == (0, 0, 0)
+
+
+def test_partitions_that_nobody_holds_yet_are_computed(executor):
+    lazy = [executor.client.submit(np.full, 3, float(i), pure=False) for i in range(5)]
+    rounds = runner(executor, lazy)
+    assert rounds.run(scaled_sum, 1, add, name="r").total == 30
+    assert rounds.run(scaled_sum, 2, add, name="r").total == 60
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 2_500_000])
+def test_messages_of_any_size(executor, process_executor, size):
+    message = np.ones(size)
+    for ex in (executor, process_executor):
+        rounds = runner(ex, placed(ex, arrays(4), lambda i: i % 2))
+        for _ in range(2):
+            outcome = rounds.run(sum_of_both, message, add, name="r")
+            assert outcome.total == 18 + 4 * size
+
+
+def test_a_large_message_is_sent_once(executor, monkeypatch):
+    sent = []
+    from daskml_exec.executor import _round_runner
+
+    share = _round_runner.share
+    monkeypatch.setattr(
+        _round_runner, "share", lambda *args, **kwargs: sent.append(args) or share(*args, **kwargs)
+    )
+    rounds = runner(executor, placed(executor, arrays(4), lambda i: i % 2))
+    rounds.run(sum_of_both, np.ones(20_000), add, name="r")
+    assert len(sent) == 1
+    rounds.run(sum_of_both, np.ones(20), add, name="r")
+    assert len(sent) == 1
+    assert rounds.run(kind_of_message, [1], add, name="r").total == ["list"] * 4
+
+
+def test_the_users_exception(executor):
+    rounds = runner(executor, placed(executor, arrays(4), lambda i: i % 2))
+    with pytest.raises(LookupError, match="no luck") as info:
+        rounds.run(refuse, "luck", add, name="r")
+    assert type(info.value) is LookupError
+    assert info.traceback[-1].name == "refuse"
+    assert rounds.run(scaled_sum, 1, add, name="r").total == 18
+
+
+def task_prefixes(dask_scheduler=None):
+    return [str(key) for key in dask_scheduler.tasks]
+
+
+def until_released(client, word):
+    deadline = time.monotonic() + 20
+    while any(word in key for key in client.run_on_scheduler(task_prefixes)):
+        assert time.monotonic() < deadline, "tasks remain on the scheduler"
+
+
+def test_an_interrupted_driver_leaves_nothing_behind(executor, client, monkeypatch):
+    futures = placed(executor, arrays(4), lambda i: i % 2)
+    rounds = runner(executor, futures)
+    with Gate() as gate:
+
+        def interrupted(futures):
+            gate.wait_until_reached()
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(client, "gather", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                rounds.run(pass_gate, gate, add, name="interrupted")
+        until_released(client, "interrupted")
+    assert rounds.run(scaled_sum, 1, add, name="r").total == 18
+    del futures, rounds
+    gc.collect()
+    until_released(client, "piece")
+
+
+def test_rounds_leave_nothing_behind(executor, client):
+    rounds = runner(executor, placed(executor, arrays(4), lambda i: i % 2))
+    for _ in range(3):
+        rounds.run(sum_of_both, np.ones(20_000), add, name="leftover")
+    gc.collect()
+    until_released(client, "leftover")
+
+
+def test_a_cancelled_partition(executor, client):
+    futures = placed(executor, arrays(3), lambda i: i % 2)
+    client.cancel(futures[1])
+    with pytest.raises(LostPartitionError, match=r"partition 1 of the data"):
+        runner(executor, futures).run(scaled_sum, 1, add, name="r")
+
+
+def test_a_cancelled_round_is_sent_again(executor, client, monkeypatch):
+    futures = placed(executor, arrays(3), lambda i: i % 2)
+    gather, calls = client.gather, []
+
+    def cancelled_once(futures):
+        calls.append(futures)
+        if len(calls) == 1:
+            client.cancel(futures)
+        return gather(futures)
+
+    monkeypatch.setattr(client, "gather", cancelled_once)
+    outcome = runner(executor, futures).run(scaled_sum, 1, add, name="r")
+    assert (outcome.total, outcome.retries, len(calls)) == (9, 1, 2)
+
+
+def test_a_round_that_is_always_cancelled(executor, client, monkeypatch):
+    futures = placed(executor, arrays(3), lambda i: i % 2)
+    calls = []
+
+    def cancelled(futures):
+        calls.append(futures)
+        raise concurrent.futures.CancelledError
+
+    monkeypatch.setattr(client, "gather", cancelled)
+    with pytest.raises(concurrent.futures.CancelledError):
+        runner(executor, futures).run(scaled_sum, 1, add, name="r")
+    assert len(calls) == 4
+
+
+# Real deaths
+
+
+def kill_holder(executor, address):
+    worker = next(worker for worker in executor.workers() if worker.address == address)
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("size", [0, 20_000, 2_500_000])
+def test_a_worker_dies_in_a_round(mortal_executor, size):
+    """Its partitions are had again, and the losses are told."""
+    executor, name = mortal_executor, f"dies-in-a-round-{size}"
+    executor.check_workers()
+    futures = placed(executor, arrays(5), lambda i: i % 2)
+    rounds = runner(executor, futures)
+    before = rounds.run(sum_of_both, np.ones(size), add, name="r").total
+    job = executor.client.submit(wait_for_event, futures[0], name, pure=False)
+    assert Event(name + "-reached", client=executor.client).wait(30)
+    holders = executor.client.who_has(futures)
+    victim = min(holders[futures[0].key])
+    only_there = sum(set(where) == {victim} for where in holders.values())
+    kill_holder(executor, victim)
+    Event(name, client=executor.client).set()
+    assert job.result(30) == 0
+    outcome = rounds.run(sum_of_both, np.ones(size), add, name="r")
+    assert outcome.total == before
+    assert outcome.workers_lost == 1
+    assert outcome.tasks_recomputed >= only_there
+    again = rounds.run(sum_of_both, np.ones(size), add, name="r")
+    assert (again.workers_lost, again.tasks_recomputed) == (0, 0)
+
+
+def test_scattered_partitions_die_with_their_worker(mortal_executor):
+    executor = mortal_executor
+    first, second = sorted(worker.address for worker in executor.workers())
+    kept, *lost = arrays(3)
+    futures = [
+        *executor.client.scatter([kept], workers=[first], hash=False),
+        *executor.client.scatter(lost, workers=[second], hash=False),
+    ]
+    executor.check_workers()
+    rounds = runner(executor, futures)
+    assert rounds.run(scaled_sum, 1, add, name="r").total == 9
+    events = ClusterEvents.of(executor.client)
+    kill_holder(executor, second)
+    deadline = time.monotonic() + 30
+    while second not in events.workers_lost:
+        assert time.monotonic() < deadline
+        executor.client.nthreads()
+    with pytest.raises(LostPartitionError, match="partitions 1, 2 of the data went down"):
+        rounds.run(scaled_sum, 1, add, name="r")
+
+
+def test_a_task_that_kills_its_workers(mortal_executor):
+    rounds = runner(mortal_executor, placed(mortal_executor, arrays(1), lambda i: 0))
+    with pytest.raises(RuntimeError, match=r"deadly: the task .* workers as they died.*memory"):
+        rounds.run(die, None, add, name="deadly")
