@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from array_api_compat import array_namespace, device, is_cupy_array
 
-__all__ = ["array_namespace", "is_host", "to_device_of", "to_host"]
+__all__ = ["array_namespace", "beside", "is_host", "to_device_of", "to_host", "total"]
 
 
 def is_host(array: Any) -> bool:
@@ -30,3 +30,15 @@ def to_device_of(host: np.ndarray[Any, Any], like: Any) -> Any:
     """Transfer a host array to where `like` is, in its dtype. The other transfer point."""
     xp = array_namespace(like)
     return xp.asarray(host.astype(str(like.dtype).rpartition(".")[2]), device=device(like))
+
+
+def beside(column: Any, like: Any) -> Any:
+    """Return a column, which may be on the host, where `like` is and in its dtype."""
+    if is_host(column):
+        return to_device_of(column, like)
+    return array_namespace(like).astype(column, like.dtype, copy=False)
+
+
+def total(array: Any) -> float:
+    """Return the sum of all elements on the host."""
+    return float(array.sum() if is_host(array) else to_host(array_namespace(array).sum(array)))

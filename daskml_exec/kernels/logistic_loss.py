@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_device_of, to_host
+from daskml_exec.kernels.array_namespace import (
+    array_namespace,
+    beside,
+    is_host,
+    to_device_of,
+    to_host,
+    total,
+)
 from daskml_exec.kernels.row_blocks import row_blocks
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -48,7 +55,7 @@ def logistic_sums(X: Any, y: Any, sample_weight: Any, coef: Array, intercept: Ar
     ----------
     X : array or CSR matrix of shape (n, d)
     y : array of shape (n,)
-        0 and 1 when K = 1, else 0 to K - 1.
+        0 and 1 when K = 1, else 0 to K - 1. Where X is or on the host, as are the weights.
     sample_weight : array of shape (n,), or None
         None means ones.
     coef : array of shape (K, d)
@@ -57,7 +64,8 @@ def logistic_sums(X: Any, y: Any, sample_weight: Any, coef: Array, intercept: Ar
     Returns
     -------
     LossSums
-        In float64, on the host. Rows in float32 are summed in float64.
+        In float64, on the host. The host sums rows in float32 in float64; a device sums in the
+        dtype of X.
 
     References
     ----------
@@ -71,7 +79,7 @@ def logistic_sums(X: Any, y: Any, sample_weight: Any, coef: Array, intercept: Ar
     >>> logistic_sums(X, np.array([1, 0]), None, np.zeros((1, 1)), np.zeros(1)).coef
     array([[-1.]])
     """
-    weight = float(X.shape[0] if sample_weight is None else sample_weight.sum())
+    weight = float(X.shape[0]) if sample_weight is None else total(sample_weight)
     if not is_host(X):
         return _sums_on_device(X, y, sample_weight, coef, intercept, weight)
     pointwise = _binary_rows if coef.shape[0] == 1 else _multinomial_rows
@@ -116,9 +124,9 @@ def _multinomial_rows(z: Array, y: Array, sample_weight: Array | None) -> float:
     z -= z.max(axis=1, keepdims=True)
     loss = -z[rows, y]
     np.exp(z, out=z)
-    total = z.sum(axis=1)
-    loss += np.log(total)
-    z /= total[:, None]
+    partition = z.sum(axis=1)
+    loss += np.log(partition)
+    z /= partition[:, None]
     z[rows, y] -= 1.0
     if sample_weight is None:
         return float(loss.sum())
@@ -131,25 +139,25 @@ def _sums_on_device(
 ) -> LossSums:
     xp = array_namespace(X)
     z = X @ to_device_of(np.ascontiguousarray(coef.T), X) + to_device_of(intercept, X)
-    labels = y if not is_host(y) else to_device_of(y, X)
+    labels = beside(y, X)[:, None]
     if coef.shape[0] == 1:
-        target = labels[:, None]
-        loss = xp.log1p(xp.exp(-xp.abs(z))) + xp.maximum(z, xp.zeros_like(z)) - target * z
-        residual = 1.0 / (1.0 + xp.exp(-z)) - target
+        small = xp.exp(-xp.abs(z))
+        loss = xp.log1p(small) + xp.maximum(z, xp.zeros_like(z)) - labels * z
+        residual = xp.where(z >= 0, xp.ones_like(z), small) / (1.0 + small) - labels
     else:
         classes = to_device_of(np.arange(coef.shape[0]), X)
-        target = xp.astype(labels[:, None] == classes, X.dtype)
+        target = xp.astype(labels == classes, X.dtype)
         z = z - xp.max(z, axis=1, keepdims=True)
         exponential = xp.exp(z)
-        total = xp.sum(exponential, axis=1, keepdims=True)
-        loss = xp.log(total) - xp.sum(target * z, axis=1, keepdims=True)
-        residual = exponential / total - target
+        partition = xp.sum(exponential, axis=1, keepdims=True)
+        loss = xp.log(partition) - xp.sum(target * z, axis=1, keepdims=True)
+        residual = exponential / partition - target
     if sample_weight is not None:
-        w = to_device_of(sample_weight, X)[:, None]
+        w = beside(sample_weight, X)[:, None]
         loss, residual = w * loss, w * residual
     return LossSums(
         weight,
-        float(to_host(xp.reshape(xp.sum(loss), (1,)))[0]),
+        total(loss),
         to_host(xp.matrix_transpose(residual) @ X).astype(np.float64),
         to_host(xp.sum(residual, axis=0)).astype(np.float64),
     )

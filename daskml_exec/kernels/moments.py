@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_device_of, to_host
+from daskml_exec.kernels.array_namespace import array_namespace, beside, is_host, to_host, total
 from daskml_exec.kernels.row_blocks import row_blocks
 
 Vector = np.ndarray[Any, np.dtype[Any]]
@@ -38,17 +38,20 @@ def column_moments(X: Any, sample_weight: Any) -> Moments:
     Returns
     -------
     Moments
-        In float64, on the host. Not finite where a column is not.
+        In float64, on the host. Not finite where a column is not. A device sums in X's dtype.
+
+    Examples
+    --------
+    >>> column_moments(np.array([[1.0, 0.0], [3.0, 2.0]]), np.array([1.0, 0.5]))
+    Moments(weight=1.5, first=array([2.5, 1. ]), second=array([5.5, 2. ]))
     """
     n, d = X.shape
-    weight = float(n if sample_weight is None else sample_weight.sum())
+    weight = float(n) if sample_weight is None else total(sample_weight)
     if sp.issparse(X):
-        values = X.data.astype(np.float64)
-        if sample_weight is None:
-            weighted = values
-        else:
-            weighted = values * np.repeat(sample_weight, np.diff(X.indptr))
+        values = weighted = X.data.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
+            if sample_weight is not None:
+                weighted = values * np.repeat(sample_weight, np.diff(X.indptr))
             first = np.bincount(X.indices, weighted, minlength=d)
             second = np.bincount(X.indices, weighted * values, minlength=d)
         return Moments(weight, first, second)
@@ -68,17 +71,20 @@ def column_moments(X: Any, sample_weight: Any) -> Moments:
 
 
 def first_non_finite(X: Any) -> tuple[int, int, str] | None:
-    """Return row, column and "NaN" or "infinity" of the first value that is not finite."""
+    """Return row, column and "NaN" or "infinity" of the first value that is not finite.
+
+    Examples
+    --------
+    >>> first_non_finite(np.array([[1.0, 2.0], [3.0, np.inf]]))
+    (1, 1, 'infinity')
+    """
     if sp.issparse(X):
         bad = np.flatnonzero(~np.isfinite(X.data))
         if not bad.size:
             return None
         at = int(bad[0])
-        row, column, value = (
-            int(np.searchsorted(X.indptr, at, "right")) - 1,
-            X.indices[at],
-            X.data[at],
-        )
+        row, column = np.searchsorted(X.indptr, at, "right") - 1, X.indices[at]
+        value = X.data[at]
     else:
         xp = array_namespace(X)
         finite = to_host(xp.isfinite(X))
@@ -91,7 +97,7 @@ def first_non_finite(X: Any) -> tuple[int, int, str] | None:
 
 def _moments_on_device(X: Any, sample_weight: Any, weight: float) -> Moments:
     xp = array_namespace(X)
-    weighted = X if sample_weight is None else X * to_device_of(sample_weight, X)[:, None]
+    weighted = X if sample_weight is None else X * beside(sample_weight, X)[:, None]
     first = to_host(xp.sum(weighted, axis=0)).astype(np.float64)
     second = to_host(xp.sum(weighted * X, axis=0)).astype(np.float64)
     return Moments(weight, first, second)

@@ -71,6 +71,15 @@ def standardisation(
     penalty : float
         Coefficient of :math:`\tfrac12 \|w\|^2` in the mean objective.
     fit_intercept : bool
+
+    Examples
+    --------
+    >>> moments = Moments(weight=2.0, first=np.array([2.0, 20.0]), second=np.array([4.0, 400.0]))
+    >>> to = standardisation(moments, curvature=0.25, penalty=0.0, fit_intercept=True)
+    >>> to.center, to.scale
+    (array([ 1., 10.]), array([0.5, 5. ]))
+    >>> to.parameters(np.array([[0.5, 5.0, 0.0]]))
+    (array([[1., 1.]]), array([-11.]))
     """
     second = moments.second / moments.weight
     if fit_intercept:

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from daskml_exec.kernels import row_blocks as module
+from daskml_exec.kernels.row_blocks import row_blocks
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(0, 3), (1, 3), (7, 3), (8, 3), (5, 0), (3, 1000)])
+def test_blocks_are_the_rows_in_order(monkeypatch, shape, dtype):
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 8 * 3)
+    X = np.arange(shape[0] * shape[1], dtype=dtype).reshape(shape)
+    rows, seen = [], []
+    for where, block in row_blocks(X):
+        assert block.dtype == np.float64
+        rows.extend(range(*where.indices(shape[0])))
+        seen.append(block.copy())
+    assert rows == list(range(shape[0]))
+    assert not seen or np.array_equal(np.concatenate(seen), X)
+
+
+def test_double_precision_is_not_copied():
+    X = np.ones((10, 3))
+    [(_, block)] = row_blocks(X)
+    assert np.shares_memory(block, X)
+
+
+def test_a_block_is_about_a_mebibyte():
+    X = np.zeros((10_000, 100))
+    sizes = {block.nbytes for _, block in row_blocks(X)}
+    assert max(sizes) <= 2**20 < max(sizes) + 8 * 100
