@@ -3,7 +3,7 @@
 from daskml_exec.partitions._accuracy import accuracy
 from daskml_exec.partitions._assemble import matrix
 from daskml_exec.partitions._classification import ClassificationData, classification_data
-from daskml_exec.partitions._kinds import describe_kind, frame_meta, is_collection, to_memory
+from daskml_exec.partitions._kinds import frame_meta, is_collection, require_matrix, to_memory
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import map_rows
 
@@ -13,10 +13,10 @@ __all__ = [
     "Partitions",
     "accuracy",
     "classification_data",
-    "describe_kind",
     "frame_meta",
     "is_collection",
     "map_rows",
     "matrix",
+    "require_matrix",
     "to_memory",
 ]

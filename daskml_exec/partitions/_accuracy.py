@@ -7,6 +7,7 @@ import numpy as np
 
 from daskml_exec.executor import Executor, fold
 from daskml_exec.partitions._aligned import aligned_partitions
+from daskml_exec.partitions._gather import gather
 from daskml_exec.partitions._partition import Partition
 
 
@@ -27,7 +28,8 @@ def accuracy(
     counts = executor.client.map(
         _count, [labels] * len(aligned.futures), aligned.futures, pure=False, key="accuracy"
     )
-    right, weight = fold(executor.client.gather(counts), np.add)
+    arguments = {"X": X, "y": y, "sample_weight": sample_weight}
+    right, weight = fold(gather(executor.client, counts, arguments), np.add)
     if weight == 0:
         raise ValueError("X has no rows with a positive weight: there is nothing to score")
     return float(right / weight)

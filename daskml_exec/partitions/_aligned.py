@@ -9,7 +9,7 @@ from distributed import Future
 from daskml_exec.executor import Executor
 from daskml_exec.partitions._assemble import assemble
 from daskml_exec.partitions._blocks import Blocks, blocks_of, cut_like
-from daskml_exec.partitions._kinds import is_collection
+from daskml_exec.partitions._kinds import is_collection, require_column
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def aligned_partitions(executor: Executor, X: Any, y: Any, sample_weight: Any) -
 
 def _one_block(executor: Executor, name: str, column: Any) -> Blocks:
     column = np.asarray(column)
+    require_column(column, name)
     future = executor.client.submit(_itself, column, pure=False)
     return Blocks(name, [[future]], [len(column)])
 

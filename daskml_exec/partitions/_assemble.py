@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from daskml_exec.kernels.array_namespace import is_host
+from daskml_exec.kernels.array_namespace import is_host, to_host
 from daskml_exec.partitions._partition import Partition
 
 Span = tuple[Any, int, int]
@@ -100,7 +100,14 @@ def summarise(partition: Partition, first_block: Any) -> Summary:
 
 def unique_labels(y: Any, *, where: str) -> tuple[Any, Any]:
     """Return the sorted labels and each row's index among them."""
-    classes, codes = np.unique(y, return_inverse=True)
+    try:
+        classes, codes = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in y})
+        raise TypeError(
+            f"y has labels of types that have no order in {where}: {', '.join(kinds)}; allowed "
+            "are labels of one type"
+        ) from error
     if len(classes):
         try:
             check_classification_targets(classes)
@@ -120,8 +127,8 @@ def encode(partition: Partition, classes: Any, class_weight: Any, dtype: Any) ->
     if partition.sample_weight is not None:
         codes[(partition.sample_weight == 0)] = 0
     X = partition.X
-    if X.dtype != dtype and _is_checkable(X):
-        X = X.astype(dtype)
+    if is_host(X):
+        X = X.astype(dtype, copy=False)
     weight = weigh(codes, partition.sample_weight, class_weight)
     return Partition(partition.index, X, codes, weight)
 
@@ -136,12 +143,15 @@ def weigh(codes: Any, sample_weight: Any, class_weight: Any) -> Any:
 
 def check_weights(weights: Any, *, where: str) -> Any:
     """Return the weights as float64, or raise for one that is not finite or is negative."""
-    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    try:
+        weights = np.ascontiguousarray(weights, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"sample_weight is not numeric in {where}: {error}") from error
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"sample_weight has {weights[row]!r} in row {row} of {where}; allowed are finite "
+            f"sample_weight has {weights[row]:g} in row {row} of {where}; allowed are finite "
             "values from 0. Negative values in data passed to `sample_weight` have no meaning here"
         )
     return weights
@@ -167,13 +177,16 @@ def _joined(spans: list[Span]) -> Any:
 
 
 def _rows_of(block: Any) -> Any:
-    return block.to_numpy() if isinstance(block, (pd.Series, pd.DataFrame)) else block
+    if isinstance(block, (pd.Series, pd.DataFrame)):
+        return block.to_numpy()
+    return block if _is_checkable(block) else to_host(block)
 
 
 def _labels(spans: list[Span], index: int) -> Any:
-    y = column_or_1d(_joined(spans), warn=True)
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        row = int(np.flatnonzero(~np.isfinite(y))[0])
+    y = column_or_1d(_joined(spans))
+    bad = pd.isna(y) | np.isinf(y) if y.dtype.kind == "f" else pd.isna(y)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
         raise ValueError(f"Input y contains NaN or infinity in row {row} of partition {index}")
     return y
 

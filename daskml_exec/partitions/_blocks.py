@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from distributed import Client, Future, futures_of
 
-from daskml_exec.partitions._kinds import ARRAY, FUTURES, kind_of
+from daskml_exec.partitions._gather import gather
+from daskml_exec.partitions._kinds import ARRAY, FUTURES, kind_of, require_column, require_matrix
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,20 @@ def blocks_of(client: Client, arguments: dict[str, Any]) -> dict[str, Blocks]:
     Collections that share parts of their graphs (the X and y of one reader) are persisted in one
     call, so that the shared parts are computed once.
     """
+    for name, data in arguments.items():
+        if name == "X":
+            require_matrix(data)
+        else:
+            require_column(data, name)
     persisted = _persist(
         client, {name: data for name, data in arguments.items() if kind_of(data) != FUTURES}
     )
-    grids = {name: _grid(persisted.get(name, data), name) for name, data in arguments.items()}
+    grids = {name: _grid(persisted.get(name, data)) for name, data in arguments.items()}
     lengths = {name: _known_lengths(data) for name, data in arguments.items()}
     unknown = [name for name, known in lengths.items() if known is None]
-    counted = iter(
-        client.gather(
-            client.map(
-                _length,
-                [row[0] for name in unknown for row in grids[name]],
-                pure=False,
-                key="partition-length",
-            )
-        )
-    )
+    first_columns = [row[0] for name in unknown for row in grids[name]]
+    lengths_of = client.map(_length, first_columns, pure=False, key="partition-length")
+    counted = iter(gather(client, lengths_of, arguments))
     for name in unknown:
         lengths[name] = [next(counted) for _ in grids[name]]
     return {name: Blocks(name, grids[name], lengths[name] or []) for name in arguments}
@@ -101,15 +100,9 @@ def _persist(client: Client, collections: dict[str, Any]) -> dict[str, Any]:
     return persisted
 
 
-def _grid(data: Any, name: str) -> list[list[Future[Any]]]:
+def _grid(data: Any) -> list[list[Future[Any]]]:
     if kind_of(data) == FUTURES:
         return [[future] for future in data]
-    if kind_of(data) == ARRAY and data.ndim not in (1, 2):
-        raise ValueError(
-            f"Found array with dim {data.ndim}. {name} must have 2 dimensions (rows, features)"
-            if name == "X"
-            else f"{name} has {data.ndim} dimensions; allowed is one value per row"
-        )
     # Optimisation renames the blocks of expressions, but their indices stay.
     block: dict[Any, Future[Any]] = {future.key[1:]: future for future in futures_of(data)}
     if kind_of(data) == ARRAY and data.ndim == 2:

@@ -16,6 +16,7 @@ from daskml_exec.partitions._assemble import (
     unique_labels,
     weigh,
 )
+from daskml_exec.partitions._gather import gather
 from daskml_exec.partitions._kinds import is_collection
 from daskml_exec.partitions._memory import partitions_from_memory
 from daskml_exec.partitions._partition import Partitions
@@ -94,10 +95,12 @@ def _from_cluster(
     workers_lost_before = len(executor.events.workers_lost)
     executor.check_workers()
     aligned = aligned_partitions(executor, X, y, sample_weight)
-    summaries: list[Summary] = client.gather(
-        client.map(summarise, aligned.futures, aligned.first_blocks, pure=False, key="summarise")
+    summaries: list[Summary] = gather(
+        client,
+        client.map(summarise, aligned.futures, aligned.first_blocks, pure=False, key="summarise"),
+        {"X": X, "y": y, "sample_weight": sample_weight},
     )
-    _check_widths(summaries)
+    _check_columns(summaries)
     filled = [summary for summary in summaries if summary.rows] or summaries
     dtype = np.result_type(*(summary.dtype for summary in filled))
     classes, weight_of_class = _merge_classes(summaries)
@@ -124,13 +127,18 @@ def _from_cluster(
     return ClassificationData(partitions, classes)
 
 
-def _check_widths(summaries: list[Summary]) -> None:
-    width = summaries[0].n_features
+def _check_columns(summaries: list[Summary]) -> None:
+    first = summaries[0]
     for index, summary in enumerate(summaries):
-        if summary.n_features != width:
+        if summary.n_features != first.n_features:
             raise ValueError(
                 f"partition {index} of X has {summary.n_features} columns, partition 0 has "
-                f"{width}; all must have the same"
+                f"{first.n_features}; all must have the same"
+            )
+        if summary.feature_names != first.feature_names:
+            raise ValueError(
+                f"partition {index} of X has the columns {summary.feature_names}, partition 0 has "
+                f"{first.feature_names}; all must have the same, in the same order"
             )
 
 
@@ -138,7 +146,11 @@ def _merge_classes(summaries: list[Summary]) -> tuple[Any, Any]:
     """Return the sorted union of the labels, in the labels' own dtype, and their weights."""
     filled = [summary for summary in summaries if len(summary.classes)]
     if not filled:
-        raise ValueError("y has no row with a positive weight: at least two classes are needed")
+        raise ValueError(
+            "all sample weights are zero: at least two classes need rows with a positive weight"
+            if any(summary.rows for summary in summaries)
+            else "X has 0 rows: at least two classes need rows"
+        )
     labels = np.concatenate([summary.classes for summary in filled])
     weights = np.concatenate([summary.class_weights for summary in filled])
     classes, codes = unique_labels(labels, where="the data")
@@ -148,7 +160,7 @@ def _merge_classes(summaries: list[Summary]) -> tuple[Any, Any]:
 def _class_multipliers(class_weight: Any, classes: Any, weight_of_class: Any) -> Any:
     """Return one factor per class, or None for ones; needs at least two classes."""
     if len(classes) < 2:
-        found = f"one class: {classes[0]!r}" if len(classes) else "no class"
+        found = f"one class: {classes.tolist()[0]!r}" if len(classes) else "no class"
         raise ValueError(
             "This solver needs samples of at least 2 classes in the data, but y contains only "
             f"{found} (rows of weight zero do not count)"

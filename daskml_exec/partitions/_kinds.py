@@ -1,5 +1,6 @@
 """Tell apart the kinds of data that users pass."""
 
+import warnings
 from typing import Any
 
 import dask.array as da
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from distributed import Future
+from sklearn.exceptions import DataConversionWarning
 
 ARRAY, FRAME, SERIES, FUTURES = "dask.array", "dask.dataframe", "dask.series", "futures"
 
@@ -30,9 +32,31 @@ def is_collection(data: Any) -> bool:
     return kind_of(data) is not None
 
 
-def describe_kind(data: Any) -> str:
-    """Return what the data is called in an error message."""
-    return kind_of(data) or type(data).__name__
+def require_matrix(X: Any) -> None:
+    """Raise ValueError for a collection that has not two dimensions, as far as that is known."""
+    if kind_of(X) != FUTURES and X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D {kind_of(X)} instead: X has rows and features. "
+            "Reshape your data, for one feature with X.reshape((-1, 1)) or X.to_frame()"
+        )
+
+
+def require_column(column: Any, name: str) -> None:
+    """Raise ValueError unless there is one value per row; warn of a matrix of one column."""
+    if kind_of(column) == FUTURES or column.ndim == 1:
+        return
+    width = column.shape[1] if column.ndim == 2 else None
+    if width != 1:
+        columns = "" if width is None else f" and {width} columns"
+        raise ValueError(
+            f"{name} has {column.ndim} dimensions{columns}; allowed is one value per row"
+        )
+    warnings.warn(
+        f"A column-vector {name} was passed when a 1d array was expected. Pass one dimension, for "
+        f"example {name}[:, 0] of an array or {name}[column] of a dataframe",
+        DataConversionWarning,
+        stacklevel=2,
+    )
 
 
 def frame_meta(X: Any) -> Any:

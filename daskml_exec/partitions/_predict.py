@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 
-from daskml_exec.partitions._kinds import FRAME, FUTURES, kind_of
+from daskml_exec.partitions._kinds import FRAME, FUTURES, kind_of, require_matrix
 
 Function = Callable[[Any], np.ndarray[Any, Any]]
 
@@ -37,16 +37,15 @@ def map_rows(
     kind = kind_of(X)
     if kind == FUTURES:
         return [future.client.submit(function, future, pure=False) for future in X]
+    require_matrix(X)
     if promote:
-        single = all(kind == np.float32 for kind in np.atleast_1d(_dtypes(X)))
+        single = all(of_column == np.float32 for of_column in np.atleast_1d(_dtypes(X)))
         dtype = np.result_type(dtype, np.float32 if single else np.float64)
     if kind == FRAME:
         meta = _labelled(
             np.empty((0,) if columns is None else (0, len(columns)), dtype), None, columns
         )
         return X.map_partitions(_frame_of, function, columns, meta=meta)
-    if X.ndim != 2:
-        raise ValueError(f"X has {X.ndim} dimensions; allowed are 2: rows and features")
     if X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
     if columns is None:
@@ -77,5 +76,7 @@ def _frame_of(frame: pd.DataFrame, function: Function, columns: Any) -> Any:
 
 def _labelled(values: np.ndarray[Any, Any], index: Any, columns: Any) -> Any:
     if columns is None:
-        return pd.Series(values, index=index)
+        # Without a dtype, pandas would look at the objects and may find another one than in meta.
+        dtype = object if values.dtype == object else None
+        return pd.Series(values, index=index, dtype=dtype)
     return pd.DataFrame(values, index=index, columns=columns)

@@ -45,6 +45,17 @@ class History(Sequence[RoundRecord]):
     ----------
     records : tuple of RoundRecord
     n_partitions : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from daskml_exec.linear_model import LogisticRegression
+    >>> X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+    >>> history = LogisticRegression().fit(X, y).history_
+    >>> history[0].step, history[-1].step, history.n_partitions
+    ('moments', 'gradient', 1)
+    >>> history[-1].loss < history[1].loss
+    True
     """
 
     records: tuple[RoundRecord, ...]
@@ -108,14 +119,14 @@ class History(Sequence[RoundRecord]):
 
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
-        seen = [r for r in self.records if r.loss is not None and r.gradient_norm is not None]
-        rounds = [record.round for record in seen]
-        ax.plot(rounds, [r.loss for r in seen if r.loss is not None], "o-", ms=3, label="loss")
+        losses = {r.round: r.loss for r in self.records if r.loss is not None}
+        ax.plot(list(losses), list(losses.values()), "o-", ms=3, label="loss")
         ax.set_xlabel("round")
         ax.set_ylabel("loss", color="C0")
         right = ax.twinx()
-        norms = [r.gradient_norm for r in seen if r.gradient_norm]
-        right.semilogy(rounds[: len(norms)], norms, ".--", color="C1", ms=3)
+        # A logarithmic axis has no place for zero.
+        norms = {r.round: r.gradient_norm for r in self.records if r.gradient_norm}
+        right.semilogy(list(norms), list(norms.values()), ".--", color="C1", ms=3)
         right.set_ylabel("gradient norm", color="C1")
         for lost in (r for r in self.records if r.workers_lost):
             ax.axvline(lost.round, color="C3", ls=":", label="worker lost")

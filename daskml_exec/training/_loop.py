@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic
 
+import numpy as np
+
 from daskml_exec.executor import RoundRunner, single_threaded_blas
 from daskml_exec.partitions import Partitions
 from daskml_exec.training._events import Callback, RoundEvent
@@ -65,6 +67,8 @@ def run_rounds(
             if alone:
                 state, new = _rounds_in_one_task(runner, algorithm, state, len(records), name)
                 records.extend(new)
+                if state.failure:
+                    raise ValueError(state.failure)
                 continue
             started = time.perf_counter()
             message = algorithm.outgoing(state)
@@ -73,6 +77,8 @@ def run_rounds(
             )
             step = state.step
             state, measured = algorithm.update(state, outcome.total)
+            if state.failure:
+                raise ValueError(state.failure)
             record = RoundRecord(
                 round=len(records),
                 step=step,
@@ -91,7 +97,7 @@ def run_rounds(
             event = RoundEvent(record, partial(snapshot, state))
             # Every callback hears of every round, also of the one at which another stops.
             answers = [callback(event) for callback in callbacks]
-            if any(answer is True for answer in answers):
+            if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
                 break
     return FitResult(state, History(tuple(records), n_partitions))
 

@@ -28,6 +28,6 @@ def payload_nbytes(payload: Any) -> int:
         return sum(map(payload_nbytes, payload))
     if isinstance(payload, dict):
         return sum(map(payload_nbytes, payload.values()))
-    if is_dataclass(payload):
+    if is_dataclass(payload) and not isinstance(payload, type):
         return sum(payload_nbytes(getattr(payload, field.name)) for field in fields(payload))
     raise TypeError(f"a {type(payload).__name__} is not a payload: send arrays and scalars")

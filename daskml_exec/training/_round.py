@@ -18,6 +18,13 @@ class Stepping(Protocol):
     def done(self) -> bool:
         """Whether no further round is needed."""
 
+    @property
+    def failure(self) -> str:
+        """What is wrong with the data, found in a round; empty if nothing is.
+
+        The loop raises it, on the driver: a worker that raised would log it as its own failure.
+        """
+
 
 S = TypeVar("S", bound=Stepping)
 

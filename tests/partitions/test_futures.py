@@ -1,0 +1,129 @@
+"""Lists of futures: data that users placed on the cluster themselves."""
+
+import itertools
+
+import array_api_strict as xp
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from daskml_exec import Executor
+from daskml_exec.executor import LostPartitionError
+from daskml_exec.partitions import map_rows
+from tests.partitions.toolbox import N, check, labels, load, rows, weights
+
+CUTS = [0, 4, 4, 15, N]
+
+
+def scattered(executor, data, kind=lambda piece: piece):
+    pieces = [kind(data[a:b]) for a, b in itertools.pairwise(CUTS)]
+    return executor.client.scatter(pieces, hash=False)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [np.asarray, np.asfortranarray, sp.csr_matrix, sp.csc_array, pd.DataFrame],
+)
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_futures_are_partitions(executor, kind, sequence):
+    data = load(
+        executor,
+        sequence(scattered(executor, rows(), kind)),
+        sequence(scattered(executor, labels())),
+        sequence(scattered(executor, weights(), pd.Series)),
+    )
+    check(executor, data, rows(), labels(), weights())
+    assert data.partitions.rows == (4, 0, 11, 8)
+
+
+def test_futures_of_tasks_and_columns_of_other_kinds(executor):
+    X = executor.client.map(lambda a, b: rows()[a:b], CUTS[:-1], CUTS[1:], pure=False)
+    check(executor, load(executor, X, labels()), rows(), labels())
+    check(executor, load(executor, X, da.from_array(labels(), chunks=5)), rows(), labels())
+    y = executor.client.map(lambda a, b: labels()[a:b], CUTS[:-1], CUTS[1:], pure=False)
+    check(executor, load(executor, da.from_array(rows(), chunks=(9, 2)), y), rows(), labels())
+
+
+def test_dtypes_of_partitions_are_brought_to_the_wider_one(executor):
+    client = executor.client
+    X = client.scatter([rows(np.float32)[:10], rows()[10:]], hash=False)
+    data = load(executor, X, labels())
+    check(executor, data, rows(), labels())
+    # An empty array is float64 by default, and has no say.
+    X = client.scatter([np.empty((0, 4)), rows(np.float32)], hash=False)
+    assert load(executor, X, labels()).partitions.dtype == np.float32
+
+
+def test_frames_bring_their_names(executor):
+    X = scattered(executor, pd.DataFrame(rows(), columns=list("abcd")))
+    assert load(executor, X, labels()).partitions.feature_names == list("abcd")
+
+
+def test_frames_with_columns_in_another_order_raise(executor):
+    frame = pd.DataFrame(rows(), columns=list("abcd"))
+    X = executor.client.scatter([frame[:10], frame[10:][list("abdc")]], hash=False)
+    with pytest.raises(ValueError, match=r"partition 1 of X has the columns \['a', 'b', 'd', 'c'"):
+        load(executor, X, labels())
+
+
+def test_widths_that_differ_raise(executor):
+    X = executor.client.scatter([rows()[:10], rows()[10:, :3]], hash=False)
+    with pytest.raises(ValueError, match="partition 1 of X has 3 columns, partition 0 has 4"):
+        load(executor, X, labels())
+
+
+@pytest.mark.parametrize("argument", ["X", "y", "sample_weight"])
+def test_a_released_future_is_named(executor, argument):
+    arguments = {
+        "X": scattered(executor, rows()),
+        "y": scattered(executor, labels()),
+        "sample_weight": scattered(executor, weights()),
+    }
+    executor.client.cancel(arguments[argument][2])
+    with pytest.raises(LostPartitionError, match=f"partition 2 of {argument} was lost"):
+        load(executor, **arguments)
+
+
+async def remove_worker(address, dask_scheduler):
+    await dask_scheduler.remove_worker(address, stimulus_id="test", expected=True)
+
+
+def test_data_that_was_scattered_to_a_lost_worker_is_named():
+    with Executor(processes=False, n_workers=2) as executor:
+        client = executor.client
+        doomed, other = sorted(client.scheduler_info()["workers"])
+        X = [
+            client.scatter(rows()[:10], workers=[other], hash=False),
+            client.scatter(rows()[10:], workers=[doomed], hash=False),
+        ]
+        client.run_on_scheduler(remove_worker, doomed)
+        with pytest.raises(LostPartitionError, match="partition 1 of X was lost"):
+            load(executor, X, labels())
+
+
+def test_mapped_futures_are_futures(executor):
+    X = scattered(executor, rows())
+    result = map_rows(lambda b: b[:, 0], X, columns=None, dtype=np.dtype(float), promote=True)
+    found = executor.client.gather(result)
+    assert [len(piece) for piece in found] == [4, 0, 11, 8]
+    assert np.array_equal(np.concatenate(found), rows()[:, 0])
+
+
+@pytest.mark.parametrize("device", ["CPU_DEVICE", "device1", "no_float64"])
+def test_arrays_on_a_device_stay_there_and_their_columns_come_to_the_host(executor, device):
+    def there(piece):
+        return xp.asarray(piece.astype(np.float32), device=xp.Device(device))
+
+    data = load(
+        executor,
+        scattered(executor, rows(), there),
+        scattered(executor, labels(), there),
+        scattered(executor, weights(), there),
+    )
+    pieces = executor.client.gather(list(data.partitions.futures))
+    assert data.partitions.dtype == np.float32 and data.partitions.rows == (4, 0, 11, 8)
+    for piece in pieces:
+        assert piece.X.device == xp.Device(device) and piece.X.dtype == xp.float32
+        assert isinstance(piece.y, np.ndarray) and isinstance(piece.sample_weight, np.ndarray)

@@ -1,0 +1,75 @@
+"""Small data, and partitions brought back to look at."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from daskml_exec.partitions import classification_data
+
+N, D = 23, 4
+
+
+def rows(dtype=np.float64, n=N, d=D):
+    """Rows that tell their place: no two values are the same, some columns have zeros."""
+    X = np.arange(n * d).reshape(n, d) + 0.5
+    X[:, 1] *= np.arange(n) % 3 == 0
+    return X.astype(dtype)
+
+
+def labels(n=N):
+    return np.arange(n) * 7 % 3
+
+
+def weights(n=N):
+    return np.arange(n) % 4 / 2.0
+
+
+def dense(X):
+    return X.toarray() if sp.issparse(X) else np.asarray(X)
+
+
+def load(executor, X, y, sample_weight=None, *, class_weight=None):
+    return classification_data(
+        executor, X, y, sample_weight, class_weight=class_weight, feature_names=None
+    )
+
+
+def gathered(executor, data):
+    """The partitions on the driver, checked to keep what `Partition` and `Partitions` promise."""
+    pieces = executor.client.gather(list(data.partitions.futures))
+    assert data.partitions.executor is executor
+    for index, (piece, n_rows) in enumerate(zip(pieces, data.partitions.rows, strict=True)):
+        assert piece.index == index
+        assert piece.X.shape == (n_rows, data.partitions.n_features)
+        assert piece.X.dtype == data.partitions.dtype
+        if sp.issparse(piece.X):
+            assert piece.X.format == "csr" and piece.X.has_canonical_format
+        else:
+            assert isinstance(piece.X, np.ndarray) and piece.X.flags.c_contiguous
+        assert piece.y.shape == (n_rows,) and piece.y.dtype.kind == "i"
+        if piece.sample_weight is not None:
+            assert piece.sample_weight.shape == (n_rows,)
+            assert piece.sample_weight.dtype == np.float64
+    return pieces
+
+
+def whole(executor, data):
+    """X, labels and weights of all partitions in order."""
+    pieces = gathered(executor, data)
+    weight = [piece.sample_weight for piece in pieces]
+    return (
+        np.concatenate([dense(piece.X) for piece in pieces]),
+        data.classes[np.concatenate([piece.y for piece in pieces])],
+        None if weight[0] is None else np.concatenate(weight),
+    )
+
+
+def check(executor, data, X, y, sample_weight=None):
+    """All rows are there, in order. Labels of rows without weight do not matter."""
+    found_X, found_y, found_weight = whole(executor, data)
+    np.testing.assert_array_equal(found_X, X)
+    counted = slice(None) if sample_weight is None else sample_weight > 0
+    np.testing.assert_array_equal(found_y[counted], np.asarray(y)[counted])
+    if sample_weight is None:
+        assert found_weight is None
+    else:
+        np.testing.assert_array_equal(found_weight, sample_weight)
