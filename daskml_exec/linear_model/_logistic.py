@@ -29,6 +29,7 @@ from daskml_exec.partitions import (
     frame_meta,
     is_collection,
     map_rows,
+    require_matrix,
     to_memory,
 )
 from daskml_exec.training import Callback, RoundEvent, run_rounds
@@ -57,12 +58,12 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     class_weight : dict, "balanced" or None, default=None
         Factors on the weights of the rows of each class. "balanced" makes the classes weigh the
         same: ``sum(s) / (n_classes * sum(s[y == k]))``.
-    tol : float, default=1e-10
-        Training stops when no component of the gradient of the objective, taken per unit of
-        weight and in standardised coordinates, is larger. The coordinates are
-        :math:`u_{kj} = W_{kj} \sqrt{h\,\mathrm{var}_j + 1/(C \sum s)}`, with var the variance of
-        the column and h = (K - 1)/K² for K classes, so that neither the units of the columns
-        nor the number of rows changes what `tol` means.
+    tol : float, default=1e-9
+        Training stops when no component of the gradient of f, the objective per unit of weight,
+        is larger than ``tol * sqrt(f / log(K))`` for K classes, in standardised coordinates.
+        These are :math:`u_{kj} = W_{kj} \sqrt{h\,\mathrm{var}_j + 1/(C \sum s)}`, with var the
+        variance of the column and h = (K - 1)/K², so that neither the units of the columns, nor
+        the number of rows, nor how far apart the classes are, changes what `tol` means.
     max_iter : int, default=2000
         Iterations of the solver at most: accepted steps of "lbfgs", averages of "averaging".
     solver : {"auto", "lbfgs", "averaging"}, default="auto"
@@ -150,7 +151,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         C: float = 1.0,
         fit_intercept: bool = True,
         class_weight: Any = None,
-        tol: float = 1e-10,
+        tol: float = 1e-9,
         max_iter: int = 2000,
         solver: str = "auto",
         warm_start: bool = False,
@@ -198,6 +199,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self._validate_params()
         if y is None:
             raise ValueError(_MISSING_Y)
+        callbacks = self._callbacks()
         executor = Executor.current()
         data = self._partition(executor, X, y, sample_weight)
         problem = LogisticProblem(
@@ -211,7 +213,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             LogisticRounds(problem, self.tol),
             Fit(start, self.max_iter, averaging=self.solver == "averaging"),
             data.partitions,
-            callbacks=self._callbacks(),
+            callbacks=callbacks,
             snapshot=partial(self._snapshot, data),
             name="logistic",
         )
@@ -319,10 +321,17 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return Parameters(self.coef_.astype(np.float64), self.intercept_.astype(np.float64))
 
     def _callbacks(self) -> list[Callback]:
-        return [*([_print_round] if self.verbose else []), *(self.callbacks or [])]
+        given = list(self.callbacks or [])
+        for callback in given:
+            if not callable(callback):
+                raise TypeError(
+                    f"callbacks has {callback!r}, which cannot be called; allowed are functions "
+                    "of a RoundEvent"
+                )
+        return [_print_round, *given] if self.verbose else given
 
     def _snapshot(self, data: ClassificationData, state: Any) -> "LogisticRegression":
-        snapshot = LogisticRegression(**self.get_params(deep=False))
+        snapshot = type(self)(**self.get_params(deep=False))
         snapshot._set_parameters(state.parameters, data)
         snapshot.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
@@ -355,6 +364,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         return map_rows(function, X, columns=columns, dtype=dtype, promote=floating)
 
     def _check_features(self, X: Any) -> None:
+        require_matrix(X)
         meta = frame_meta(X)
         _check_feature_names(self, meta, reset=False)
         if hasattr(meta, "shape"):

@@ -33,13 +33,6 @@ class PartitionMoments:
         return PartitionMoments(self.moments + other.moments, self.not_finite or other.not_finite)
 
 
-def require_finite(total: PartitionMoments) -> Moments:
-    """Return the moments of all rows, or raise ValueError for what is not finite in X."""
-    if total.not_finite:
-        raise ValueError(total.not_finite)
-    return total.moments
-
-
 @dataclass(frozen=True)
 class LogisticProblem:
     r"""The objective of scikit-learn's LogisticRegression, per unit of weight.
@@ -94,7 +87,9 @@ class LogisticProblem:
             return PartitionMoments(found)
         where = first_non_finite(partition.X)
         if where is None:
-            raise ValueError("X has values whose squares overflow float64; rescale the columns")
+            return PartitionMoments(
+                found, "X has values whose squares overflow float64; rescale the columns"
+            )
         row, column, what = where
         name = f" ({self.feature_names[column]!r})" if self.feature_names else ""
         return PartitionMoments(
@@ -108,6 +103,15 @@ class LogisticProblem:
         return logistic_sums(
             partition.X, partition.y, partition.sample_weight, at.coef, at.intercept
         )
+
+    def gradient_unit(self, value: float) -> float:
+        r"""Return the unit in which gradients are compared with ``tol`` where f has this value.
+
+        In coordinates of curvature one, half the squared gradient estimates how far f is above
+        its minimum. In units of :math:`\sqrt{f / f(0)}` the gradient says so relative to f
+        itself, which tends to zero, and with it all gradients, where classes are far apart.
+        """
+        return float(np.sqrt(value / np.log(self.n_classes)))
 
     def objective(
         self, sums: LossSums, at: Parameters, coordinates: Standardisation, weight: float

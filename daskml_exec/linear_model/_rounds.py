@@ -21,7 +21,6 @@ from daskml_exec.linear_model._problem import (
     LogisticProblem,
     Parameters,
     PartitionMoments,
-    require_finite,
 )
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
@@ -46,8 +45,11 @@ class Fit:
     weight: float = 0.0
     coordinates: Standardisation | None = None
     search: lbfgs.LBFGSState | None = None
+    gradient_norm: float = np.inf
+    """At the accepted point, in the problem's unit."""
     averages: int = 0
     proximity: float = _FIRST_PROXIMITY
+    failure: str = ""
 
     @property
     def step(self) -> str:
@@ -64,7 +66,7 @@ class Fit:
     @property
     def done(self) -> bool:
         if self.search is None:
-            return False
+            return bool(self.failure)
         exhausted = self.n_iter >= self.max_iter and self.search.direction is None
         return self.search.done or (exhausted and self.search.gradient is not None)
 
@@ -81,10 +83,6 @@ class Fit:
     @property
     def stuck(self) -> bool:
         return self.search is not None and self.search.stuck
-
-    @property
-    def gradient_norm(self) -> float:
-        return self.search.gradient_norm if self.search else np.inf
 
     @property
     def parameters(self) -> Parameters:
@@ -133,7 +131,9 @@ class LogisticRounds:
         return self._judge(state, total)
 
     def _standardise(self, state: Fit, total: PartitionMoments) -> Fit:
-        moments = require_finite(total)
+        if total.not_finite:
+            return replace(state, failure=total.not_finite)
+        moments = total.moments
         coordinates = self.problem.standardise(moments)
         search = None
         if not state.averaging:
@@ -153,14 +153,18 @@ class LogisticRounds:
         aimed = _aimed(state)
         at = Parameters(*state.coordinates.parameters(aimed.trial))
         value, gradient = self.problem.objective(sums, at, state.coordinates, state.weight)
-        search = lbfgs.advance(aimed, value, gradient, self.tol)
+        unit = self.problem.gradient_unit(value)
+        norm = float(np.abs(gradient).max(initial=0.0))
+        norm = norm / unit if norm else 0.0
+        search = lbfgs.advance(aimed, value, gradient, self.tol * unit)
         proximity = state.proximity
         if search.needs_direction:
             # Steps that had to be shortened mean that local problems lack curvature.
             proximity *= 4.0 if aimed.step < 0.5 else 0.5
         proximity = min(max(proximity, _LEAST_PROXIMITY), _LARGEST_PROXIMITY)
-        found = Measured(value, float(np.abs(gradient).max()))
-        return replace(state, search=search, proximity=proximity), found
+        at_point = norm if search.gradient is gradient else state.gradient_norm
+        judged = replace(state, search=search, gradient_norm=at_point, proximity=proximity)
+        return judged, Measured(value, norm)
 
 
 def _aimed(state: Fit) -> lbfgs.LBFGSState:

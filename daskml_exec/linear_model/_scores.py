@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
+from daskml_exec.kernels.array_namespace import is_host, to_device_of, to_host
 from daskml_exec.partitions import matrix
 
 Array = np.ndarray[Any, Any]
@@ -17,6 +18,7 @@ class MarginsOf:
 
     coef: Array
     intercept: Array
+    __name__ = "margins"  # what Dask calls the result
 
     def __call__(self, block: Any) -> Array:
         X = matrix(block, where="a block", finite=True)
@@ -25,7 +27,12 @@ class MarginsOf:
                 f"X has {X.shape[1]} features, but LogisticRegression is expecting "
                 f"{self.coef.shape[1]} features as input"
             )
-        margins: Array = X @ self.coef.T + self.intercept
+        margins: Array
+        if is_host(X):
+            margins = X @ self.coef.T + self.intercept
+        else:
+            there = X @ to_device_of(self.coef.T, X) + to_device_of(self.intercept, X)
+            margins = to_host(there)
         return margins[:, 0] if self.coef.shape[0] == 1 else margins
 
 
@@ -35,6 +42,7 @@ class ProbabilitiesOf:
 
     margins: MarginsOf
     log: bool = False
+    __name__ = "probabilities"
 
     def __call__(self, block: Any) -> Array:
         z = self.margins(block)
@@ -53,6 +61,7 @@ class LabelsOf:
 
     margins: MarginsOf
     classes: Array
+    __name__ = "labels"
 
     def __call__(self, block: Any) -> Array:
         z = self.margins(block)

@@ -1,0 +1,143 @@
+"""Any cut of the rows is the whole, and the bits depend on the cut alone."""
+
+import itertools
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from daskml_exec import Executor
+from daskml_exec.linear_model import LogisticRegression
+
+SOLVERS = ["lbfgs", "averaging"]
+N, D = 60, 3
+
+
+def problem(n_classes=2, n=N, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, D)) * [0.1, 1.0, 10.0]
+    margins = X / [0.1, 1.0, 10.0] @ rng.normal(size=(D, n_classes))
+    return X, (margins + rng.gumbel(size=(n, n_classes))).argmax(axis=1), rng.exponential(size=n)
+
+
+def spread(executor, X, chunks):
+    """Futures of the row ranges."""
+    bounds = [0, *np.cumsum(chunks)]
+    return executor.client.scatter([X[a:b] for a, b in itertools.pairwise(bounds)], hash=False)
+
+
+def assert_same(model, other):
+    assert_allclose(model.coef_, other.coef_, rtol=1e-6, atol=1e-7)
+    assert_allclose(model.intercept_, other.intercept_, rtol=1e-6, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def wholes(executor):
+    """What one partition gives, for each number of classes."""
+    return {k: LogisticRegression().fit(*problem(k)) for k in (2, 3)}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@settings(max_examples=15)
+@given(
+    cuts=st.lists(st.integers(0, N), max_size=5),
+    n_classes=st.integers(2, 3),
+    sparse=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_cut_and_order_of_rows_is_the_whole(
+    executor, wholes, solver, cuts, n_classes, sparse, seed
+):
+    X, y, weight = problem(n_classes)
+    order = np.random.default_rng(seed).permutation(N)
+    chunks = np.diff([0, *sorted(cuts), N])
+    X = sp.csr_array(X[order]) if sparse else X[order]
+    model = LogisticRegression(solver=solver)
+    model.fit(spread(executor, X, chunks), y[order], weight[order])
+    assert_same(model, wholes[n_classes])
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@settings(max_examples=15)
+@given(
+    counts=st.lists(st.integers(0, 3), min_size=N, max_size=N),
+    sparse=st.booleans(),
+    in_memory=st.booleans(),
+)
+def test_weights_are_numbers_of_rows(executor, solver, counts, sparse, in_memory):
+    X, y, _ = problem()
+    repeated = np.repeat(np.arange(N), counts)
+    if len(np.unique(y[repeated])) < 2:
+        return
+    kind = sp.csr_array if sparse else np.asarray
+    given_X = kind(X) if in_memory else spread(executor, kind(X), [20, 0, 25, 15])
+    with dask.config.set({"daskml-exec.partition-bytes": 400}):
+        model = LogisticRegression(solver=solver).fit(given_X, y, counts)
+    assert_same(model, LogisticRegression().fit(X[repeated], y[repeated]))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_class_without_weight_is_no_class(executor, solver):
+    X, y, weight = problem(3)
+    weight[y == 1] = 0.0
+    for data in (X, da.from_array(X, chunks=(20, D))):
+        model = LogisticRegression(solver=solver).fit(data, y, weight)
+        assert model.classes_.tolist() == [0, 2]
+        keep = y != 1
+        assert_same(model, LogisticRegression().fit(X[keep], y[keep], weight[keep]))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("order", ["by label", "by value"])
+def test_sorted_rows_make_partitions_of_one_class(executor, solver, order):
+    X, y, _ = problem(3)
+    by = np.argsort(y if order == "by label" else X[:, 2], kind="stable")
+    model = LogisticRegression(solver=solver).fit(da.from_array(X[by], chunks=(6, D)), y[by])
+    assert_same(model, LogisticRegression().fit(X, y))
+
+
+def fitted_bits(executor, solver, data, n_classes):
+    X, y, weight = data
+    model = LogisticRegression(solver=solver).fit(X, y, weight)
+    return model.coef_.tobytes(), model.intercept_.tobytes(), len(model.history_)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
+def test_any_number_of_workers_and_any_placement_give_the_same_bits(solver, kind):
+    X, y, weight = problem(3, n=500)
+    chunks = [40, 60, 0, 100, 30, 150, 110, 10]
+    bounds = [0, *np.cumsum(chunks)]
+    pieces = [kind(X[a:b]) for a, b in itertools.pairwise(bounds)]
+    found, placements = set(), set()
+    for n_workers, shift in [(1, 0), (2, 0), (2, 1), (4, 0), (4, 3)]:
+        with Executor(processes=False, n_workers=n_workers) as executor:
+            workers = list(executor.check_workers())
+            futures = [
+                executor.client.scatter(
+                    piece, workers=[workers[(i * (1 + shift)) % n_workers]], hash=False
+                )
+                for i, piece in enumerate(pieces)
+            ]
+            model = LogisticRegression(solver=solver).fit(futures, y, weight)
+            placements.add(max(record.workers for record in model.history_))
+        found.add((model.coef_.tobytes(), model.intercept_.tobytes(), len(model.history_)))
+    assert len(found) == 1
+    assert placements == {1, 2, 4}
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_same_cut_in_memory_and_on_the_cluster_gives_the_same_bits(executor, solver):
+    X, y, weight = problem(3, n=400)
+    with dask.config.set({"daskml-exec.partition-bytes": 100 * D * 8}):
+        cut = LogisticRegression(solver=solver).fit(X, y, weight)
+    model = LogisticRegression(solver=solver)
+    model.fit(da.from_array(X, chunks=(100, D)), y, da.from_array(weight, chunks=70))
+    assert cut.history_.n_partitions == model.history_.n_partitions == 4
+    assert cut.coef_.tobytes() == model.coef_.tobytes()
+    assert cut.intercept_.tobytes() == model.intercept_.tobytes()
