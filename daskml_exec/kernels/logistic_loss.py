@@ -100,18 +100,22 @@ def logistic_sums(X: Any, y: Any, sample_weight: Any, coef: Array, intercept: Ar
     return LossSums(weight, loss, grad_coef, grad_intercept)
 
 
+# Losses and residuals of rows that are predicted well are tiny. They are computed from tiny terms
+# throughout, never as the difference of terms near one, so that they keep their relative precision
+# however far apart the classes are.
+
+
 def _binary_rows(z: Array, y: Array, sample_weight: Array | None) -> float:
     """Turn margins of shape (n, 1) into weighted residuals in place; return the loss."""
     margin = z[:, 0]
+    sign = 1.0 - 2.0 * y
+    margin *= sign  # positive where the row is on the wrong side
     small = np.exp(-np.abs(margin))
     loss = np.log1p(small)
     loss += np.maximum(margin, 0.0)
-    loss -= y * margin
-    # The sigmoid without overflow: 1 / (1 + e) for z >= 0, e / (1 + e) below.
-    probability = np.where(margin >= 0, 1.0, small)
-    small += 1.0
-    probability /= small
-    np.subtract(probability, y, out=margin)
+    # The sigmoid without overflow: 1 / (1 + e) for margins from 0, e / (1 + e) below.
+    np.divide(np.where(margin >= 0, 1.0, small), 1.0 + small, out=margin)
+    margin *= sign
     if sample_weight is None:
         return float(loss.sum())
     margin *= sample_weight
@@ -122,12 +126,15 @@ def _multinomial_rows(z: Array, y: Array, sample_weight: Array | None) -> float:
     """Turn margins of shape (n, K) into weighted residuals in place; return the loss."""
     rows = np.arange(z.shape[0])
     z -= z.max(axis=1, keepdims=True)
-    loss = -z[rows, y]
+    behind = -z[rows, y]
     np.exp(z, out=z)
-    partition = z.sum(axis=1)
-    loss += np.log(partition)
+    own = z[rows, y]
+    z[rows, y] = 0.0
+    others = z.sum(axis=1)
+    partition = own + others
+    loss = np.where(behind == 0, np.log1p(others), behind + np.log(partition))
+    z[rows, y] = -others
     z /= partition[:, None]
-    z[rows, y] -= 1.0
     if sample_weight is None:
         return float(loss.sum())
     z *= sample_weight[:, None]
@@ -141,17 +148,21 @@ def _sums_on_device(
     z = X @ to_device_of(np.ascontiguousarray(coef.T), X) + to_device_of(intercept, X)
     labels = beside(y, X)[:, None]
     if coef.shape[0] == 1:
+        sign = 1.0 - 2.0 * labels
+        z = sign * z
         small = xp.exp(-xp.abs(z))
-        loss = xp.log1p(small) + xp.maximum(z, xp.zeros_like(z)) - labels * z
-        residual = xp.where(z >= 0, xp.ones_like(z), small) / (1.0 + small) - labels
+        loss = xp.log1p(small) + xp.maximum(z, xp.zeros_like(z))
+        residual = sign * xp.where(z >= 0, xp.ones_like(z), small) / (1.0 + small)
     else:
         classes = to_device_of(np.arange(coef.shape[0]), X)
         target = xp.astype(labels == classes, X.dtype)
         z = z - xp.max(z, axis=1, keepdims=True)
-        exponential = xp.exp(z)
-        partition = xp.sum(exponential, axis=1, keepdims=True)
-        loss = xp.log(partition) - xp.sum(target * z, axis=1, keepdims=True)
-        residual = exponential / partition - target
+        behind = -xp.sum(target * z, axis=1, keepdims=True)
+        rest = xp.exp(z) * (1.0 - target)
+        others = xp.sum(rest, axis=1, keepdims=True)
+        partition = xp.exp(-behind) + others
+        loss = xp.where(behind == 0, xp.log1p(others), behind + xp.log(partition))
+        residual = (rest - others * target) / partition
     if sample_weight is not None:
         w = beside(sample_weight, X)[:, None]
         loss, residual = w * loss, w * residual

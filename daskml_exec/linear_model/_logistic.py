@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -110,7 +111,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     `fit` runs on ``Executor.current()``. In-memory data is cut by its size alone (dask config
     ``daskml-exec.partition-bytes``). Infinite and missing values are found on the Workers and
-    named by partition and column.
+    named by partition and column, in rows of weight zero too.
 
     References
     ----------
@@ -209,16 +210,21 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             feature_names=data.partitions.feature_names,
         )
         start = self._start(problem, data)
-        result = run_rounds(
-            LogisticRounds(problem, self.tol),
-            Fit(start, self.max_iter, averaging=self.solver == "averaging"),
-            data.partitions,
-            callbacks=callbacks,
-            snapshot=partial(self._snapshot, data),
-            name="logistic",
-        )
+        classes, dtype = data.classes, data.partitions.dtype
+        try:
+            result = run_rounds(
+                LogisticRounds(problem, self.tol),
+                Fit(start, self.max_iter, averaging=self.solver == "averaging"),
+                data.partitions,
+                callbacks=callbacks,
+                snapshot=lambda state: partial(self._with, state.parameters, classes, dtype),
+                name="logistic",
+            )
+        finally:
+            # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
+            data.partitions.release()
         state = result.state
-        self._set_parameters(state.parameters, data)
+        self._set_parameters(state.parameters, classes, dtype)
         self.n_iter_ = np.array([state.n_iter], dtype=np.int32)
         self.history_ = result.history
         if state.done and not state.converged:
@@ -290,7 +296,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 y,
                 accept_sparse="csr",
                 dtype=[np.float64, np.float32],
-                order="C",
                 ensure_all_finite=False,
             )
             if sample_weight is not None:
@@ -306,7 +311,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         )
         if is_collection(X):
             self.n_features_in_ = data.partitions.n_features
-            _check_feature_names(self, frame_meta(X), reset=True)
+            _check_feature_names(self, _named_columns(data.partitions.feature_names), reset=True)
         return data
 
     def _start(self, problem: LogisticProblem, data: ClassificationData) -> Parameters:
@@ -330,18 +335,19 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 )
         return [_print_round, *given] if self.verbose else given
 
-    def _snapshot(self, data: ClassificationData, state: Any) -> "LogisticRegression":
-        snapshot = type(self)(**self.get_params(deep=False))
-        snapshot._set_parameters(state.parameters, data)
-        snapshot.n_features_in_ = self.n_features_in_
+    def _with(self, parameters: Parameters, classes: Any, dtype: Any) -> "LogisticRegression":
+        """Return an estimator like this one, fitted with these parameters."""
+        other = type(self)(**self.get_params(deep=False))
+        other._set_parameters(parameters, classes, dtype)
+        other.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
-            snapshot.feature_names_in_ = self.feature_names_in_
-        return snapshot
+            other.feature_names_in_ = self.feature_names_in_
+        return other
 
-    def _set_parameters(self, parameters: Parameters, data: ClassificationData) -> None:
-        self.classes_ = data.classes
-        self.coef_ = parameters.coef.astype(data.partitions.dtype)
-        self.intercept_ = parameters.intercept.astype(data.partitions.dtype)
+    def _set_parameters(self, parameters: Parameters, classes: Any, dtype: Any) -> None:
+        self.classes_ = classes
+        self.coef_ = parameters.coef.astype(dtype)
+        self.intercept_ = parameters.intercept.astype(dtype)
 
     def _warn(self, state: Any) -> None:
         reason = "rounding stopped progress" if state.stuck else f"max_iter={self.max_iter}"
@@ -374,6 +380,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _named_columns(names: Any) -> Any:
+    """Return an empty frame with these columns, which is what scikit-learn reads names from."""
+    return None if names is None else pd.DataFrame(columns=list(names))
 
 
 def _print_round(event: RoundEvent) -> None:

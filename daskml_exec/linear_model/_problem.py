@@ -81,8 +81,7 @@ class LogisticProblem:
     def moments(self, partition: Partition) -> PartitionMoments:
         """Return one partition's column moments, and where it is not finite."""
         found = column_moments(partition.X, partition.sample_weight)
-        # The sums are finite only if the column is, unless a weight of zero hid it; squares may
-        # overflow where the values do not, so that only a look at the values tells.
+        # Sums of finite values may overflow, so that only a look at the values tells.
         if np.isfinite(found.first).all() and np.isfinite(found.second).all():
             return PartitionMoments(found)
         where = first_non_finite(partition.X)

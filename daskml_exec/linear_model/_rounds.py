@@ -154,9 +154,9 @@ class LogisticRounds:
         at = Parameters(*state.coordinates.parameters(aimed.trial))
         value, gradient = self.problem.objective(sums, at, state.coordinates, state.weight)
         unit = self.problem.gradient_unit(value)
-        norm = float(np.abs(gradient).max(initial=0.0))
-        norm = norm / unit if norm else 0.0
-        search = lbfgs.advance(aimed, value, gradient, self.tol * unit)
+        # An objective of zero, its lower bound, is the optimum whatever is left of the gradient.
+        norm = float(np.abs(gradient).max(initial=0.0)) / unit if unit else 0.0
+        search = lbfgs.advance(aimed, value, gradient, self.tol * unit if unit else np.inf)
         proximity = state.proximity
         if search.needs_direction:
             # Steps that had to be shortened mean that local problems lack curvature.

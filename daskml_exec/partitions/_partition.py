@@ -36,7 +36,7 @@ class Partitions:
     n_features : int
     dtype : numpy.dtype
         Of X in all partitions: float32 or float64.
-    feature_names : sequence of str, or None
+    feature_names : tuple of str, or None
     workers_lost_before : int
         Workers that the cluster had lost before these partitions were asked for.
     """
@@ -46,5 +46,10 @@ class Partitions:
     rows: tuple[int, ...]
     n_features: int
     dtype: np.dtype[Any]
-    feature_names: Any
+    feature_names: tuple[str, ...] | None
     workers_lost_before: int
+
+    def release(self) -> None:
+        """Let the cluster forget the partitions, whoever still holds this object."""
+        for future in self.futures:
+            future.release()

@@ -13,11 +13,12 @@ from daskml_exec.partitions import Partitions
 from daskml_exec.training._events import Callback, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._payload import payload_nbytes
-from daskml_exec.training._round import Round, S
+from daskml_exec.training._round import Round, S, Stepping
 
 # A task that runs rounds by itself reports back after about this long, so that an interrupted
 # fit does not leave it running.
 _LOCAL_SECONDS = 1.0
+_SMALL_STATE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def run_rounds(
     partitions: Partitions,
     *,
     callbacks: Sequence[Callback] = (),
-    snapshot: Callable[[S], Any],
+    snapshot: Callable[[S], Callable[[], Any]],
     name: str,
 ) -> FitResult[S]:
     """Run rounds until ``state.done`` or a callback returns True.
@@ -52,7 +53,8 @@ def run_rounds(
     callbacks : sequence of callables
         Each is called with a `RoundEvent` after each round.
     snapshot : callable
-        Makes the fitted estimator of a state, for the events.
+        Takes a state and returns what makes the fitted estimator of it, for an event, which the
+        user may keep: it must hold nothing of the cluster.
     name : str
         What the tasks are called.
     """
@@ -61,10 +63,9 @@ def run_rounds(
     )
     n_partitions = len(partitions.futures)
     records: list[RoundRecord] = []
-    alone = n_partitions == 1 and not callbacks
     with single_threaded_blas():
         while not state.done:
-            if alone:
+            if n_partitions == 1 and not callbacks and _travels_well(state, partitions):
                 state, new = _rounds_in_one_task(runner, algorithm, state, len(records), name)
                 records.extend(new)
                 if state.failure:
@@ -94,12 +95,17 @@ def run_rounds(
                 retries=outcome.retries,
             )
             records.append(record)
-            event = RoundEvent(record, partial(snapshot, state))
+            event = RoundEvent(record, snapshot(state))
             # Every callback hears of every round, also of the one at which another stops.
             answers = [callback(event) for callback in callbacks]
             if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
                 break
     return FitResult(state, History(tuple(records), n_partitions))
+
+
+def _travels_well(state: Stepping, partitions: Partitions) -> bool:
+    """Whether the whole state is cheap to send: from round to round only a part of it travels."""
+    return partitions.executor.in_process or payload_nbytes(state) <= _SMALL_STATE_BYTES
 
 
 def _rounds_in_one_task(

@@ -135,3 +135,15 @@ def test_arguments_are_left_alone():
     logistic_sums(X, y, weight, coef, intercept)
     for old, new in zip(before, (X, y, weight, coef, intercept), strict=True):
         assert np.array_equal(old, new)
+
+
+@pytest.mark.parametrize("z", [1.0, 30.0, 37.0, 300.0])
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_rows_predicted_well_keep_their_relative_precision(z, label, n_outputs):
+    """The exact loss of two classes is log1p(exp(-z)), and its slope sigmoid(-z)."""
+    X = np.array([[z if label else -z]])
+    coef = np.array([[1.0]]) if n_outputs == 1 else np.array([[-0.5], [0.5]])
+    sums = logistic_sums(X, np.array([label]), None, coef, np.zeros(n_outputs))
+    assert_allclose(sums.loss, np.log1p(np.exp(-z)), rtol=1e-14)
+    assert_allclose(np.abs(sums.intercept), np.exp(-z) / (1 + np.exp(-z)), rtol=1e-14)

@@ -376,6 +376,16 @@ def test_a_callback_stops_the_fit_without_a_warning(iris):
     assert model.predict(X).shape == y.shape
 
 
+def keys_left(executor):
+    """Wait for the scheduler to forget what nobody holds, and return what is left."""
+    gc.collect()
+    deadline = time.monotonic() + 5
+    left = None
+    while left != [] and time.monotonic() < deadline:
+        left = executor.client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
+    return left
+
+
 @pytest.mark.parametrize("kind", [np.asarray, as_dask])
 def test_interrupting_a_fit_leaves_nothing_on_the_cluster(iris, executor, kind):
     X, y, _ = iris
@@ -384,14 +394,21 @@ def test_interrupting_a_fit_leaves_nothing_on_the_cluster(iris, executor, kind):
         if event.record.round == 3:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as kept:  # as a notebook keeps the last traceback
         LogisticRegression(callbacks=[interrupt]).fit(kind(X), y)
-    gc.collect()
-    deadline = time.monotonic() + 5
-    left = None
-    while left != [] and time.monotonic() < deadline:
-        left = executor.client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
-    assert left == []
+    assert keys_left(executor) == []
+    assert kept.traceback
+
+
+def test_kept_events_keep_nothing_on_the_cluster_and_pickle(iris, executor):
+    X, y, _ = iris
+    events = []
+    model = LogisticRegression(callbacks=[events.append]).fit(as_dask(X), y)
+    assert keys_left(executor) == []
+    thawed = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(thawed.coef_, model.coef_)
+    again = pickle.loads(pickle.dumps(events[-1]))
+    assert np.array_equal(again.estimator.coef_, model.coef_)
 
 
 def test_verbose_prints_a_line_per_round(iris, capsys):

@@ -160,9 +160,23 @@ def test_columns_with_a_mean_far_from_zero(solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_separable_classes_without_penalty_are_predicted(solver):
+def test_separable_classes_with_a_tiny_penalty(solver):
     X = np.linspace(-1, 1, N)[:, None]
     y = (X[:, 0] > 0.1).astype(int)
     model = LogisticRegression(solver=solver, C=1e6).fit(chunked(X), y)
     assert model.score(X, y) == 1.0
     assert_same(model, oracle(X, y, C=1e6), 1e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_separable_classes_without_penalty_have_no_optimum_but_a_prediction(
+    solver, n_classes, in_memory
+):
+    X = np.linspace(-1, 1, N)[:, None] ** np.arange(1, n_classes)
+    y = np.arange(N) * n_classes // N
+    model = LogisticRegression(solver=solver, C=np.inf).fit(X if in_memory else chunked(X), y)
+    assert model.score(X, y) == 1.0
+    assert np.isfinite(model.coef_).all()
+    assert model.history_[-1].loss < 1e-9

@@ -104,7 +104,7 @@ def descend(executor, n_partitions=3, rounds=10, algorithm=None, callbacks=()):
         Descent(np.zeros(3), rounds),
         place(executor, n_partitions),
         callbacks=callbacks,
-        snapshot=lambda state: state.at.copy(),
+        snapshot=lambda state: state.at.copy,
         name="toy",
     )
 
