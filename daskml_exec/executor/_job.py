@@ -17,6 +17,14 @@ _FAILED = ("error", "cancelled")
 _HTML_ROWS = 100
 
 
+def _require_open(client: Client, what: str) -> None:
+    if client.status != "running":
+        raise RuntimeError(
+            f"the values of {what} were on a cluster that is closed now: fetch them before the end "
+            "of the Executor's `with`"
+        )
+
+
 class Task:
     """One call on one Worker.
 
@@ -56,12 +64,14 @@ class Task:
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait at most `timeout` seconds and return the value, or raise what the task raised."""
+        _require_open(self._client, f"task {self.key!r}")
         outcome = self._future.result(timeout=timeout)
         self._info = outcome_info(outcome)
         return outcome.value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait at most `timeout` seconds and return what the task raised, if it did."""
+        _require_open(self._client, f"task {self.key!r}")
         raised: BaseException | None = self._future.exception(timeout=timeout)
         return raised
 
@@ -152,6 +162,7 @@ class Job:
             What the first failing task raised, with a note that names the task. The other tasks
             go on; `cancel` stops them.
         """
+        _require_open(self._client, f"job {self.name!r}")
         futures = [task._future for task in self.tasks]
         for done in as_completed(futures, loop=self._client.loop, timeout=timeout):
             if done.status in _FAILED:

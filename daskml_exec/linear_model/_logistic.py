@@ -59,7 +59,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     class_weight : dict, "balanced" or None, default=None
         Factors on the weights of the rows of each class. "balanced" makes the classes weigh the
         same: ``sum(s) / (n_classes * sum(s[y == k]))``.
-    tol : float, default=1e-9
+    tol : float, default=1e-10
         Training stops when no component of the gradient of f, the objective per unit of weight,
         is larger than ``tol * sqrt(f / log(K))`` for K classes, in standardised coordinates.
         These are :math:`u_{kj} = W_{kj} \sqrt{h\,\mathrm{var}_j + 1/(C \sum s)}`, with var the
@@ -152,7 +152,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         C: float = 1.0,
         fit_intercept: bool = True,
         class_weight: Any = None,
-        tol: float = 1e-9,
+        tol: float = 1e-10,
         max_iter: int = 2000,
         solver: str = "auto",
         warm_start: bool = False,

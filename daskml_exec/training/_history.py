@@ -115,7 +115,12 @@ class History(Sequence[RoundRecord]):
         ImportError
             matplotlib is not installed (``pip install daskml-exec[notebook]``).
         """
-        import matplotlib.pyplot as plt
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise ImportError(
+                "history_.plot() draws with matplotlib: pip install 'daskml-exec[notebook]'"
+            ) from error
 
         if ax is None:
             _, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")

@@ -242,3 +242,12 @@ def test_a_killed_worker_is_a_retry(mortal_executor, tmp_path):
     assert job.results(60) == names
     assert sum(task.retries for task in job) >= 3
     assert all(task.retries >= 1 for task in job)
+
+
+def test_values_of_a_closed_cluster_are_refused_at_once():
+    with Executor(processes=False, n_workers=1) as executor:
+        job = executor.run(abs, [-1, 2])
+        assert job.results() == [1, 2]
+    for fetch in (job.results, job.tasks[0].result, job.tasks[0].exception):
+        with pytest.raises(RuntimeError, match="cluster that is closed now: fetch them before"):
+            fetch()
