@@ -2,7 +2,12 @@
 
 from daskml_exec.executor._blas import single_threaded_blas
 from daskml_exec.executor._executor import Executor
-from daskml_exec.executor._failures import LostPartitionError, WorkerMismatchError
+from daskml_exec.executor._failures import (
+    LostPartitionError,
+    WorkerMismatchError,
+    explained_losses,
+)
+from daskml_exec.executor._gather import gather
 from daskml_exec.executor._job import Job, Progress, Task
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
 from daskml_exec.executor._ship import ship
@@ -20,8 +25,10 @@ __all__ = [
     "WorkerInfo",
     "WorkerMismatchError",
     "WorkerTable",
+    "explained_losses",
     "fold",
     "fold_siblings",
+    "gather",
     "ship",
     "single_threaded_blas",
 ]

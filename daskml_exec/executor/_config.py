@@ -7,7 +7,8 @@ DEFAULTS = {
     "daskml-exec": {
         # How long to wait for a scheduler that does not answer.
         "connect-timeout": "10s",
-        # How long to wait for the first worker of a cluster that is still starting.
+        # How long to wait for a worker while the cluster has none: it is still starting, or has
+        # lost them all.
         "workers-timeout": "120s",
         # In-memory data is cut into pieces of about this size. Below 10 MB a piece travels
         # inside its task, so that the scheduler can rebuild it when its worker dies.

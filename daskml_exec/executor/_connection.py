@@ -2,9 +2,10 @@
 
 import multiprocessing
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Nanny, Worker
 
 from daskml_exec.executor import _config
 
@@ -42,16 +43,24 @@ def open_local(
     set_as_default: bool,
 ) -> Connection:
     """Start an embedded cluster that listens on the loopback interface only."""
+    _check_options(options)
     if processes and getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(_MAIN_GUARD)
     # Workers in this process have no host; their web servers would listen on all interfaces.
-    loopback = {"host": "127.0.0.1"} if processes else {"worker_dashboard_address": "127.0.0.1:0"}
+    defaults: dict[str, Any] = {"dashboard_address": "127.0.0.1:0"}
+    if processes:
+        defaults["host"] = "127.0.0.1"
+    else:
+        defaults["worker_dashboard_address"] = "127.0.0.1:0"
+        # A limit is held against the memory of the whole process, the user's own data included:
+        # every worker would pause, for ever.
+        defaults["memory_limit"] = 0
     try:
         cluster = LocalCluster(
             n_workers=n_workers,
             threads_per_worker=threads_per_worker,
             processes=processes,
-            **{"dashboard_address": "127.0.0.1:0", **loopback, **options},
+            **{**defaults, **options},
         )
     except RuntimeError as error:
         if processes:
@@ -66,6 +75,17 @@ def open_local(
         cluster.close()
         raise
     return Connection(client, owned=(client, cluster))
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuse options that nothing takes, before worker processes fail on them one by one."""
+    known = {name for cls in (LocalCluster, Worker, Nanny) for name in signature(cls).parameters}
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"{name!r} is not an option of an embedded cluster; allowed are n_workers, "
+                "threads_per_worker, processes, and those of distributed's LocalCluster and Worker"
+            )
 
 
 def attach(cluster: Any) -> Connection:

@@ -315,6 +315,8 @@ class Executor(concurrent.futures.Executor):
         _check_integer("fan_in", fan_in, minimum=2)
         if fan_in & (fan_in - 1):
             raise ValueError(f"fan_in={fan_in!r}; allowed are powers of two from 2")
+        if not isinstance(job, Job):
+            raise TypeError(f"job is a {type(job).__name__}; allowed is a Job, which run returns")
         if not job.tasks:
             raise ValueError(f"job {job.name!r} has no tasks: there is nothing to reduce")
         futures = [task._future for task in job.tasks]
@@ -346,9 +348,12 @@ class Executor(concurrent.futures.Executor):
         TimeoutError
             The cluster has no Worker, and none came within the dask config value
             ``daskml-exec.workers-timeout``.
+        ConnectionError
+            A Worker cannot be reached, and does not leave either.
         """
         with self._state_lock:
             self._require_open()
+        self.events.watch(self.client, self.client.nthreads())  # a loss from now on is counted
         addresses = check_workers(self.client)
         self.events.watch(self.client, addresses)
         return addresses

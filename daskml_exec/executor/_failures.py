@@ -1,10 +1,14 @@
 """What can go wrong on a cluster, told apart: the user's error, lost data, a hopeless task."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from typing import Any
 
-from distributed import Future
+from distributed import Client, Future
 from distributed.scheduler import KilledWorker
+
+from daskml_exec.executor._connection import scheduler_address
 
 
 class WorkerMismatchError(RuntimeError):
@@ -12,29 +16,69 @@ class WorkerMismatchError(RuntimeError):
 
 
 class LostPartitionError(RuntimeError):
-    """Data that a user placed on the cluster died with its worker and has no recipe."""
+    """Data on the cluster is gone, and the cluster cannot rebuild it."""
 
 
-def lost_partitions(futures: Sequence[Future[Any]]) -> list[int]:
-    """Return the indices of the partitions that the cluster no longer has and cannot rebuild."""
-    return [i for i, future in enumerate(futures) if future.status in ("lost", "cancelled")]
+@contextmanager
+def explained_losses(work: str, data: Mapping[str, Sequence[Future[Any]]]) -> Iterator[None]:
+    """Say what was lost when results of this block do not come; other exceptions pass unchanged.
+
+    Parameters
+    ----------
+    work : str
+        What the block does, such as "loading the data".
+    data : mapping of name to sequence of distributed.Future
+        The partitions that the results are computed from, under the names that the user knows.
+
+    Raises
+    ------
+    LostPartitionError
+        The work was cancelled because partitions are gone.
+    RuntimeError
+        A task of the work was present at the death of several workers.
+    """
+    try:
+        yield
+    except KilledWorker as error:
+        raise _killed_worker_error(error, work) from error
+    except CancelledError as error:
+        lost = {
+            name: [i for i, future in enumerate(futures) if future.status in ("lost", "cancelled")]
+            for name, futures in data.items()
+        }
+        if not any(lost.values()):
+            raise
+        raise _lost_partition_error(lost) from error
 
 
-def lost_partition_error(indices: Sequence[int]) -> LostPartitionError:
-    """Name the lost partitions and say how to keep them next time."""
-    which = "partition" if len(indices) == 1 else "partitions"
-    names = ", ".join(map(str, indices))
-    return LostPartitionError(
-        f"{which} {names} of the data went down with a worker and cannot be rebuilt: the data was "
-        "given as futures without a recipe (scattered data, or futures released elsewhere). Pass "
-        "the arrays themselves, or Dask collections, which are recomputed from their graph"
+def no_worker_error(client: Client, limit: float) -> TimeoutError:
+    """Name the scheduler that has no worker, and the limit of the wait for one."""
+    return TimeoutError(
+        f"the cluster at {scheduler_address(client)} has no worker, and none came within "
+        f"{limit:g} s (the limit is dask config 'daskml-exec.workers-timeout')"
     )
 
 
-def killed_worker_error(error: KilledWorker, name: str) -> RuntimeError:
+def _lost_partition_error(lost: Mapping[str, Sequence[int]]) -> LostPartitionError:
+    which = " and ".join(
+        f"{'partition' if len(indices) == 1 else 'partitions'} "
+        f"{', '.join(map(str, indices))} of {name}"
+        for name, indices in lost.items()
+        if indices
+    )
+    many = sum(map(len, lost.values())) > 1
+    return LostPartitionError(
+        f"{which} {'were' if many else 'was'} lost and cannot be rebuilt: the futures were "
+        "cancelled or released (restarting the cluster cancels all), or a worker went down with "
+        "scattered data, which has no recipe. Pass the data again; arrays and Dask collections, "
+        "unlike scattered data, are rebuilt when a worker is lost"
+    )
+
+
+def _killed_worker_error(error: KilledWorker, work: str) -> RuntimeError:
     """Explain a task that was present at the death of several workers."""
     return RuntimeError(
-        f"{name}: the task {error.task!r} was running on {error.allowed_failures + 1} workers as "
+        f"{work}: the task {error.task!r} was running on {error.allowed_failures + 1} workers as "
         "they died, and is not tried again. The usual cause is memory: a partition, or what is "
         "computed on it, does not fit in the worker's limit. Cut the data into smaller partitions "
         "or give the workers more memory; the workers' logs name the signal"

@@ -15,11 +15,12 @@ from distributed import Client
 
 from daskml_exec.executor import _config
 from daskml_exec.executor._blas import blas_controller
-from daskml_exec.executor._connection import scheduler_address
-from daskml_exec.executor._failures import WorkerMismatchError
+from daskml_exec.executor._failures import WorkerMismatchError, no_worker_error
 
 _PACKAGE = "daskml-exec"
 _IMPORT_ERROR = re.compile("ModuleNotFoundError|ImportError")
+# How often the workers are asked, when some go away instead of answering.
+_MAX_ASKS = 5
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,36 @@ def check_workers(client: Client) -> tuple[str, ...]:
         A worker lacks the package, or has another version of it or of Dask.
     TimeoutError
         The cluster has no worker, and none came in time.
+    ConnectionError
+        A worker cannot be reached, and does not leave either.
 
     Warns
     -----
     RuntimeWarning
         Workers differ in BLAS or CPU, so that results may differ in the last bits.
     """
-    answers = client.run(fingerprint, on_error="return")
-    if not answers:
-        _wait_for_a_worker(client)
-        answers = client.run(fingerprint, on_error="return")
+    answers = _ask(client)
     compare(fingerprint(), answers)
     return tuple(answers)
+
+
+def _ask(client: Client) -> dict[str, Fingerprint | Exception]:
+    """Return the answers of all workers, once none of them is on its way out."""
+    unreachable: dict[str, OSError] = {}
+    for _ in range(_MAX_ASKS):
+        answers: dict[str, Fingerprint | Exception] = client.run(fingerprint, on_error="return")
+        unreachable = {who: what for who, what in answers.items() if isinstance(what, OSError)}
+        if not answers:
+            _wait_for_a_worker(client)
+        elif not unreachable:
+            return answers
+    if not unreachable:
+        raise ConnectionError(f"workers leave before they answer, {_MAX_ASKS} times in a row")
+    address, error = next(iter(unreachable.items()))
+    raise ConnectionError(
+        f"worker {address} did not answer the version check: {error!r}. It was asked {_MAX_ASKS} "
+        "times; see its log"
+    ) from error
 
 
 def compare(mine: Fingerprint, answers: Mapping[str, Fingerprint | Exception]) -> None:
@@ -116,10 +135,7 @@ def _wait_for_a_worker(client: Client) -> None:
     try:
         client.submit(int, pure=False).result(timeout=limit)
     except TimeoutError as error:
-        raise TimeoutError(
-            f"the cluster at {scheduler_address(client)} has no worker, and none came within "
-            f"{limit:g} s (the limit is dask config 'daskml-exec.workers-timeout')"
-        ) from error
+        raise no_worker_error(client, limit) from error
 
 
 def _cpu_model() -> str:

@@ -1,17 +1,20 @@
 """Run one round over the partitions: one task per worker, the fixed tree, one submission."""
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import dask
 from distributed import Future, get_worker
-from distributed.scheduler import KilledWorker
 
-from daskml_exec.executor import _failures
 from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._failures import explained_losses
+from daskml_exec.executor._gather import gather
 from daskml_exec.executor._ship import share
 from daskml_exec.executor._tree import Node, fold_siblings
 
@@ -25,6 +28,9 @@ Combine = Callable[[Any, Any], Any]
 _LITERAL_BYTES = 100_000
 # How often a round is submitted again after the cluster, not the user's code, failed it.
 _MAX_RETRIES = 3
+# How often to look where partitions are although nothing seems to have changed: a worker may have
+# come, and Dask may have dropped copies that it found superfluous.
+_PLAN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,8 @@ class RoundRunner:
         self._recomputed = 0
         self._partition_keys = [str(future.key) for future in partitions]
         self._round_keys: list[str] = []
-        self._groups: list[list[int]] | None = None
-        self._expected: list[str] = []
+        self._groups: list[Group] = []
+        self._planned_at = -math.inf
         self._id = uuid.uuid4().hex[:12]
         self._rounds = 0
 
@@ -91,9 +97,12 @@ class RoundRunner:
         Raises
         ------
         LostPartitionError
-            A partition without a recipe died with its worker.
+            A partition is gone, and the cluster cannot rebuild it.
         RuntimeError
             The round's task was present at the death of several workers.
+        TimeoutError
+            The cluster had no worker for as long as the dask config value
+            ``daskml-exec.workers-timeout``.
         """
         self._round_keys.clear()
         results, retries = self._until_answered(partial, message, combine, name)
@@ -103,8 +112,8 @@ class RoundRunner:
         for result in results:
             seconds[result.worker] = seconds.get(result.worker, 0.0) + result.seconds
         where = [result.worker for result in results]
-        if where != self._expected:
-            self._groups = None  # partitions moved: look again where they are
+        if where != [group.worker for group in self._groups]:
+            self._planned_at = -math.inf  # partitions moved: look again where they are
             self._executor.events.watch(self._executor.client, where)
         workers_lost, recomputed = self._losses()
         return RoundOutcome(
@@ -122,13 +131,9 @@ class RoundRunner:
         retries = 0
         while True:
             try:
-                return self._attempt(partial, message, combine, name), retries
-            except KilledWorker as error:
-                raise _failures.killed_worker_error(error, name) from error
+                with explained_losses(name, {"the data": self._partitions}):
+                    return self._attempt(partial, message, combine, name), retries
             except CancelledError:
-                lost = _failures.lost_partitions(self._partitions)
-                if lost:
-                    raise _failures.lost_partition_error(lost) from None
                 retries += 1
                 if retries > _MAX_RETRIES or self._executor.client.status != "running":
                     raise
@@ -145,44 +150,95 @@ class RoundRunner:
         self, partial: Partial, message: Any, combine: Combine, name: str
     ) -> list[_GroupResult]:
         client = self._executor.client
-        if self._groups is None:
-            self._group_by_worker()
-        assert self._groups is not None
+        self._plan()
         self._rounds += 1
         task = _GroupTask(partial, combine, len(self._partitions), self._nbytes)
         prefix = f"{name}-{self._id}-{self._rounds}"
-        round_keys = [f"{prefix}-{group[0]}" for group in self._groups]
+        round_keys = [f"{prefix}-{group.indices[0]}" for group in self._groups]
         self._round_keys.extend(round_keys)
         nbytes = self._nbytes(message)
         if nbytes > _LITERAL_BYTES:
             in_process = self._executor.in_process
             message = share(client, message, nbytes, name=f"{name}-message", in_process=in_process)
-        futures = client.map(
-            task,
-            self._groups,
-            [[self._partitions[i] for i in group] for group in self._groups],
-            [message] * len(self._groups),
-            key=round_keys,
-            pure=False,
-        )
+        with self._placement(round_keys):
+            futures = client.map(
+                task,
+                [group.indices for group in self._groups],
+                [[self._partitions[i] for i in group.indices] for group in self._groups],
+                [message] * len(self._groups),
+                key=round_keys,
+                pure=False,
+            )
+        for group, future in zip(self._groups, futures, strict=True):
+            if group.worker is not None:
+                self._executor.events.place(client, future, group.worker)
         try:
-            results: list[_GroupResult] = client.gather(futures)
+            results: list[_GroupResult] = gather(client, futures)
         except BaseException:
             client.cancel(futures)
             raise
         return results
 
-    def _group_by_worker(self) -> None:
-        """Group partitions by the worker that holds them; those that nobody holds stay alone."""
-        holders = self._executor.client.who_has(list(self._partitions))
-        groups: dict[Any, list[int]] = {}
-        for index, future in enumerate(self._partitions):
-            # Small partitions get copied to idle workers; the work goes to the least busy holder.
-            candidates = holders.get(future.key) or [index]
-            where = min(candidates, key=lambda holder: (len(groups.get(holder, ())), holder))
-            groups.setdefault(where, []).append(index)
-        self._groups = list(groups.values())
-        self._expected = [where for where in groups if isinstance(where, str)]
+    def _plan(self) -> None:
+        """Decide which worker serves which partitions, if it is time to."""
+        now = time.monotonic()
+        if now - self._planned_at < _PLAN_SECONDS:
+            return
+        client = self._executor.client
+        held = client.who_has(list(self._partitions))
+        holders = [sorted(held.get(future.key, ())) for future in self._partitions]
+        self._groups = group_by_worker(holders, sorted(client.nthreads()))
+        self._planned_at = now
+
+    def _placement(self, keys: list[str]) -> AbstractContextManager[Any]:
+        """Ask, in the one submission, for each task's own worker; another may take its place."""
+        wanted = {key: g.worker for key, g in zip(keys, self._groups, strict=True)}
+        if None in wanted.values():
+            return nullcontext()
+        # The scheduler calls what it is sent with each key: a method of a dict needs no import.
+        return dask.annotate(workers=wanted.get, allow_other_workers=True)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Partitions that one task serves, on the worker named; None lets the scheduler choose."""
+
+    worker: str | None
+    indices: list[int]
+
+
+def group_by_worker(holders: Sequence[Sequence[str]], workers: Sequence[str]) -> list[Group]:
+    """Group partitions by worker, so that no worker idles while another has several.
+
+    Parameters
+    ----------
+    holders : sequence of sequences of addresses
+        Per partition, the workers that hold it. One that nobody holds is being computed, and
+        stays alone.
+    workers : sequence of addresses
+        The workers that live.
+
+    Examples
+    --------
+    >>> group_by_worker([["a"], ["a", "b"], []], ["a", "b"])[1:]
+    [Group(worker='b', indices=[1]), Group(worker=None, indices=[2])]
+    >>> group_by_worker([["a"], ["a"], ["a"]], ["a", "b"])
+    [Group(worker='a', indices=[0, 1]), Group(worker='b', indices=[2])]
+    """
+    load: dict[str, list[int]] = {worker: [] for worker in workers}
+    alone = []
+    for index, candidates in enumerate(holders):
+        living = [worker for worker in candidates if worker in load]
+        if living:
+            load[min(living, key=lambda worker: len(load[worker]))].append(index)
+        else:
+            alone.append(Group(None, [index]))
+    for idle in [worker for worker in workers if not load[worker]]:
+        # A worker that came late, or whose copies were dropped, gets half of the largest group.
+        largest = max(workers, key=lambda worker: len(load[worker]))
+        keep = -(-len(load[largest]) // 2)
+        load[largest], load[idle] = load[largest][:keep], load[largest][keep:]
+    return [Group(worker, indices) for worker, indices in load.items() if indices] + alone
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,21 @@ processes the piece travels inside the task. In one process the task carries onl
 looks the piece up, so workers and driver share one copy.
 """
 
+import pickle
 import threading
 import uuid
 import weakref
 from typing import Any
 
+import cloudpickle
 from distributed import Client, Future
 
 from daskml_exec.executor._events import ClusterEvents
 
 # Dask advises against larger graphs, with a warning: the scheduler would hold and copy them.
 _GRAPH_BYTES = 10_000_000
+# What is larger is cut into pieces of this size, one graph each.
+_PIECE_BYTES = 8_000_000
 
 _pieces: dict[str, Any] = {}
 _lock = threading.Lock()
@@ -44,20 +48,31 @@ def ship(
 
 
 def share(client: Client, message: Any, nbytes: int, *, name: str, in_process: bool) -> Future[Any]:
-    """Return a future of a message that all workers will read.
-
-    A message too large for a graph is not recomputable. Whoever sends it has it still, and sends
-    it again when the tasks that read it are cancelled.
-    """
+    """Return a future of a message that all workers will read, of whatever size."""
     if in_process or nbytes <= _GRAPH_BYTES:
         return ship(client, message, name=name, worker=None, in_process=in_process)
+    pickled = cloudpickle.dumps(message)
+    pieces = [
+        ship(
+            client,
+            pickled[at : at + _PIECE_BYTES],
+            name=f"{name}-piece",
+            worker=None,
+            in_process=False,
+        )
+        for at in range(0, len(pickled), _PIECE_BYTES)
+    ]
     future: Future[Any]
-    (future,) = client.scatter([message], hash=False)
+    future = client.submit(_join, pieces, key=f"{name}-{uuid.uuid4().hex}", pure=False)
     return future
 
 
 def _itself(piece: Any) -> Any:
     return piece
+
+
+def _join(pieces: list[bytes]) -> Any:
+    return pickle.loads(b"".join(pieces))
 
 
 def _look_up(key: str) -> Any:

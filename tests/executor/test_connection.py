@@ -105,6 +105,12 @@ def test_embedded_threads_listen_on_loopback_only():
         assert {address.ip for address in opened} == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize(("options", "gib"), [({}, 0), ({"memory_limit": "1GiB"}, 1)])
+def test_embedded_threads_have_no_memory_limit_unless_asked(options, gib):
+    with Executor(n_workers=1, processes=False, **options) as executor:
+        assert [worker.memory_gib for worker in executor.workers()] == [gib]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
@@ -271,3 +277,9 @@ def test_shutdown_from_several_threads(cluster):
     for thread in threads:
         thread.join(10)
     assert executor.client.status == "closed"
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_an_option_that_nothing_takes_is_named(processes):
+    with pytest.raises(TypeError, match=r"'max_workers' is not an option .* allowed are n_workers"):
+        Executor(processes=processes, max_workers=2)

@@ -1,6 +1,8 @@
 """Workers that cannot run our tasks, or would round otherwise, are found before work starts."""
 
+import functools
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -11,7 +13,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from daskml_exec import Executor
-from daskml_exec.executor import WorkerMismatchError
+from daskml_exec.executor import WorkerMismatchError, _handshake
 from daskml_exec.executor._handshake import Fingerprint, compare, fingerprint
 
 MINE = Fingerprint("0.1.0", "2026.8.0", "2026.8.0", "openblas 0.3 (Haswell), CPU one")
@@ -144,3 +146,45 @@ def test_waits_for_the_first_worker():
     ):  # fmt: skip
         cluster.adapt(minimum=0, maximum=1, interval="10ms")
         assert len(executor.check_workers()) == 1
+
+
+def die_or_answer(doomed):
+    if os.getpid() in doomed:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fingerprint()
+
+
+@pytest.mark.parametrize("n_doomed", [1, 2])
+def test_workers_that_die_before_they_answer(mortal_executor, monkeypatch, n_doomed):
+    doomed = {worker.address: worker.pid for worker in mortal_executor.workers()[:n_doomed]}
+    dying = functools.partial(die_or_answer, set(doomed.values()))
+    monkeypatch.setattr(_handshake, "fingerprint", dying)
+    addresses = mortal_executor.check_workers()
+    assert addresses and not doomed.keys() & set(addresses)
+    assert set(mortal_executor.events.workers_lost) == doomed.keys()
+
+
+def test_a_worker_that_was_killed_a_moment_before(mortal_executor):
+    for _ in range(3):
+        victim, *_ = mortal_executor.workers()
+        os.kill(victim.pid, signal.SIGKILL)
+        assert victim.address not in mortal_executor.check_workers()
+
+
+class Answers:
+    """A Client whose workers answer as told, one set of answers after the other."""
+
+    def __init__(self, *rounds):
+        self.rounds = list(rounds)
+
+    def run(self, function, on_error):
+        return self.rounds.pop(0)
+
+
+def test_a_worker_that_never_answers():
+    unreachable = OSError("Timed out trying to connect")
+    client = Answers(*[{A: fingerprint(), B: unreachable}] * 5)
+    with pytest.raises(ConnectionError, match=f"worker {B} did not answer.*Timed out") as info:
+        _handshake.check_workers(client)
+    assert info.value.__cause__ is unreachable
+    assert not client.rounds

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from distributed import Event
 
+from daskml_exec import Executor
 from daskml_exec.executor import LostPartitionError, RoundRunner, fold, ship
 from daskml_exec.executor._events import ClusterEvents
+from daskml_exec.executor._round_runner import group_by_worker
 from tests.executor.gates import Gate
 
 
@@ -107,11 +109,42 @@ def test_the_bits_do_not_depend_on_the_grouping(executor):
 def test_one_task_per_worker(executor):
     rounds = runner(executor, placed(executor, arrays(6), lambda i: i % 2))
     outcome = rounds.run(scaled_sum, 2, add, name="r")
-    assert sorted(map(len, rounds._groups or [[], []])) in ([3, 3], [0, 0])
+    assert [len(group.indices) for group in rounds._groups] == [3, 3]
     assert outcome.total == 2 * 3 * 15
     assert outcome.partial_bytes == 8
     assert set(outcome.seconds_by_worker) <= {w.address for w in executor.workers()}
     assert (outcome.workers_lost, outcome.tasks_recomputed, outcome.retries) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("holders", "groups"),
+    [
+        ([["a"], ["b"], ["a"], ["b"]], {"a": [0, 2], "b": [1, 3]}),
+        ([["a", "b"]] * 4, {"a": [0, 2], "b": [1, 3]}),  # copied everywhere
+        ([["a"]] * 5, {"a": [0, 1, 2], "b": [3, 4]}),  # b came late
+        ([["a"]], {"a": [0]}),  # nothing to give away
+        ([["gone"], ["a"]], {"a": [1], None: [0]}),
+        ([[], []], {None: [0, 1]}),
+    ],
+)
+def test_no_worker_idles_while_another_has_several(holders, groups):
+    found = {}
+    for group in group_by_worker(holders, ["a", "b"]):
+        found.setdefault(group.worker, []).extend(group.indices)
+    assert found == groups
+
+
+def test_a_worker_that_comes_late_gets_work():
+    with Executor(processes=False, n_workers=1) as executor:
+        cluster = executor.client.cluster
+        rounds = runner(executor, placed(executor, arrays(4), lambda i: 0))
+        assert len(rounds.run(scaled_sum, 2, add, name="r").seconds_by_worker) == 1
+        cluster.scale(2)
+        executor.client.wait_for_workers(2)
+        rounds._planned_at = -np.inf  # as after a while
+        outcome = rounds.run(scaled_sum, 2, add, name="r")
+        assert [len(group.indices) for group in rounds._groups] == [2, 2]
+        assert len(outcome.seconds_by_worker) == 2
 
 
 def test_partitions_that_nobody_holds_yet_are_computed(executor):
@@ -171,7 +204,7 @@ def test_an_interrupted_driver_leaves_nothing_behind(executor, client, monkeypat
     rounds = runner(executor, futures)
     with Gate() as gate:
 
-        def interrupted(futures):
+        def interrupted(futures, asynchronous):
             gate.wait_until_reached()
             raise KeyboardInterrupt
 
@@ -205,11 +238,11 @@ def test_a_cancelled_round_is_sent_again(executor, client, monkeypatch):
     futures = placed(executor, arrays(3), lambda i: i % 2)
     gather, calls = client.gather, []
 
-    def cancelled_once(futures):
+    def cancelled_once(futures, asynchronous):
         calls.append(futures)
         if len(calls) == 1:
             client.cancel(futures)
-        return gather(futures)
+        return gather(futures, asynchronous=asynchronous)
 
     monkeypatch.setattr(client, "gather", cancelled_once)
     outcome = runner(executor, futures).run(scaled_sum, 1, add, name="r")
@@ -220,7 +253,7 @@ def test_a_round_that_is_always_cancelled(executor, client, monkeypatch):
     futures = placed(executor, arrays(3), lambda i: i % 2)
     calls = []
 
-    def cancelled(futures):
+    def cancelled(futures, asynchronous):
         calls.append(futures)
         raise concurrent.futures.CancelledError
 
@@ -279,8 +312,18 @@ def test_scattered_partitions_die_with_their_worker(mortal_executor):
     while second not in events.workers_lost:
         assert time.monotonic() < deadline
         executor.client.nthreads()
-    with pytest.raises(LostPartitionError, match="partitions 1, 2 of the data went down"):
+    with pytest.raises(LostPartitionError, match=r"partitions 1, 2 of the data were lost.*scatt"):
         rounds.run(scaled_sum, 1, add, name="r")
+
+
+def test_a_large_message_meets_a_worker_that_dies(mortal_executor):
+    """The round begins while nobody knows of the death yet."""
+    executor, message = mortal_executor, np.ones(2_500_000)
+    executor.check_workers()
+    rounds = runner(executor, placed(executor, arrays(4), lambda i: i % 2))
+    before = rounds.run(sum_of_both, message, add, name="r").total
+    kill_holder(executor, executor.workers()[0].address)
+    assert rounds.run(sum_of_both, message, add, name="r").total == before
 
 
 def test_a_task_that_kills_its_workers(mortal_executor):

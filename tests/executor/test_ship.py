@@ -95,6 +95,20 @@ def test_a_shared_message(executor, process_executor, nbytes):
             assert future.result(10) is message
 
 
+def test_a_shared_message_survives_its_worker(mortal_executor):
+    client = mortal_executor.client
+    future = share(client, np.ones(2_500_000), 20_000_000, name="m", in_process=False)
+    assert executor_total(mortal_executor, future) == 2_500_000
+    (holders,) = client.who_has(future).values()
+    for worker in mortal_executor.workers():
+        if worker.address in holders:
+            os.kill(worker.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while client.nthreads().keys() & set(holders):
+        assert time.monotonic() < deadline
+    assert executor_total(mortal_executor, future) == 2_500_000
+
+
 def test_a_shared_list_is_one_value(process_executor):
     future = share(process_executor.client, [1, 2], 20_000_000, name="m", in_process=False)
     assert future.result(20) == [1, 2]

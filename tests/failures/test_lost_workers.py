@@ -87,6 +87,12 @@ def test_same_bits_on_any_number_of_worker_processes(
     assert model.history_.workers_lost == 0
 
 
+def test_killed_a_moment_before_a_fit(executor: Executor, solver: str, undisturbed: bytes) -> None:
+    for _ in range(2):
+        kill(executor, executor.workers()[0].address)
+        assert bits(LogisticRegression(solver=solver).fit(*lazy_data())) == undisturbed
+
+
 @pytest.mark.parametrize("moment", [0, 1, 4])
 def test_killed_between_two_rounds(
     executor: Executor, moment: int, solver: str, undisturbed: bytes

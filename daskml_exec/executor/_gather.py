@@ -1,0 +1,47 @@
+"""Fetch results, and do not wait for ever when nobody is left to compute them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from distributed import Client, Future
+
+from daskml_exec.executor import _config
+from daskml_exec.executor._failures import no_worker_error
+
+# How often to look for workers while results do not come, in seconds.
+_LOOK_EVERY = 5.0
+
+
+def gather(client: Client, futures: Sequence[Future[Any]]) -> list[Any]:
+    """Return the results of the futures, in their order.
+
+    Raises
+    ------
+    TimeoutError
+        The cluster had no worker for as long as the dask config value
+        ``daskml-exec.workers-timeout``.
+    """
+    limit = _config.seconds("workers-timeout")
+    results: list[Any] = client.sync(
+        _unless_deserted, client, client.gather(list(futures), asynchronous=True), limit
+    )
+    return results
+
+
+async def _unless_deserted(client: Client, results: Awaitable[list[Any]], limit: float) -> Any:
+    waiting = asyncio.ensure_future(results)
+    deserted_since = None
+    try:
+        while not (await asyncio.wait([waiting], timeout=min(limit, _LOOK_EVERY)))[0]:
+            now = time.monotonic()
+            if await client.nthreads(asynchronous=True):
+                deserted_since = None
+            elif deserted_since is None:
+                deserted_since = now
+            elif now - deserted_since >= limit:
+                raise no_worker_error(client, limit)
+        return await waiting
+    finally:
+        waiting.cancel()
