@@ -7,6 +7,7 @@ from typing import Any
 
 from daskml_exec.cli._errors import CommandError, is_expected, one_line
 from daskml_exec.datasets import read_libsvm
+from daskml_exec.datasets._libsvm import read_with_options
 from daskml_exec.executor import Executor
 
 
@@ -38,9 +39,8 @@ class Data:
 def load_training(executor: Executor, url: str, partitions: int | None) -> Data:
     """Read the training file, and wait until the workers hold its rows."""
     with _reading(url):
-        X, y = read_libsvm(url, npartitions=partitions)
-        first_index = 0 if _is_zero_based(url, X.shape[1]) else 1
-        return Data(*_persist(executor, X, y), first_index)
+        (X, y), options = read_with_options(url, npartitions=partitions)
+        return Data(*_persist(executor, X, y), first_index=0 if options.zero_based else 1)
 
 
 def load_test(executor: Executor, url: str, training: Data) -> Data:
@@ -76,16 +76,6 @@ def _reading(url: str) -> Iterator[None]:
         if is_expected(error):
             raise
         raise CommandError(f"cannot read {url}: {one_line(error)}") from error
-
-
-def _is_zero_based(url: str, n_features: int) -> bool:
-    """Tell how `read_libsvm` resolved its "auto", which it does not say.
-
-    Counted from 0, the columns are one more than the largest index; counted from 1, they are as
-    many as it.
-    """
-    X, _ = read_libsvm(url, zero_based=True)
-    return bool(X.shape[1] == n_features)
 
 
 def _persist(executor: Executor, X: Any, y: Any) -> tuple[Any, Any]:

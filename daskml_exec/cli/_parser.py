@@ -102,7 +102,8 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         type=float,
         metavar="X",
         default=defaults.tol,
-        help="stop when no component of the gradient is larger (default: %(default)s)",
+        help="stop when no component of the gradient is larger, relative to the square root of the "
+        "objective and in standardised coordinates; see LogisticRegression (default: %(default)s)",
     )
     model.add_argument(
         "--C",

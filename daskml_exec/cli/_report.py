@@ -89,7 +89,9 @@ class Report:
 
     def _outcome(self) -> Iterator[tuple[str, str]]:
         history = self._history
-        yield "training loss", f"{history[-1].loss:.8g} (per row, with the penalty)"
+        # The last round may be a step that was tried and refused.
+        loss = min(record.loss for record in history if record.loss is not None)
+        yield "training loss", f"{loss:.8g} (per row, with the penalty)"
         yield "training accuracy", f"{self.training_accuracy:.2%}"
         if self.test_accuracy is not None:
             yield "test accuracy", f"{self.test_accuracy:.2%}"

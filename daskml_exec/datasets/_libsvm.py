@@ -102,7 +102,8 @@ def read_libsvm(
         From computing the arrays, if a line cannot be parsed. The message names the file and
         the number of the line, counted from 1 in the decompressed text.
     RuntimeError
-        From computing the arrays, if a file has changed since the call.
+        From computing the arrays, if a file no longer has the number of rows that it had during
+        the call. Other changes are not noticed.
 
     See Also
     --------
@@ -147,6 +148,31 @@ def read_libsvm(
      [0.  1.  0. ]
      [4.  0.  0. ]]
     """
+    arrays, _ = read_with_options(
+        urlpath,
+        n_features=n_features,
+        blocksize=blocksize,
+        npartitions=npartitions,
+        dtype=dtype,
+        zero_based=zero_based,
+        multilabel=multilabel,
+        query_id=query_id,
+    )
+    return arrays
+
+
+def read_with_options(
+    urlpath: UrlPath | Sequence[UrlPath],
+    *,
+    n_features: int | None = None,
+    blocksize: int | str = "64MiB",
+    npartitions: int | None = None,
+    dtype: DTypeLike = np.float64,
+    zero_based: bool | Literal["auto"] = "auto",
+    multilabel: bool = False,
+    query_id: bool = False,
+) -> tuple[tuple[da.Array, ...], ParseOptions]:
+    """Return the arrays of `read_libsvm`, and what its "auto" and None came to."""
     known_width = check_count("n_features", n_features)
     known_base = check_zero_based(zero_based)
     partition_count = check_count("npartitions", npartitions)
@@ -174,7 +200,7 @@ def read_libsvm(
         multilabel=multilabel,
         query_id=query_id,
     )
-    return _arrays(_row_ranges(ranges, scans), options)
+    return _arrays(_row_ranges(ranges, scans), options), options
 
 
 def _scan_all(

@@ -1,15 +1,17 @@
 """Bring X, y and weights on a cluster together, one partition per row block of X."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from distributed import Future
 
-from daskml_exec.executor import Executor
+from daskml_exec.executor import Executor, ship
 from daskml_exec.partitions._assemble import assemble
-from daskml_exec.partitions._blocks import Blocks, blocks_of, cut_like
+from daskml_exec.partitions._blocks import Blocks, blocks_of, cut_like, require_rows
 from daskml_exec.partitions._kinds import is_collection, require_column
+from daskml_exec.partitions._memory import row_bounds
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,15 @@ class Aligned:
 def aligned_partitions(executor: Executor, X: Any, y: Any, sample_weight: Any) -> Aligned:
     """Return partitions with the row blocks of X; y and weights are cut to them.
 
-    Columns that are in memory, as X is not, are sent to the cluster.
+    Columns that are in memory, as X is not, are cut first, and the pieces sent to the cluster.
     """
     client = executor.client
     arguments = {"X": X, "y": y, "sample_weight": sample_weight}
     blocks = blocks_of(client, {k: v for k, v in arguments.items() if is_collection(v)})
+    grid, rows = blocks["X"].grid, blocks["X"].rows
     for name in ("y", "sample_weight"):
         if name not in blocks and arguments[name] is not None:
-            blocks[name] = _one_block(executor, name, arguments[name])
-    grid, rows = blocks["X"].grid, blocks["X"].rows
+            blocks[name] = _shipped(executor, name, arguments[name], rows)
     weight_spans: list[Any] = [None] * len(rows)
     if "sample_weight" in blocks:
         weight_spans = list(cut_like(rows, blocks["sample_weight"]))
@@ -51,12 +53,20 @@ def aligned_partitions(executor: Executor, X: Any, y: Any, sample_weight: Any) -
     return Aligned(futures, [row[0] for row in grid])
 
 
-def _one_block(executor: Executor, name: str, column: Any) -> Blocks:
+def _shipped(executor: Executor, name: str, column: Any, rows: list[int]) -> Blocks:
+    """Send a column in pieces of about the configured size, none for two row blocks of X."""
     column = np.asarray(column)
     require_column(column, name)
-    future = executor.client.submit(_itself, column, pure=False)
-    return Blocks(name, [[future]], [len(column)])
-
-
-def _itself(column: Any) -> Any:
-    return column
+    require_rows(sum(rows), len(column), name)
+    bounds = [0]
+    for length in rows:
+        start = bounds[-1]
+        cuts = row_bounds(column[start : start + length])[1:] if length else []
+        bounds += [start + cut for cut in cuts]
+    # In its task even within one process: what `ship` keeps there goes with the future, but the
+    # piece may be wanted again after a worker is lost, for as long as the partition made from it.
+    futures = [
+        ship(executor.client, column[start:stop], name=name, worker=None, in_process=False)
+        for start, stop in itertools.pairwise(bounds)
+    ]
+    return Blocks(name, [[future] for future in futures], np.diff(bounds).tolist())

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from array_api_compat import device
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from daskml_exec.kernels.array_namespace import is_host, to_host
+from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_host
 from daskml_exec.partitions._partition import Partition
 
 Span = tuple[Any, int, int]
@@ -43,7 +44,7 @@ def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
         scikit-learn's own, with a note that says where the block is.
     """
     if not _is_checkable(block):
-        return block  # an array on a device: its dtype and layout are its owner's business
+        return _device_floats(block, where)  # its layout is its owner's business
     try:
         checked = check_array(
             block,
@@ -58,6 +59,17 @@ def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
         error.add_note(f"in {where} of X")
         raise
     return canonical(checked)
+
+
+def _device_floats(block: Any, where: str) -> Any:
+    xp = array_namespace(block)
+    if block.dtype in (xp.float32, xp.float64):
+        return block
+    if xp.isdtype(block.dtype, "complex floating"):
+        raise ValueError(f"Complex data not supported: X has {block.dtype} in {where}")
+    info = xp.__array_namespace_info__()
+    floats = info.dtypes(device=device(block), kind="real floating")
+    return xp.astype(block, floats.get("float64", xp.float32))
 
 
 def canonical(X: Any) -> Any:
@@ -75,7 +87,8 @@ class Summary:
     rows: int
     n_features: int
     dtype: np.dtype[Any]
-    feature_names: list[Any] | None
+    columns: list[Any] | None
+    """Of a dataframe."""
     classes: Any
     """Sorted labels of the rows with a positive weight."""
     class_weights: Any
@@ -92,7 +105,7 @@ def summarise(partition: Partition, first_block: Any) -> Summary:
         rows=partition.X.shape[0],
         n_features=partition.X.shape[1],
         dtype=np.dtype(str(partition.X.dtype).rpartition(".")[2]),
-        feature_names=list(first_block.columns) if isinstance(first_block, pd.DataFrame) else None,
+        columns=list(first_block.columns) if isinstance(first_block, pd.DataFrame) else None,
         classes=classes,
         class_weights=np.bincount(codes, counted, minlength=len(classes)),
     )
@@ -123,22 +136,27 @@ def encode(partition: Partition, classes: Any, class_weight: Any, dtype: Any) ->
     Rows of weight zero may have labels that are no class; they get code 0, which their weight
     silences.
     """
-    codes = np.searchsorted(classes, partition.y) if len(partition.y) else np.empty(0, dtype=int)
-    if partition.sample_weight is not None:
-        codes[(partition.sample_weight == 0)] = 0
-    X = partition.X
-    if is_host(X):
-        X = X.astype(dtype, copy=False)
-    weight = weigh(codes, partition.sample_weight, class_weight)
-    return Partition(partition.index, X, codes, weight)
+    y, weight = partition.y, partition.sample_weight
+    codes = np.zeros(len(y), dtype=np.intp)
+    counted = np.ones(len(y), dtype=bool) if weight is None else weight > 0
+    if counted.any():  # without labels, y may have a dtype that does not compare with the classes
+        codes[counted] = np.searchsorted(classes, y[counted])
+    codes, weight = weigh(codes, weight, class_weight)
+    return Partition(partition.index, _astype(partition.X, dtype), codes, weight)
 
 
-def weigh(codes: Any, sample_weight: Any, class_weight: Any) -> Any:
-    """Return the product of row and class weights; None where all are one."""
+def weigh(codes: Any, sample_weight: Any, class_weight: Any) -> tuple[Any, Any]:
+    """Return codes among the classes of positive weight, and the products of row and class weights.
+
+    Rows of the other classes get code 0, which their weight silences. The weights are None where
+    all are one.
+    """
     if class_weight is None:
-        return sample_weight
+        return codes, sample_weight
     weight = class_weight[codes]
-    return weight if sample_weight is None else weight * sample_weight
+    present = class_weight > 0
+    renumbered = np.where(present, np.cumsum(present) - 1, 0)
+    return renumbered[codes], weight if sample_weight is None else weight * sample_weight
 
 
 def check_weights(weights: Any, *, where: str) -> Any:
@@ -155,6 +173,13 @@ def check_weights(weights: Any, *, where: str) -> Any:
             "values from 0. Negative values in data passed to `sample_weight` have no meaning here"
         )
     return weights
+
+
+def _astype(X: Any, dtype: np.dtype[Any]) -> Any:
+    if is_host(X):
+        return X.astype(dtype, copy=False)
+    xp = array_namespace(X)
+    return xp.astype(X, getattr(xp, dtype.name), copy=False)
 
 
 def _is_checkable(block: Any) -> bool:

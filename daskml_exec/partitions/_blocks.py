@@ -65,12 +65,7 @@ def blocks_of(client: Client, arguments: dict[str, Any]) -> dict[str, Blocks]:
 
 def cut_like(rows: Sequence[int], column: Blocks) -> list[list[tuple[Future[Any], int, int]]]:
     """Return, per row block of X, the pieces of `column` that make up the same rows."""
-    total = sum(rows)
-    if column.n_rows != total:
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {total} rows, "
-            f"{column.name} has {column.n_rows}; they must be the same"
-        )
+    require_rows(sum(rows), column.n_rows, column.name)
     ends = np.cumsum(column.rows)
     starts = ends - column.rows
     pieces, position = [], 0
@@ -89,6 +84,15 @@ def cut_like(rows: Sequence[int], column: Blocks) -> list[list[tuple[Future[Any]
         )
         position = stop
     return pieces
+
+
+def require_rows(rows: int, length: int, name: str) -> None:
+    """Raise ValueError unless a column is as long as X."""
+    if length != rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {rows} rows, "
+            f"{name} has {length}; they must be the same"
+        )
 
 
 def _persist(client: Client, collections: dict[str, Any]) -> dict[str, Any]:

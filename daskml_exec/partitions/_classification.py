@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import compute_class_weight
+from sklearn.utils.validation import _get_feature_names
 
 from daskml_exec.executor import Executor
 from daskml_exec.partitions._aligned import aligned_partitions
@@ -49,15 +51,17 @@ def classification_data(
     y, sample_weight : as X, one value per row
         In memory if X is. `sample_weight` may be None.
     class_weight : dict, "balanced" or None
-        As in scikit-learn; it multiplies `sample_weight`.
-    feature_names : array of str, or None
-        Of in-memory data; a Dask dataframe brings its own.
+        As in scikit-learn; it multiplies `sample_weight`. A class of weight zero is no class.
+    feature_names : tuple of str, or None
+        Of in-memory data; dataframes on the cluster bring their own.
 
     Raises
     ------
     ValueError
         The number of rows differs, labels are no labels, there are fewer than two classes among
         rows with a positive weight, or weights are negative.
+    TypeError
+        Partitions have labels of different types, such as strings and numbers.
     """
     if is_collection(X):
         return _from_cluster(executor, X, y, sample_weight, class_weight)
@@ -78,14 +82,9 @@ def _from_memory(
         codes = np.zeros(len(y), dtype=np.intp)
         codes[counted] = counted_codes
     multipliers = _class_multipliers(class_weight, classes, weight_of_class)
-    partitions = partitions_from_memory(
-        executor,
-        X,
-        codes,
-        weigh(codes, sample_weight, multipliers),
-        feature_names=feature_names,
-    )
-    return ClassificationData(partitions, classes)
+    codes, weight = weigh(codes, sample_weight, multipliers)
+    partitions = partitions_from_memory(executor, X, codes, weight, feature_names=feature_names)
+    return ClassificationData(partitions, _with_weight(classes, multipliers))
 
 
 def _from_cluster(
@@ -121,10 +120,10 @@ def _from_cluster(
         rows=tuple(summary.rows for summary in summaries),
         n_features=summaries[0].n_features,
         dtype=dtype,
-        feature_names=summaries[0].feature_names,
+        feature_names=_names(summaries[0].columns),
         workers_lost_before=workers_lost_before,
     )
-    return ClassificationData(partitions, classes)
+    return ClassificationData(partitions, _with_weight(classes, multipliers))
 
 
 def _check_columns(summaries: list[Summary]) -> None:
@@ -135,11 +134,19 @@ def _check_columns(summaries: list[Summary]) -> None:
                 f"partition {index} of X has {summary.n_features} columns, partition 0 has "
                 f"{first.n_features}; all must have the same"
             )
-        if summary.feature_names != first.feature_names:
+        if summary.columns != first.columns:
             raise ValueError(
-                f"partition {index} of X has the columns {summary.feature_names}, partition 0 has "
-                f"{first.feature_names}; all must have the same, in the same order"
+                f"partition {index} of X has the columns {summary.columns}, partition 0 has "
+                f"{first.columns}; all must have the same, in the same order"
             )
+
+
+def _names(columns: list[Any] | None) -> tuple[str, ...] | None:
+    """Return the columns if they are names to scikit-learn, which takes strings alone."""
+    if columns is None:
+        return None
+    names = _get_feature_names(pd.DataFrame(columns=columns))
+    return None if names is None else tuple(names)
 
 
 def _merge_classes(summaries: list[Summary]) -> tuple[Any, Any]:
@@ -151,20 +158,37 @@ def _merge_classes(summaries: list[Summary]) -> tuple[Any, Any]:
             if any(summary.rows for summary in summaries)
             else "X has 0 rows: at least two classes need rows"
         )
+    _check_one_type(summaries)
     labels = np.concatenate([summary.classes for summary in filled])
     weights = np.concatenate([summary.class_weights for summary in filled])
     classes, codes = unique_labels(labels, where="the data")
     return classes, np.bincount(codes, weights, minlength=len(classes))
 
 
+def _check_one_type(summaries: list[Summary]) -> None:
+    """Raise TypeError for labels that would be changed by putting them into one array."""
+    first: dict[np.dtype[Any], int] = {}
+    for index, summary in enumerate(summaries):
+        if len(summary.classes):
+            first.setdefault(summary.classes.dtype, index)
+    numeric = {dtype.kind in "biuf" for dtype in first}
+    if len(numeric) > 1:
+        allowed = "are strings in all partitions, or numbers in all"
+    elif all(dtype.kind in "biu" for dtype in first) and np.result_type(*first).kind == "f":
+        allowed = "are integers that one integer dtype can hold"
+    else:
+        return
+    found = ", ".join(f"{dtype} in partition {index}" for dtype, index in first.items())
+    raise TypeError(f"y has labels of several types: {found}; allowed {allowed}")
+
+
 def _class_multipliers(class_weight: Any, classes: Any, weight_of_class: Any) -> Any:
-    """Return one factor per class, or None for ones; needs at least two classes."""
-    if len(classes) < 2:
-        found = f"one class: {classes.tolist()[0]!r}" if len(classes) else "no class"
-        raise ValueError(
-            "This solver needs samples of at least 2 classes in the data, but y contains only "
-            f"{found} (rows of weight zero do not count)"
-        )
+    """Return one factor per class, or None for ones.
+
+    A class whose rows weigh nothing with its factor gets the factor zero. At least two others
+    are needed.
+    """
+    _require_two(classes)
     if class_weight is None:
         return None
     if isinstance(class_weight, str):
@@ -174,4 +198,26 @@ def _class_multipliers(class_weight: Any, classes: Any, weight_of_class: Any) ->
                 "'balanced' and None"
             )
         return weight_of_class.sum() / (len(classes) * weight_of_class)
-    return compute_class_weight(class_weight, classes=classes, y=classes)
+    multipliers = compute_class_weight(class_weight, classes=classes, y=classes)
+    for label, value in zip(classes.tolist(), multipliers.tolist(), strict=True):
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(
+                f"class_weight has {value:g} for the label {label!r}; allowed are finite values "
+                "from 0"
+            )
+    multipliers[multipliers * weight_of_class == 0] = 0
+    _require_two(_with_weight(classes, multipliers))
+    return multipliers
+
+
+def _with_weight(classes: Any, multipliers: Any) -> Any:
+    return classes if multipliers is None else classes[multipliers > 0]
+
+
+def _require_two(classes: Any) -> None:
+    if len(classes) < 2:
+        found = f"one class: {classes.tolist()[0]!r}" if len(classes) else "no class"
+        raise ValueError(
+            "This solver needs samples of at least 2 classes in the data, but y contains only "
+            f"{found} (rows of weight zero do not count)"
+        )

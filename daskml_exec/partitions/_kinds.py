@@ -6,8 +6,6 @@ from typing import Any
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
-import pandas as pd
-import scipy.sparse as sp
 from distributed import Future
 from sklearn.exceptions import DataConversionWarning
 
@@ -75,9 +73,4 @@ def to_memory(data: Any, executor: Any) -> Any:
         return data
     if kind != FUTURES:
         return data.compute(scheduler=executor.client)
-    pieces = executor.client.gather(list(data))
-    if isinstance(pieces[0], (pd.Series, pd.DataFrame)):
-        return pd.concat(pieces)
-    if sp.issparse(pieces[0]):
-        return sp.vstack(pieces)
-    return np.concatenate([np.asarray(piece) for piece in pieces])
+    return np.concatenate([np.asarray(piece) for piece in executor.client.gather(list(data))])

@@ -66,4 +66,12 @@ def row_bounds(X: Any) -> list[int]:
 
 
 def _rows(X: Any, start: int, stop: int) -> Any:
-    return X[start:stop] if sp.issparse(X) else np.ascontiguousarray(X[start:stop])
+    if not sp.issparse(X):
+        return np.ascontiguousarray(X[start:stop])
+    # Slicing would copy the values, and the constructor copies views of less than half an array.
+    piece = type(X)((stop - start, X.shape[1]), dtype=X.dtype)
+    first, last = X.indptr[start], X.indptr[stop]
+    piece.data, piece.indices = X.data[first:last], X.indices[first:last]
+    piece.indptr = X.indptr[start : stop + 1] - first
+    piece.has_canonical_format = True
+    return piece

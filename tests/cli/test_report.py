@@ -87,3 +87,9 @@ def test_many_classes_are_cut_short(report):
     assert "\n... and 10 classes more\n" in text
     assert "\n   19 " in text
     assert "\n   20 " not in text
+
+
+def test_the_loss_is_the_lowest_not_that_of_a_refused_step(report):
+    records = (record(0, None), record(1, 0.5), record(2, 0.25), record(3, 0.75))
+    report.model.history_ = History(records, n_partitions=3)
+    assert "\ntraining loss      0.25 (" in str(report)

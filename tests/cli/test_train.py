@@ -7,6 +7,7 @@ import dask
 import pytest
 
 from daskml_exec.cli import _train, main
+from daskml_exec.datasets._libsvm_ranges import find_files
 from tests.cli.toolbox import ROWS, Terminal, error_line
 
 
@@ -45,6 +46,19 @@ def test_the_training_file_says_where_indices_start(run, libsvm, first):
     assert result.code == 0
     assert f"file, from {first})" in result.out
     assert "test accuracy      100.00%" in result.out
+
+
+def test_the_training_file_is_scanned_once(run, libsvm, monkeypatch):
+    scanned = []
+
+    def find(url):
+        scanned.append(url)
+        return find_files(url)
+
+    monkeypatch.setattr("daskml_exec.datasets._libsvm.find_files", find)
+    path = libsvm()
+    assert run(path).code == 0
+    assert scanned == [path]
 
 
 def test_a_file_without_features_counts_from_zero(run, libsvm):

@@ -188,3 +188,14 @@ def test_arrays_are_those_of_the_engine_in_use(tmp_path):
     path = tmp_path / "data.txt"
     path.write_text("1 1:1\n")
     assert all(isinstance(array, da.Array) for array in read_libsvm(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "zero_based", "width"), [("1 1:1 3:1\n", False, 3), ("1\n", True, 1)]
+)
+def test_the_options_say_what_was_found(tmp_path, text, zero_based, width):
+    path = tmp_path / "rows.txt"
+    path.write_text(text)
+    (X, _), options = _libsvm.read_with_options(path)
+    assert (options.zero_based, options.n_features) == (zero_based, width)
+    assert X.shape == (1, width)

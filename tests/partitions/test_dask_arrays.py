@@ -49,6 +49,16 @@ def test_sparse_chunks_become_canonical_csr(executor, kind, chunks):
     assert all(sp.issparse(piece.X) for piece in gathered(executor, data))
 
 
+@pytest.mark.parametrize("chunk", [400_000, 1_500_000])
+def test_large_columns_in_memory_are_sent_in_pieces(executor, chunk):
+    n = 1_500_000
+    X, y, weight = da.ones((n, 1), chunks=(chunk, 1)), np.arange(n) % 2, np.arange(n) / n
+    assert y.nbytes > 10_000_000  # Dask warns of graphs of that size
+    data = load(executor, X, y, weight)
+    assert data.partitions.rows == X.chunks[0]
+    check(executor, data, np.ones((n, 1)), y, weight)
+
+
 def test_duplicates_of_sparse_chunks_are_added(executor):
     def repeated(block):
         """The block as CSR with every value in two halves, columns backwards."""

@@ -25,7 +25,7 @@ def test_row_partitions_and_names_are_kept(executor, dtype):
     ddf = spread(frame(dtype))
     data = load(executor, ddf, spread(pd.Series(labels(), INDEX)))
     check(executor, data, rows(dtype), labels())
-    assert data.partitions.feature_names == NAMES
+    assert data.partitions.feature_names == tuple(NAMES)
     assert len(data.partitions.rows) == ddf.npartitions
     assert data.partitions.dtype == (np.float32 if dtype == np.float32 else np.float64)
 

@@ -58,7 +58,18 @@ def test_dtypes_of_partitions_are_brought_to_the_wider_one(executor):
 
 def test_frames_bring_their_names(executor):
     X = scattered(executor, pd.DataFrame(rows(), columns=list("abcd")))
-    assert load(executor, X, labels()).partitions.feature_names == list("abcd")
+    assert load(executor, X, labels()).partitions.feature_names == tuple("abcd")
+
+
+def test_columns_that_are_numbers_are_no_names(executor):
+    X = scattered(executor, pd.DataFrame(rows()))
+    assert load(executor, X, labels()).partitions.feature_names is None
+
+
+def test_columns_of_names_and_numbers_raise(executor):
+    X = scattered(executor, pd.DataFrame(rows(), columns=["a", "b", 3, 4]))
+    with pytest.raises(TypeError, match="only supported if all input features have string names"):
+        load(executor, X, labels())
 
 
 def test_frames_with_columns_in_another_order_raise(executor):
@@ -127,3 +138,30 @@ def test_arrays_on_a_device_stay_there_and_their_columns_come_to_the_host(execut
     for piece in pieces:
         assert piece.X.device == xp.Device(device) and piece.X.dtype == xp.float32
         assert isinstance(piece.y, np.ndarray) and isinstance(piece.sample_weight, np.ndarray)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"), [("CPU_DEVICE", np.float64), ("no_float64", np.float32)]
+)
+def test_integers_on_a_device_become_floats_there(executor, device, dtype):
+    def there(piece):
+        return xp.asarray(piece.astype(np.int32), device=xp.Device(device))
+
+    data = load(executor, scattered(executor, rows(), there), labels())
+    assert data.partitions.dtype == dtype
+    for piece in executor.client.gather(list(data.partitions.futures)):
+        assert piece.X.device == xp.Device(device)
+        assert piece.X.dtype == getattr(xp, np.dtype(dtype).name)
+
+
+def test_complex_numbers_on_a_device_raise(executor):
+    X = executor.client.scatter([xp.ones((N, 2), dtype=xp.complex128)], hash=False)
+    with pytest.raises(ValueError, match=r"Complex data not supported: X has .* in partition 0"):
+        load(executor, X, labels())
+
+
+def test_dtypes_on_a_device_are_brought_to_the_wider_one(executor):
+    blocks = [xp.asarray(rows(np.float32)[:10]), xp.asarray(rows()[10:])]
+    data = load(executor, executor.client.scatter(blocks, hash=False), labels())
+    pieces = executor.client.gather(list(data.partitions.futures))
+    assert [piece.X.dtype for piece in pieces] == [xp.float64, xp.float64]

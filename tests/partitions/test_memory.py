@@ -46,6 +46,20 @@ def test_workers_share_the_arrays_of_their_own_process(executor):
     assert np.shares_memory(piece.X, X)
 
 
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csr_array])
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+def test_pieces_of_csr_matrices_are_views(executor, kind, index_dtype):
+    X = kind(rows())
+    X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
+    with dask.config.set({"daskml-exec.partition-bytes": 200}):
+        pieces = gathered(executor, load(executor, X, labels()))
+    assert len(pieces) > 3
+    for piece in pieces:
+        assert type(piece.X) is kind
+        assert np.shares_memory(piece.X.data, X.data)
+        assert np.shares_memory(piece.X.indices, X.indices)
+
+
 def test_contiguous_ranges_go_to_workers_in_order(executor):
     with dask.config.set({"daskml-exec.partition-bytes": 200}):
         data = load(executor, rows(), labels())
