@@ -7,7 +7,7 @@ import numpy as np
 
 from daskml_exec.executor import Executor, fold
 from daskml_exec.partitions._aligned import aligned_partitions
-from daskml_exec.partitions._gather import gather
+from daskml_exec.partitions._gather import Refused, gather
 from daskml_exec.partitions._partition import Partition
 
 
@@ -35,7 +35,9 @@ def accuracy(
     return float(right / weight)
 
 
-def _count(labels: Callable[[Any], Any], partition: Partition) -> Any:
+def _count(labels: Callable[[Any], Any], partition: Partition | Refused) -> Any:
+    if isinstance(partition, Refused):
+        return partition
     if not len(partition.y):
         return np.zeros(2)
     right = labels(partition.X) == partition.y

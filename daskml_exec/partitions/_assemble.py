@@ -11,6 +11,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_host
+from daskml_exec.partitions._gather import Refused
 from daskml_exec.partitions._partition import Partition
 
 Span = tuple[Any, int, int]
@@ -19,8 +20,17 @@ Span = tuple[Any, int, int]
 
 def assemble(
     index: int, x_blocks: list[Any], y_spans: list[Span], weight_spans: list[Span] | None
-) -> Partition:
+) -> Partition | Refused:
     """Join the blocks of one row range, checked and in the layout that kernels expect."""
+    try:
+        return _assemble(index, x_blocks, y_spans, weight_spans)
+    except (ValueError, TypeError) as error:
+        return Refused(error)
+
+
+def _assemble(
+    index: int, x_blocks: list[Any], y_spans: list[Span], weight_spans: list[Span] | None
+) -> Partition:
     X = matrix(_side_by_side(x_blocks), where=f"partition {index}")
     y = _labels(y_spans, index)
     weight = None if weight_spans is None else _weights(weight_spans, index)
@@ -95,8 +105,17 @@ class Summary:
     """Sum of the weights of each class."""
 
 
-def summarise(partition: Partition, first_block: Any) -> Summary:
+def summarise(partition: Partition | Refused, first_block: Any) -> Summary | Refused:
     """Describe one partition; the labels are checked to be labels."""
+    if isinstance(partition, Refused):
+        return partition
+    try:
+        return _summarise(partition, first_block)
+    except (ValueError, TypeError) as error:
+        return Refused(error)
+
+
+def _summarise(partition: Partition, first_block: Any) -> Summary:
     weight = partition.sample_weight
     y = partition.y if weight is None else partition.y[weight > 0]
     counted = None if weight is None else weight[weight > 0]

@@ -9,7 +9,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import _get_feature_names
 
 from daskml_exec.executor import Executor
-from daskml_exec.partitions._aligned import aligned_partitions
+from daskml_exec.partitions._aligned import Aligned, aligned_partitions
 from daskml_exec.partitions._assemble import (
     Summary,
     check_weights,
@@ -90,14 +90,32 @@ def _from_memory(
 def _from_cluster(
     executor: Executor, X: Any, y: Any, sample_weight: Any, class_weight: Any
 ) -> ClassificationData:
-    client = executor.client
     workers_lost_before = len(executor.events.workers_lost)
     executor.check_workers()
+    arguments = {"X": X, "y": y, "sample_weight": sample_weight}
     aligned = aligned_partitions(executor, X, y, sample_weight)
+    try:
+        return _encoded(executor, aligned, workers_lost_before, arguments, class_weight)
+    except BaseException:
+        # A traceback that somebody keeps would keep what was made of the data. The blocks that it
+        # was made from may be the user's own.
+        for future in aligned.futures:
+            future.release()
+        raise
+
+
+def _encoded(
+    executor: Executor,
+    aligned: Aligned,
+    workers_lost_before: int,
+    arguments: dict[str, Any],
+    class_weight: Any,
+) -> ClassificationData:
+    client = executor.client
     summaries: list[Summary] = gather(
         client,
         client.map(summarise, aligned.futures, aligned.first_blocks, pure=False, key="summarise"),
-        {"X": X, "y": y, "sample_weight": sample_weight},
+        arguments,
     )
     _check_columns(summaries)
     filled = [summary for summary in summaries if summary.rows] or summaries

@@ -1,13 +1,27 @@
-"""Fetch what was computed from a user's data; say which of their futures were lost, if any."""
+"""Fetch what was computed from a user's data; say what is wrong with it, or lost, if anything."""
 
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, Future
 
-from daskml_exec.executor import LostPartitionError
+from daskml_exec.executor import LostPartitionError, explained_losses
+from daskml_exec.executor import gather as gather_results
 from daskml_exec.partitions._kinds import FUTURES, kind_of
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What a task returns for data that is not as it must be.
+
+    A task that raises is logged by its worker as a failure, one per partition, before the user
+    sees the message; and which of several comes first is chance. Returned, the first in row
+    order is raised on the driver.
+    """
+
+    error: Exception
 
 
 def gather(client: Client, futures: Sequence[Future[Any]], arguments: dict[str, Any]) -> list[Any]:
@@ -16,23 +30,21 @@ def gather(client: Client, futures: Sequence[Future[Any]], arguments: dict[str, 
     Raises
     ------
     LostPartitionError
-        Futures among the arguments were lost, and cannot be computed again.
+        Parts of the arguments were lost, and cannot be computed again.
+    Exception
+        That of the first result that is `Refused`.
     """
+    given = {name: data for name, data in arguments.items() if kind_of(data) == FUTURES}
     try:
-        results: list[Any] = client.gather(list(futures))
-    except CancelledError:
-        lost = [
-            f"partition {index} of {name}"
-            for name, data in arguments.items()
-            if kind_of(data) == FUTURES
-            for index, future in enumerate(data)
-            if future.status in ("lost", "cancelled")
-        ]
-        if not lost:
-            raise
+        with explained_losses("loading the data", given):
+            results = gather_results(client, futures)
+    except CancelledError as error:
         raise LostPartitionError(
-            f"{', '.join(lost)} was lost with its worker, or released, and cannot be rebuilt: it "
-            "is a future without a recipe (scattered data). Pass the arrays themselves, or Dask "
-            "collections, which are recomputed from their graph"
-        ) from None
+            f"parts of {' or '.join(name for name, x in arguments.items() if x is not None)} are "
+            "gone: they were persisted on a cluster that was closed or restarted since. Persist "
+            "them again"
+        ) from error
+    for result in results:
+        if isinstance(result, Refused):
+            raise result.error
     return results
