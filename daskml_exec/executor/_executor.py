@@ -46,7 +46,7 @@ class Executor(concurrent.futures.Executor):
     TimeoutError
         No scheduler answered at the address.
     TypeError
-        `cluster` is of a type not named above, or is asynchronous.
+        `cluster` is of a type not named above, or is asynchronous; or nothing takes an option.
     ValueError
         Options of the embedded cluster were given together with `cluster`.
     RuntimeError

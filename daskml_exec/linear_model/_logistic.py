@@ -58,7 +58,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     fit_intercept : bool, default=True
     class_weight : dict, "balanced" or None, default=None
         Factors on the weights of the rows of each class. "balanced" makes the classes weigh the
-        same: ``sum(s) / (n_classes * sum(s[y == k]))``.
+        same: ``sum(s) / (n_classes * sum(s[y == k]))``. A class of factor zero is no class.
     tol : float, default=1e-10
         Training stops when no component of the gradient of f, the objective per unit of weight,
         is larger than ``tol * sqrt(f / log(K))`` for K classes, in standardised coordinates.
