@@ -91,6 +91,11 @@ class RoundRunner:
         self._id = uuid.uuid4().hex[:12]
         self._rounds = 0
 
+    @property
+    def n_partitions(self) -> int:
+        """How many partitions the rounds run over."""
+        return len(self._partitions)
+
     def run(self, partial: Partial, message: Any, combine: Combine, *, name: str) -> RoundOutcome:
         """Compute ``partial(partition, message)`` for all partitions and reduce the results.
 

@@ -140,9 +140,8 @@ def steer(state: LBFGSState, preconditioned: Array | None = None) -> LBFGSState:
     assert state.gradient is not None
     gradient = state.gradient
     q, alphas = _first_loop(gradient, state.steps, state.changes)
-    scaled = _scaled_identity(q, state.steps, state.changes)
     if preconditioned is None or np.vdot(q, preconditioned) <= 0:
-        preconditioned = scaled
+        preconditioned = _scaled_identity(q, state.steps, state.changes)
     direction: Array = -_second_loop(preconditioned, alphas, state.steps, state.changes)
     slope = float(np.vdot(direction, gradient))
     if not slope < 0:  # rounding spoiled the memory: begin again from the gradient

@@ -106,7 +106,7 @@ class LogisticRounds:
             center = state.coordinates.point(state.start.coef, state.start.intercept)
             return LocalProblem(center, None, 0.0, self.tol, state.weight, state.coordinates)
         if not state._solves_next:
-            return Parameters(*state.coordinates.parameters(_aimed(state).trial))
+            return Parameters(*state.coordinates.parameters(state.search.trial))
         wanted = lbfgs.residual(state.search)
         tol = _LOCAL_PRECISION * float(np.abs(wanted).max())
         return LocalProblem(
@@ -149,25 +149,20 @@ class LogisticRounds:
         return replace(state, search=search, averages=state.averages + 1)
 
     def _judge(self, state: Fit, sums: LossSums) -> tuple[Fit, Measured]:
-        assert state.coordinates is not None
-        aimed = _aimed(state)
-        at = Parameters(*state.coordinates.parameters(aimed.trial))
+        assert state.coordinates is not None and state.search is not None
+        at = Parameters(*state.coordinates.parameters(state.search.trial))
         value, gradient = self.problem.objective(sums, at, state.coordinates, state.weight)
         unit = self.problem.gradient_unit(value)
         # An objective of zero, its lower bound, is the optimum whatever is left of the gradient.
         norm = float(np.abs(gradient).max(initial=0.0)) / unit if unit else 0.0
-        search = lbfgs.advance(aimed, value, gradient, self.tol * unit if unit else np.inf)
+        search = lbfgs.advance(state.search, value, gradient, self.tol * unit if unit else np.inf)
         proximity = state.proximity
         if search.needs_direction:
             # Steps that had to be shortened mean that local problems lack curvature.
-            proximity *= 4.0 if aimed.step < 0.5 else 0.5
+            proximity *= 4.0 if state.search.step < 0.5 else 0.5
         proximity = min(max(proximity, _LEAST_PROXIMITY), _LARGEST_PROXIMITY)
         at_point = norm if search.gradient is gradient else state.gradient_norm
+        if search.needs_direction and not state.averaging and search.n_iter < state.max_iter:
+            search = lbfgs.steer(search)  # averaging asks the partitions for the direction
         judged = replace(state, search=search, gradient_norm=at_point, proximity=proximity)
         return judged, Measured(value, norm)
-
-
-def _aimed(state: Fit) -> lbfgs.LBFGSState:
-    """Return the search with a trial point, which "lbfgs" chooses by itself."""
-    assert state.search is not None
-    return lbfgs.steer(state.search) if state.search.needs_direction else state.search

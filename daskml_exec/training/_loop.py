@@ -65,42 +65,45 @@ def run_rounds(
     records: list[RoundRecord] = []
     with single_threaded_blas():
         while not state.done:
-            if n_partitions == 1 and not callbacks and _travels_well(state, partitions):
-                state, new = _rounds_in_one_task(runner, algorithm, state, len(records), name)
-                records.extend(new)
-                if state.failure:
-                    raise ValueError(state.failure)
-                continue
-            started = time.perf_counter()
-            message = algorithm.outgoing(state)
-            outcome = runner.run(
-                algorithm.partial, message, algorithm.combine, name=f"{name}-{state.step}"
-            )
-            step = state.step
-            state, measured = algorithm.update(state, outcome.total)
+            alone = n_partitions == 1 and not callbacks and _travels_well(state, partitions)
+            run = _rounds_in_one_task if alone else _round_over_partitions
+            state, new = run(runner, algorithm, state, len(records), name)
             if state.failure:
                 raise ValueError(state.failure)
-            record = RoundRecord(
-                round=len(records),
-                step=step,
-                loss=measured.loss,
-                gradient_norm=measured.gradient_norm,
-                seconds=time.perf_counter() - started,
-                bytes_out=n_partitions * payload_nbytes(message),
-                bytes_back=n_partitions * outcome.partial_bytes,
-                workers=len(outcome.seconds_by_worker),
-                busiest_seconds=max(outcome.seconds_by_worker.values()),
-                workers_lost=outcome.workers_lost,
-                tasks_recomputed=outcome.tasks_recomputed,
-                retries=outcome.retries,
-            )
-            records.append(record)
-            event = RoundEvent(record, snapshot(state))
-            # Every callback hears of every round, also of the one at which another stops.
-            answers = [callback(event) for callback in callbacks]
-            if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
+            records.extend(new)
+            if callbacks and _tell(callbacks, RoundEvent(records[-1], snapshot(state))):
                 break
     return FitResult(state, History(tuple(records), n_partitions))
+
+
+def _tell(callbacks: Sequence[Callback], event: RoundEvent) -> bool:
+    """Call every callback, also when one of them wants to stop; return whether one does."""
+    answers = [callback(event) for callback in callbacks]
+    return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+
+
+def _round_over_partitions(
+    runner: RoundRunner, algorithm: Round[S], state: S, number: int, name: str
+) -> tuple[S, list[RoundRecord]]:
+    started = time.perf_counter()
+    message, step = algorithm.outgoing(state), state.step
+    outcome = runner.run(algorithm.partial, message, algorithm.combine, name=f"{name}-{step}")
+    state, measured = algorithm.update(state, outcome.total)
+    record = RoundRecord(
+        round=number,
+        step=step,
+        loss=measured.loss,
+        gradient_norm=measured.gradient_norm,
+        seconds=time.perf_counter() - started,
+        bytes_out=runner.n_partitions * payload_nbytes(message),
+        bytes_back=runner.n_partitions * outcome.partial_bytes,
+        workers=len(outcome.seconds_by_worker),
+        busiest_seconds=max(outcome.seconds_by_worker.values()),
+        workers_lost=outcome.workers_lost,
+        tasks_recomputed=outcome.tasks_recomputed,
+        retries=outcome.retries,
+    )
+    return state, [record]
 
 
 def _travels_well(state: Stepping, partitions: Partitions) -> bool:
