@@ -1,6 +1,9 @@
 """Open or attach the cluster behind an Executor, and close only what was opened."""
 
+import atexit
 import multiprocessing
+import os
+import weakref
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -16,7 +19,7 @@ _MAIN_GUARD = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Connection:
     """A Client, and which of it and its cluster are ours to close."""
 
@@ -30,8 +33,26 @@ class Connection:
         return scheduler_address(self.client).startswith("inproc://")
 
     def close(self) -> None:
+        """Close what is ours; a second time does nothing."""
+        _embedded.discard(self)
         for resource in self.owned:
             resource.close()
+
+
+_embedded: weakref.WeakSet[Connection] = weakref.WeakSet()
+_opened_by = os.getpid()
+
+
+@atexit.register
+def _close_embedded() -> None:
+    """Close what nobody closed, Clients first.
+
+    Left to Dask, a cluster's workers may go while the Client still waits for their results, and
+    the scheduler warns of each.
+    """
+    if os.getpid() == _opened_by:  # the clusters of a parent are not a forked child's to close
+        for connection in list(_embedded):
+            connection.close()
 
 
 def open_local(
@@ -74,7 +95,9 @@ def open_local(
     except BaseException:
         cluster.close()
         raise
-    return Connection(client, owned=(client, cluster))
+    connection = Connection(client, owned=(client, cluster))
+    _embedded.add(connection)
+    return connection
 
 
 def _check_options(options: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Which cluster is meant when none is named: in a script, a notebook, a thread, or a task."""
 
-import atexit
 import contextlib
 import os
 import threading
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dask.system import CPU_COUNT
 from distributed import Client, Worker, get_client, get_worker, secede
+from distributed.utils import in_async_call
 
 from daskml_exec.executor._connection import Connection, open_local, scheduler_address
 
@@ -79,15 +79,36 @@ def client_of_this_task() -> Client | None:
     ours = _in_process.get(os.getpid())
     if worker._client is not None and worker._client.status == "closed":
         worker._client = None  # it would be handed out again
-    # A worker that finds no Client opens one, for good, and makes it everybody's default.
     if ours is not None and scheduler_address(ours.client) == worker.scheduler.address:
         client = ours.client
     else:
+        _keep_default_client(worker)
         client = get_client()
     if not client.asynchronous:  # else this is a coroutine on the event loop, without a thread
         with contextlib.suppress(KeyError):  # given up before
             secede()
     return client
+
+
+def _keep_default_client(worker: Worker) -> None:
+    """Open the Client of a worker in this process without making it the process's default.
+
+    Dask would: plain ``compute`` calls of the user's own would then go to this worker's cluster,
+    and fail when that is closed.
+    """
+    if not worker.scheduler.address.startswith("inproc://") or in_async_call(worker.loop):
+        return
+    with _lock:
+        if worker._client is None:
+            worker._client = Client(
+                worker.scheduler.address,
+                loop=worker.loop,
+                security=worker.security,
+                set_as_default=False,
+                direct_to_workers=True,
+                name="worker",
+            )
+            Worker._initialized_clients.add(worker._client)  # closed with the worker
 
 
 def in_process_client() -> Client:
@@ -109,13 +130,6 @@ def in_process_client() -> Client:
                 set_as_default=False,
             )
         return connection.client
-
-
-@atexit.register
-def _close_in_process() -> None:
-    connection = _in_process.pop(os.getpid(), None)
-    if connection is not None:
-        connection.close()
 
 
 def _this_worker() -> Worker | None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextvars
+import os
 import threading
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, default_client
 
 from daskml_exec import Executor
 from daskml_exec.executor import _current
@@ -105,12 +106,20 @@ def test_inside_a_coroutine(one_thread):
         assert executor.submit(nested_squares, 2).result(20) == [0, 1]
 
 
+def test_a_task_that_asks_for_a_client_does_not_choose_everybodys(one_thread):
+    with Client(one_thread, set_as_default=False) as client:
+        assert client.submit(nested_squares, 3, pure=False).result(20) == [0, 1, 4]
+        with pytest.raises(ValueError, match="No clients found"):
+            default_client()
+
+
 @pytest.fixture
 def in_process():
     """The one in-process cluster, closed after the test."""
     assert _current.active_client() is None
     yield
-    _current._close_in_process()
+    if opened := _current._in_process.pop(os.getpid(), None):
+        opened.close()
 
 
 def test_one_in_process_cluster(in_process):
