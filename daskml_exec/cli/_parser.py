@@ -87,9 +87,10 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     model.add_argument(
         "--solver",
-        choices=["auto", "lbfgs", "averaging"],
+        choices=["auto", "newton", "lbfgs", "averaging"],
         default=defaults.solver,
-        help="lbfgs sums gradients, averaging averages local models (default: %(default)s)",
+        help="auto is newton: a few rounds; lbfgs sums gradients, averaging averages local models "
+        "(default: %(default)s)",
     )
     model.add_argument(
         "--max-iter",

@@ -31,7 +31,8 @@ class Fingerprint:
     dask: str
     distributed: str
     arithmetic: str
-    """BLAS builds with the kernels they chose, and the CPU: results may differ in last bits."""
+    """BLAS builds with the kernels they chose, the CPU, and Numba if it is there: results may
+    differ in last bits."""
 
 
 @cache
@@ -45,11 +46,15 @@ def fingerprint() -> Fingerprint:
         f"{lib['internal_api']} {lib['version']} ({lib.get('architecture', 'unknown kernel')})"
         for lib in blas_controller().info()
     )
+    try:
+        compiler = [f"numba {version('numba')}"]
+    except PackageNotFoundError:
+        compiler = []
     return Fingerprint(
         package=package,
         dask=dask.__version__,
         distributed=distributed.__version__,
-        arithmetic=", ".join([*blas, _cpu_model()]),
+        arithmetic=", ".join([*blas, *compiler, _cpu_model()]),
     )
 
 
@@ -68,7 +73,7 @@ def check_workers(client: Client) -> tuple[str, ...]:
     Warns
     -----
     RuntimeWarning
-        Workers differ in BLAS or CPU, so that results may differ in the last bits.
+        Workers differ in BLAS, Numba or CPU, so that results may differ in the last bits.
     """
     answers = _ask(client)
     compare(fingerprint(), answers)
@@ -123,7 +128,8 @@ def compare(mine: Fingerprint, answers: Mapping[str, Fingerprint | Exception]) -
     if len(by_arithmetic) > 1:
         groups = "; ".join(f"{', '.join(who)}: {what}" for what, who in by_arithmetic.items())
         warnings.warn(
-            f"workers differ in BLAS or CPU, so results may differ in the last bits: {groups}",
+            "workers differ in BLAS, Numba or CPU, so results may differ in the last bits: "
+            + groups,
             RuntimeWarning,
             stacklevel=2,
         )

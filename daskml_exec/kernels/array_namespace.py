@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from array_api_compat import array_namespace, device, is_cupy_array
 
-__all__ = ["array_namespace", "beside", "is_host", "to_device_of", "to_host", "total"]
+__all__ = ["array_namespace", "beside", "is_host", "resolution", "to_device_of", "to_host", "total"]
 
 
 def is_host(array: Any) -> bool:
@@ -29,7 +29,7 @@ def to_host(array: Any) -> np.ndarray[Any, Any]:
 def to_device_of(host: np.ndarray[Any, Any], like: Any) -> Any:
     """Transfer a host array to where `like` is, in its dtype. The other transfer point."""
     xp = array_namespace(like)
-    return xp.asarray(host.astype(str(like.dtype).rpartition(".")[2]), device=device(like))
+    return xp.asarray(host.astype(_host_dtype(like)), device=device(like))
 
 
 def beside(column: Any, like: Any) -> Any:
@@ -39,6 +39,15 @@ def beside(column: Any, like: Any) -> Any:
     return array_namespace(like).astype(column, like.dtype, copy=False)
 
 
+def resolution(array: Any) -> float:
+    """Return the distance from one to the next larger number of a floating dtype."""
+    return float(np.finfo(_host_dtype(array)).eps)
+
+
 def total(array: Any) -> float:
     """Return the sum of all elements on the host."""
     return float(array.sum() if is_host(array) else to_host(array_namespace(array).sum(array)))
+
+
+def _host_dtype(array: Any) -> np.dtype[Any]:
+    return np.dtype(str(array.dtype).rpartition(".")[2])

@@ -6,10 +6,12 @@ value and gradient to `advance`. Either the line search goes on, or the trial is
 immutable and picklable.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import daxpy
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -43,6 +45,10 @@ class LBFGSState:
     trials: int = 0
     steps: tuple[Array, ...] = ()
     changes: tuple[Array, ...] = ()
+    products: tuple[float, ...] = ()
+    """Inner products of steps and the changes of the gradient that they made."""
+    memory: int = MEMORY
+    """How many steps are remembered."""
     n_iter: int = 0
     converged: bool = False
     stuck: bool = False
@@ -63,9 +69,14 @@ class LBFGSState:
         return np.inf if self.gradient is None else float(np.abs(self.gradient).max(initial=0.0))
 
 
-def start(point: Array) -> LBFGSState:
+def start(point: Array, *, memory: int = MEMORY) -> LBFGSState:
     """Return the state that asks for the function at `point`."""
-    return LBFGSState(trial=point, point=point)
+    return LBFGSState(trial=point, point=point, memory=memory)
+
+
+def forget(state: LBFGSState) -> LBFGSState:
+    """Return the state without its memory of past steps, for a new initial inverse Hessian."""
+    return replace(state, steps=(), changes=(), products=())
 
 
 def advance(state: LBFGSState, value: float, gradient: Array, tol: float) -> LBFGSState:
@@ -123,8 +134,7 @@ def residual(state: LBFGSState) -> Array:
 
     The first of the two loops of the recursion; pass ``H0 @ q`` to `steer`.
     """
-    assert state.gradient is not None
-    return _first_loop(state.gradient, state.steps, state.changes)[0]
+    return _first_loop(state)[0]
 
 
 def steer(state: LBFGSState, preconditioned: Array | None = None) -> LBFGSState:
@@ -137,15 +147,25 @@ def steer(state: LBFGSState, preconditioned: Array | None = None) -> LBFGSState:
         An initial inverse Hessian applied to ``residual(state)``; by default the usual multiple
         of the identity.
     """
+    q, alphas = _first_loop(state)
+    if preconditioned is None or not np.vdot(q, preconditioned) > 0:
+        preconditioned = _scaled_identity(state, q)
+    return _along(state, _second_loop(state, preconditioned, alphas))
+
+
+def steer_by(state: LBFGSState, solve: Callable[[Array], Array]) -> LBFGSState:
+    """Choose the next direction with an initial inverse Hessian that can be called here."""
+    q, alphas = _first_loop(state)
+    return _along(state, _second_loop(state, solve(q), alphas))
+
+
+def _along(state: LBFGSState, ascent: Array) -> LBFGSState:
+    """Begin a line search against `ascent`."""
     assert state.gradient is not None
-    gradient = state.gradient
-    q, alphas = _first_loop(gradient, state.steps, state.changes)
-    if preconditioned is None or np.vdot(q, preconditioned) <= 0:
-        preconditioned = _scaled_identity(q, state.steps, state.changes)
-    direction: Array = -_second_loop(preconditioned, alphas, state.steps, state.changes)
+    gradient, direction = state.gradient, -ascent
     slope = float(np.vdot(direction, gradient))
-    if not slope < 0:  # rounding spoiled the memory: begin again from the gradient
-        state = replace(state, steps=(), changes=())
+    if not slope < 0:  # the preconditioner, or rounding in the memory: begin from the gradient
+        state = forget(state)
         direction, slope = -gradient, -float(np.vdot(gradient, gradient))
     return replace(
         state,
@@ -171,9 +191,12 @@ def _acceptable(state: LBFGSState, value: float, slope: float) -> bool:
 def _accept_trial(state: LBFGSState, value: float, gradient: Array, tol: float) -> LBFGSState:
     assert state.gradient is not None
     moved, turned = state.trial - state.point, gradient - state.gradient
-    steps, changes = state.steps, state.changes
-    if np.vdot(moved, turned) > np.finfo(np.float64).eps * np.vdot(turned, turned):
-        steps, changes = (*steps, moved)[-MEMORY:], (*changes, turned)[-MEMORY:]
+    steps, changes, products = state.steps, state.changes, state.products
+    product = float(np.vdot(moved, turned))
+    if product > np.finfo(np.float64).eps * float(np.vdot(turned, turned)):
+        kept = slice(-state.memory, None)
+        steps, changes = (*steps, moved)[kept], (*changes, turned)[kept]
+        products = (*products, product)[kept]
     accepted = replace(
         state,
         point=state.trial,
@@ -181,6 +204,7 @@ def _accept_trial(state: LBFGSState, value: float, gradient: Array, tol: float) 
         gradient=gradient,
         steps=steps,
         changes=changes,
+        products=products,
         n_iter=state.n_iter + 1,
     )
     return _accept_point(accepted, tol)
@@ -234,31 +258,33 @@ def _secant(low: tuple[float, float], at: tuple[float, float], least: float, mos
 
 def _restart_or_give_up(state: LBFGSState) -> LBFGSState:
     if state.steps:
-        return replace(state, steps=(), changes=(), direction=None)
+        return replace(forget(state), direction=None)
     return replace(state, trial=state.point, direction=None, stuck=True)
 
 
-def _first_loop(
-    gradient: Array, steps: tuple[Array, ...], changes: tuple[Array, ...]
-) -> tuple[Array, list[float]]:
-    q, alphas = gradient.copy(), []
-    for s, y in zip(reversed(steps), reversed(changes), strict=True):
-        alpha = float(np.vdot(s, q) / np.vdot(s, y))
-        q -= alpha * y
+def _first_loop(state: LBFGSState) -> tuple[Array, list[float]]:
+    assert state.gradient is not None
+    q, alphas = state.gradient.copy(), []
+    flat = q.reshape(-1)
+    memory = zip(state.steps, state.changes, state.products, strict=True)
+    for s, y, product in reversed(list(memory)):
+        alpha = float(np.vdot(s, q)) / product
+        daxpy(y.reshape(-1), flat, a=-alpha)
         alphas.append(alpha)
     return q, alphas[::-1]
 
 
-def _scaled_identity(q: Array, steps: tuple[Array, ...], changes: tuple[Array, ...]) -> Array:
-    if not steps:
+def _scaled_identity(state: LBFGSState, q: Array) -> Array:
+    if not state.steps:
         return q
-    s, y = steps[-1], changes[-1]
-    return q * float(np.vdot(s, y) / np.vdot(y, y))
+    y = state.changes[-1]
+    return q * (state.products[-1] / float(np.vdot(y, y)))
 
 
-def _second_loop(
-    r: Array, alphas: list[float], steps: tuple[Array, ...], changes: tuple[Array, ...]
-) -> Array:
-    for s, y, alpha in zip(steps, changes, alphas, strict=True):
-        r = r + (alpha - float(np.vdot(y, r) / np.vdot(s, y))) * s
+def _second_loop(state: LBFGSState, preconditioned: Array, alphas: list[float]) -> Array:
+    r = np.array(preconditioned, order="C")
+    flat = r.reshape(-1)
+    memory = zip(state.steps, state.changes, state.products, alphas, strict=True)
+    for s, y, product, alpha in memory:
+        daxpy(s.reshape(-1), flat, a=alpha - float(np.vdot(y, r)) / product)
     return r

@@ -5,7 +5,7 @@ the objective is the same function. Only its level sets become rounder, so that 
 methods need few steps whatever the units of the columns.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from daskml_exec.kernels.moments import Moments
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 # A variance below this share of the second moment is rounding: the column is constant.
-_CONSTANT = 1e-12
+_CONSTANT = 1e-24
+# Columns whose mean is so many standard deviations from zero lose digits in products with rows as
+# they are, and are centred on the way.
+_FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -23,21 +26,35 @@ class Standardisation:
     r"""Coordinates :math:`u = w s` and :math:`c = (b + w^\top m)\, s_0`.
 
     `center` m holds the column means (zeros without an intercept), `scale` s the square root of
-    each column's curvature, `intercept_scale` :math:`s_0` that of the intercept's.
+    each column's curvature, `intercept_scale` :math:`s_0` that of the intercept's. A column that
+    does not vary has no coordinate: `inverse` holds 1 / s, and zero there, so that its
+    coefficient stays zero, which is the optimum. `far` says that a column is so far from zero
+    that rows should be centred before they are multiplied.
     """
 
     center: Array
     scale: Array
+    inverse: Array
     intercept_scale: float
     fit_intercept: bool
+    far: bool = False
 
-    def parameters(self, point: Array) -> tuple[Array, Array]:
-        """Return coefficients (K, d) and intercepts (K,) at `point` of shape (K, d or d + 1)."""
+    @property
+    def size(self) -> int:
+        """Coordinates per output."""
+        return self.scale.shape[0] + self.fit_intercept
+
+    def parameters(self, point: Array, *, centred: bool = False) -> tuple[Array, Array]:
+        """Return coefficients (K, d) and intercepts (K,) at `point` of shape (K, size).
+
+        With `centred`, intercepts are those for rows less the center.
+        """
         d = self.scale.shape[0]
-        coef = point[:, :d] / self.scale
+        coef = point[:, :d] * self.inverse
         if not self.fit_intercept:
             return coef, np.zeros(point.shape[0])
-        return coef, point[:, d] / self.intercept_scale - coef @ self.center
+        intercept = point[:, d] / self.intercept_scale
+        return coef, intercept if centred else intercept - coef @ self.center
 
     def point(self, coef: Array, intercept: Array) -> Array:
         """Return the point whose parameters are these."""
@@ -46,12 +63,34 @@ class Standardisation:
             return scaled
         return np.column_stack([scaled, (intercept + coef @ self.center) * self.intercept_scale])
 
-    def gradient(self, coef: Array, intercept: Array) -> Array:
+    def gradient(self, coef: Array, intercept: Array, *, centred: bool = False) -> Array:
         """Return the gradient at a point from the gradient with respect to the parameters."""
-        if not self.fit_intercept:
-            return coef / self.scale
-        shifted = (coef - intercept[:, None] * self.center) / self.scale
-        return np.column_stack([shifted, intercept / self.intercept_scale])
+        # Sums overflow where a step was far too long; the search sees that, and shortens it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not self.fit_intercept:
+                return coef * self.inverse
+            if not centred:
+                coef = coef - intercept[:, None] * self.center
+            return np.column_stack([coef * self.inverse, intercept / self.intercept_scale])
+
+    def uniform(self) -> "Standardisation":
+        """Return coordinates with one scale for all columns.
+
+        A search from zero that moves along gradients ends at the minimum of least norm in its
+        own coordinates. Here that is the least norm in the columns' own units, too.
+        """
+        varies = self.inverse > 0
+        scale = float(np.sqrt(np.mean(self.scale[varies] ** 2))) if varies.any() else 1.0
+        inverse = np.where(varies, 1.0 / scale, 0.0)
+        return replace(self, scale=np.full_like(self.scale, scale), inverse=inverse)
+
+    def penalty(self, penalty: float) -> Array:
+        r"""Return the second derivatives of :math:`\tfrac12 \lambda \|w\|^2`, of shape (size,).
+
+        Columns without a coordinate get one, which keeps Hessians regular and moves nothing.
+        """
+        diagonal = np.where(self.inverse > 0, penalty * self.inverse**2, 1.0)
+        return np.append(diagonal, 0.0) if self.fit_intercept else diagonal
 
 
 def standardisation(
@@ -74,21 +113,23 @@ def standardisation(
 
     Examples
     --------
-    >>> moments = Moments(weight=2.0, first=np.array([2.0, 20.0]), second=np.array([4.0, 400.0]))
+    >>> moments = Moments(weight=2.0, mean=np.array([1.0, 10.0]), spread=np.array([2.0, 200.0]))
     >>> to = standardisation(moments, curvature=0.25, penalty=0.0, fit_intercept=True)
     >>> to.center, to.scale
     (array([ 1., 10.]), array([0.5, 5. ]))
     >>> to.parameters(np.array([[0.5, 5.0, 0.0]]))
     (array([[1., 1.]]), array([-11.]))
     """
-    second = moments.second / moments.weight
+    variance = moments.spread / moments.weight
+    second = variance + moments.mean**2
     if fit_intercept:
-        center = moments.first / moments.weight
-        variance = second - center**2
-        variance[variance < _CONSTANT * second] = 0.0
+        center = moments.mean
+        variance = np.where(variance < _CONSTANT * second, 0.0, variance)
     else:
         center = np.zeros_like(second)
         variance = second
-    scale = np.sqrt(curvature * variance + penalty)
-    scale[scale == 0] = 1.0
-    return Standardisation(center, scale, float(np.sqrt(curvature)), fit_intercept)
+    varies = variance > 0
+    scale = np.where(varies, np.sqrt(curvature * variance + penalty), 1.0)
+    inverse = np.where(varies, 1.0 / scale, 0.0)
+    far = bool(((center**2 > _FAR**2 * variance) & varies).any())
+    return Standardisation(center, scale, inverse, float(np.sqrt(curvature)), fit_intercept, far)

@@ -18,7 +18,7 @@ import numpy as np
 
 from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.standardisation import Standardisation
-from daskml_exec.linear_model._problem import LogisticProblem, Parameters
+from daskml_exec.linear_model._problem import GLMProblem, parameters_at
 from daskml_exec.partitions import Partition
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -57,10 +57,10 @@ class WeightedModels:
 
 
 def solve_locally(
-    problem: LogisticProblem, partition: Partition, local: LocalProblem
+    problem: GLMProblem, n_classes: int, partition: Partition, local: LocalProblem
 ) -> WeightedModels:
     """Minimise the partition's (corrected) share of the objective; return weight times model."""
-    present = np.bincount(partition.y, partition.sample_weight, minlength=problem.n_classes)
+    present = np.bincount(partition.y, partition.sample_weight, minlength=n_classes)
     weight = float(present.sum())
     if weight == 0.0:
         return WeightedModels(0.0, np.zeros_like(local.center))
@@ -72,7 +72,7 @@ def solve_locally(
     while not search.done and search.n_iter < _MAX_ITER:
         if search.needs_direction:
             search = lbfgs.steer(search)
-        at = Parameters(*local.coordinates.parameters(search.trial))
+        at = parameters_at(local.coordinates, search.trial)
         sums = problem.sums(partition, at)
         value, gradient = problem.objective(sums, at, local.coordinates, local.weight)
         if correction is None:

@@ -1,46 +1,27 @@
 """Logistic regression over partitions."""
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.linear_model._problem import LogisticProblem, Parameters
-from daskml_exec.linear_model._rounds import Fit, LogisticRounds
+from daskml_exec.linear_model._family import Logistic
+from daskml_exec.linear_model._glm import GLM
+from daskml_exec.linear_model._plan import plan_for
+from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
-from daskml_exec.partitions import (
-    ClassificationData,
-    accuracy,
-    classification_data,
-    frame_meta,
-    is_collection,
-    map_rows,
-    require_matrix,
-    to_memory,
-)
-from daskml_exec.training import Callback, RoundEvent, run_rounds
-
-_MISSING_Y = (
-    "LogisticRegression requires y to be passed, but the target y is None: give one label per row"
-)
+from daskml_exec.partitions import accuracy, classification_data, is_collection, to_memory
+from daskml_exec.training import Callback
 
 
-class LogisticRegression(ClassifierMixin, BaseEstimator):
+class LogisticRegression(ClassifierMixin, GLM):
     r"""Logistic regression with scikit-learn's objective, trained over partitions.
 
     Minimises, over coefficients W and intercepts b,
@@ -66,10 +47,15 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         variance of the column and h = (K - 1)/K², so that neither the units of the columns, nor
         the number of rows, nor how far apart the classes are, changes what `tol` means.
     max_iter : int, default=2000
-        Iterations of the solver at most: accepted steps of "lbfgs", averages of "averaging".
-    solver : {"auto", "lbfgs", "averaging"}, default="auto"
+        Iterations of the solver at most: accepted steps, or averages of "averaging".
+    solver : {"auto", "newton", "lbfgs", "averaging"}, default="auto"
+        - "newton": starts at the optimum of a small sample of the rows, and searches with
+          gradients over all rows and a Hessian from a larger sample. What the sample gets wrong
+          is corrected from round to round, so that a handful of rounds reaches the optimum.
+          Where a Hessian would be too large (many features, above all sparse ones), directions
+          come from Hessian-vector products on a sample. `explain` says which, and why.
         - "lbfgs": each round sums loss and gradient over all rows; the driver takes an L-BFGS
-          step. Exact.
+          step. Hundreds of rounds where features are correlated.
         - "averaging": each partition trains a local model, and the models are averaged by
           weight. The first average is the one-shot estimate [1]_, which is what ``max_iter=1``
           returns; it is approximate, because the average of the partitions' minimisers is not
@@ -78,7 +64,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
           corrected by the difference between the gradient of the whole and its own, and held
           near the last average (DANE [2]_), so that the fixed point is the exact optimum.
           A partition that lacks a class is held near the start in the first average.
-        - "auto": "lbfgs".
+        - "auto": "newton".
     warm_start : bool, default=False
         Start from the coefficients of the last `fit`, which must have the same shape.
     verbose : int, default=0
@@ -140,7 +126,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "solver": [StrOptions({"auto", "lbfgs", "averaging"})],
+        "solver": [StrOptions({"auto", "newton", "lbfgs", "averaging"})],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "callbacks": ["array-like", None],
@@ -197,39 +183,36 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         sklearn.exceptions.ConvergenceWarning
             `max_iter` was reached, or rounding stopped progress, before `tol`.
         """
-        self._validate_params()
-        if y is None:
-            raise ValueError(_MISSING_Y)
-        callbacks = self._callbacks()
-        executor = Executor.current()
-        data = self._partition(executor, X, y, sample_weight)
-        problem = LogisticProblem(
-            n_classes=len(data.classes),
-            C=float(self.C),
-            fit_intercept=self.fit_intercept,
-            feature_names=data.partitions.feature_names,
+        executor = self._check_arguments(y)
+        X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight)
+        data = classification_data(
+            executor, X, y, sample_weight, class_weight=self.class_weight, feature_names=names
         )
-        start = self._start(problem, data)
-        classes, dtype = data.classes, data.partitions.dtype
-        try:
-            result = run_rounds(
-                LogisticRounds(problem, self.tol),
-                Fit(start, self.max_iter, averaging=self.solver == "averaging"),
-                data.partitions,
-                callbacks=callbacks,
-                snapshot=lambda state: partial(self._with, state.parameters, classes, dtype),
-                name="logistic",
-            )
-        finally:
-            # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
-            data.partitions.release()
-        state = result.state
-        self._set_parameters(state.parameters, classes, dtype)
+        partitions = data.partitions
+        self._learn_features(X, partitions)
+        problem = GLMProblem(
+            family=Logistic(len(data.classes)),
+            penalty=Penalty(1.0 / self.C, of_sum=True),
+            fit_intercept=self.fit_intercept,
+            feature_names=partitions.feature_names,
+        )
+        state = self._run(
+            problem,
+            partitions,
+            partial(plan_for, self.solver),
+            partial(_set_fitted, classes=data.classes, dtype=partitions.dtype),
+        )
         self.n_iter_ = np.array([state.n_iter], dtype=np.int32)
-        self.history_ = result.history
-        if state.done and not state.converged:
-            self._warn(state)
+        self._warn_unless_converged(state)
         return self
+
+    def to_sklearn(self) -> SklearnLogisticRegression:
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        check_is_fitted(self)
+        model = SklearnLogisticRegression(
+            C=self.C, fit_intercept=self.fit_intercept, class_weight=self.class_weight
+        )
+        return self._copy_fitted(model, "classes_", "coef_", "intercept_", "n_iter_")
 
     def decision_function(self, X: Any) -> Any:
         """Return the margins ``X W' + b``.
@@ -247,7 +230,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         columns = None if len(self.classes_) == 2 else self.classes_
-        return self._map(MarginsOf(self.coef_, self.intercept_), X, columns, floating=True)
+        return self._map(self._margins(), X, columns, self.coef_.dtype, floating=True)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, shape (n, n_classes); kinds as `decision_function`.
@@ -255,20 +238,20 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         Sigmoid of the margin for two classes, softmax of the margins for more.
         """
         check_is_fitted(self)
-        probabilities = ProbabilitiesOf(MarginsOf(self.coef_, self.intercept_))
-        return self._map(probabilities, X, self.classes_, floating=True)
+        probabilities = ProbabilitiesOf(self._margins())
+        return self._map(probabilities, X, self.classes_, self.coef_.dtype, floating=True)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of `predict_proba`."""
         check_is_fitted(self)
-        probabilities = ProbabilitiesOf(MarginsOf(self.coef_, self.intercept_), log=True)
-        return self._map(probabilities, X, self.classes_, floating=True)
+        probabilities = ProbabilitiesOf(self._margins(), log=True)
+        return self._map(probabilities, X, self.classes_, self.coef_.dtype, floating=True)
 
     def predict(self, X: Any) -> Any:
         """Return the most probable label of each row; kinds as `decision_function`."""
         check_is_fitted(self)
-        labels = LabelsOf(MarginsOf(self.coef_, self.intercept_), self.classes_)
-        return self._map(labels, X, None, floating=False)
+        labels = LabelsOf(self._margins(), self.classes_)
+        return self._map(labels, X, None, self.classes_.dtype, floating=False)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows, by weight, whose label is predicted.
@@ -281,117 +264,21 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             return float(super().score(X, y, sample_weight))
         check_is_fitted(self)
         self._check_features(X)
-        labels = LabelsOf(MarginsOf(self.coef_, self.intercept_), self.classes_)
+        labels = LabelsOf(self._margins(), self.classes_)
         return accuracy(Executor.current(), labels, X, y, sample_weight)
 
-    def _partition(
-        self, executor: Executor, X: Any, y: Any, sample_weight: Any
-    ) -> ClassificationData:
-        names = None
-        if not is_collection(X):
-            y, sample_weight = to_memory(y, executor), to_memory(sample_weight, executor)
-            X, y = validate_data(
-                self,
-                X,
-                y,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
-                ensure_all_finite=False,
-            )
-            if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            names = getattr(self, "feature_names_in_", None)
-        data = classification_data(
-            executor,
-            X,
-            y,
-            sample_weight,
-            class_weight=self.class_weight,
-            feature_names=None if names is None else tuple(names),
-        )
-        if is_collection(X):
-            self.n_features_in_ = data.partitions.n_features
-            _check_feature_names(self, _named_columns(data.partitions.feature_names), reset=True)
-        return data
-
-    def _start(self, problem: LogisticProblem, data: ClassificationData) -> Parameters:
-        shape = (problem.n_outputs, data.partitions.n_features)
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return Parameters(np.zeros(shape), np.zeros(shape[0]))
-        if self.coef_.shape != shape:
-            raise ValueError(
-                f"warm_start=True, but coef_ of the last fit has shape {self.coef_.shape}; this "
-                f"data needs {shape}"
-            )
-        return Parameters(self.coef_.astype(np.float64), self.intercept_.astype(np.float64))
-
-    def _callbacks(self) -> list[Callback]:
-        given = list(self.callbacks or [])
-        for callback in given:
-            if not callable(callback):
-                raise TypeError(
-                    f"callbacks has {callback!r}, which cannot be called; allowed are functions "
-                    "of a RoundEvent"
-                )
-        return [_print_round, *given] if self.verbose else given
-
-    def _with(self, parameters: Parameters, classes: Any, dtype: Any) -> "LogisticRegression":
-        """Return an estimator like this one, fitted with these parameters."""
-        other = type(self)(**self.get_params(deep=False))
-        other._set_parameters(parameters, classes, dtype)
-        other.n_features_in_ = self.n_features_in_
-        if hasattr(self, "feature_names_in_"):
-            other.feature_names_in_ = self.feature_names_in_
-        return other
-
-    def _set_parameters(self, parameters: Parameters, classes: Any, dtype: Any) -> None:
-        self.classes_ = classes
-        self.coef_ = parameters.coef.astype(dtype)
-        self.intercept_ = parameters.intercept.astype(dtype)
-
-    def _warn(self, state: Any) -> None:
-        reason = "rounding stopped progress" if state.stuck else f"max_iter={self.max_iter}"
-        warnings.warn(
-            f"LogisticRegression(solver={self.solver!r}) stopped before it converged ({reason}): "
-            f"after {state.n_iter} iterations the gradient norm is {state.gradient_norm:.2e}, "
-            f"above tol={self.tol:.2e}. Raise max_iter or tol",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-
-    def _map(self, function: Any, X: Any, columns: Any, *, floating: bool) -> Any:
-        if not is_collection(X):
-            X = validate_data(
-                self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
-            )
-            return function(X)
-        self._check_features(X)
-        dtype = self.coef_.dtype if floating else self.classes_.dtype
-        return map_rows(function, X, columns=columns, dtype=dtype, promote=floating)
-
-    def _check_features(self, X: Any) -> None:
-        require_matrix(X)
-        meta = frame_meta(X)
-        _check_feature_names(self, meta, reset=False)
-        if hasattr(meta, "shape"):
-            _check_n_features(self, meta, reset=False)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+    def _margins(self) -> MarginsOf:
+        return MarginsOf(self.coef_, self.intercept_, type(self).__name__)
 
 
-def _named_columns(names: Any) -> Any:
-    """Return an empty frame with these columns, which is what scikit-learn reads names from."""
-    return None if names is None else pd.DataFrame(columns=list(names))
-
-
-def _print_round(event: RoundEvent) -> None:
-    record = event.record
-    found = (
-        ""
-        if record.loss is None
-        else f"  loss {record.loss:.8f}  gradient {record.gradient_norm:.2e}"
-    )
-    print(f"round {record.round:>4}  {record.step:8}{found}  {record.seconds * 1e3:.1f} ms")
+def _set_fitted(
+    model: LogisticRegression, parameters: Parameters, *, classes: Any, dtype: Any
+) -> None:
+    coef, intercept = parameters.coef, parameters.intercept
+    if len(intercept) > 1:
+        # The softmax sees differences between classes only: of all that give the same, those
+        # whose mean over the classes is zero, as scikit-learn's.
+        coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
+    model.classes_ = classes
+    model.coef_ = coef.astype(dtype)
+    model.intercept_ = intercept.astype(dtype)

@@ -1,13 +1,16 @@
-"""The penalised logistic objective over partitions: what solvers minimise, in their coordinates."""
+"""The penalised objective over partitions: what solvers minimise, in their coordinates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from daskml_exec.kernels.logistic_loss import LossSums, logistic_sums
+from daskml_exec.kernels.loss_sums import LossSums, loss_sums
 from daskml_exec.kernels.moments import Moments, column_moments, first_non_finite
+from daskml_exec.kernels.row_sample import row_sample, take_rows
 from daskml_exec.kernels.standardisation import Standardisation, standardisation
+from daskml_exec.linear_model._family import Family, Target
 from daskml_exec.partitions import Partition
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -19,98 +22,98 @@ class Parameters:
 
     coef: Array
     intercept: Array
+    center: Array | None = None
+    """What is taken from each row first, and the intercept is about; None for nothing."""
 
 
 @dataclass(frozen=True)
 class PartitionMoments:
     """What travels back from a moments round."""
 
-    moments: Moments
+    columns: Moments
+    target: Moments
     not_finite: str = ""
     """Where the first value that is not finite was found; empty if none was."""
 
     def __add__(self, other: "PartitionMoments") -> "PartitionMoments":
-        return PartitionMoments(self.moments + other.moments, self.not_finite or other.not_finite)
+        return PartitionMoments(
+            self.columns + other.columns,
+            self.target + other.target,
+            self.not_finite or other.not_finite,
+        )
 
 
 @dataclass(frozen=True)
-class LogisticProblem:
-    r"""The objective of scikit-learn's LogisticRegression, per unit of weight.
+class Penalty:
+    r""":math:`\tfrac12 \lambda \|W\|^2` beside the mean loss."""
 
-    .. math:: f(W, b) = \frac{1}{\sum_i s_i} \Bigl(\sum_i s_i\, \ell(W x_i + b, y_i)
-              + \frac{1}{2C} \|W\|_F^2\Bigr)
+    strength: float
+    of_sum: bool
+    """Whether `strength` stands beside the sum of the losses, or beside their mean."""
+
+    def beside_mean(self, weight: float) -> float:
+        """Return lambda for rows of this total weight."""
+        return self.strength / weight if self.of_sum else self.strength
+
+
+@dataclass(frozen=True)
+class GLMProblem:
+    r"""A generalised linear model's objective, per unit of weight.
+
+    .. math:: f(W, b) = \frac{1}{\sum_i s_i} \sum_i s_i\, \ell(W x_i + b, y_i)
+              + \frac{\lambda}{2} \|W\|_F^2
 
     Parameters
     ----------
-    n_classes : int
-    C : float
-        Inverse strength of the penalty; infinity for none.
+    family : Family
+    penalty : Penalty
     fit_intercept : bool
     feature_names : tuple of str, or None
         For messages.
     """
 
-    n_classes: int
-    C: float
+    family: Family
+    penalty: Penalty
     fit_intercept: bool
     feature_names: tuple[str, ...] | None = None
 
     @property
     def n_outputs(self) -> int:
         """Rows of coefficients: one for two classes."""
-        return 1 if self.n_classes == 2 else self.n_classes
+        return self.family.loss.n_outputs
 
-    @property
-    def curvature(self) -> float:
-        """Second derivative of a row's loss with all classes equally likely."""
-        return (self.n_classes - 1) / self.n_classes**2
+    def null_parameters(self, n_features: int, target: Target) -> Parameters:
+        """Return parameters without coefficients, to start from."""
+        intercept = self.family.null_intercept(target) if self.fit_intercept else 0.0
+        K = self.n_outputs
+        return Parameters(np.zeros((K, n_features)), np.full(K, intercept))
 
-    def penalty(self, weight: float) -> float:
-        """Return the penalty's coefficient in the mean objective."""
-        return 1.0 / (self.C * weight)
-
-    def standardise(self, moments: Moments) -> Standardisation:
+    def standardise(self, columns: Moments, target: Target) -> Standardisation:
         """Return the coordinates in which solvers work."""
         return standardisation(
-            moments,
-            curvature=self.curvature,
-            penalty=self.penalty(moments.weight),
+            columns,
+            curvature=self.family.curvature(target),
+            penalty=self.penalty.beside_mean(columns.weight),
             fit_intercept=self.fit_intercept,
         )
 
     def moments(self, partition: Partition) -> PartitionMoments:
-        """Return one partition's column moments, and where it is not finite."""
-        found = column_moments(partition.X, partition.sample_weight)
-        # Sums of finite values may overflow, so that only a look at the values tells.
-        if np.isfinite(found.first).all() and np.isfinite(found.second).all():
-            return PartitionMoments(found)
-        where = first_non_finite(partition.X)
-        if where is None:
-            return PartitionMoments(
-                found, "X has values whose squares overflow float64; rescale the columns"
-            )
-        row, column, what = where
-        name = f" ({self.feature_names[column]!r})" if self.feature_names else ""
-        return PartitionMoments(
-            found,
-            f"Input X contains {what} in partition {partition.index}, column {column}{name} "
-            f"(row {row} of the partition)",
-        )
+        """Return one partition's moments, and where it is not finite."""
+        columns = column_moments(partition.X, partition.sample_weight)
+        y = np.asarray(partition.y, dtype=np.float64)[:, None]
+        target = column_moments(y, partition.sample_weight)
+        finite = np.isfinite(columns.mean).all() and np.isfinite(columns.spread).all()
+        where = "" if finite else describe_non_finite(partition, self.feature_names)
+        return PartitionMoments(columns, target, where)
 
     def sums(self, partition: Partition, at: Parameters) -> LossSums:
-        """Return one partition's sums of loss and gradient."""
-        return logistic_sums(
-            partition.X, partition.y, partition.sample_weight, at.coef, at.intercept
-        )
-
-    def gradient_unit(self, value: float) -> float:
-        r"""Return the unit in which gradients are compared with ``tol`` where f has this value.
-
-        In coordinates of curvature one, half the squared gradient estimates how far f is above
-        its minimum. In units of :math:`\sqrt{f / f(0)}` the gradient says so relative to f
-        itself, which tends to zero, and with it all gradients, where classes are far apart.
-        """
-        return float(np.sqrt(value / np.log(self.n_classes)))
+        """Return one partition's sums of loss and gradient, for rows less ``at.center``."""
+        X, y, weight = partition.X, partition.y, partition.sample_weight
+        loss, center = self.family.loss, at.center
+        if center is None or not sp.issparse(X):
+            return loss_sums(loss, X, y, weight, at.coef, at.intercept, center)
+        sums = loss_sums(loss, X, y, weight, at.coef, at.intercept - at.coef @ center)
+        return replace(sums, coef=sums.coef - sums.intercept[:, None] * center)
 
     def objective(
         self, sums: LossSums, at: Parameters, coordinates: Standardisation, weight: float
@@ -120,9 +123,51 @@ class LogisticProblem:
         `weight` is that of all partitions: a partition's own sums are divided by their own
         weight, and share in the whole problem's penalty.
         """
-        penalty = self.penalty(weight)
+        penalty = self.penalty.beside_mean(weight)
         value = sums.loss / sums.weight + 0.5 * penalty * float(np.vdot(at.coef, at.coef))
         gradient = coordinates.gradient(
-            sums.coef / sums.weight + penalty * at.coef, sums.intercept / sums.weight
+            sums.coef / sums.weight, sums.intercept / sums.weight, centred=at.center is not None
         )
+        d = at.coef.shape[1]
+        gradient[:, :d] += penalty * at.coef * coordinates.inverse
         return value, gradient
+
+
+def target_of(moments: Moments) -> Target:
+    """Return mean and mean square of the targets from their moments."""
+    mean = float(moments.mean[0])
+    return Target(mean, float(moments.spread[0]) / moments.weight + mean**2)
+
+
+def parameters_at(coordinates: Standardisation, point: Array) -> Parameters:
+    """Return what a gradient round is sent for a point in the coordinates."""
+    coef, intercept = coordinates.parameters(point, centred=coordinates.far)
+    return Parameters(coef, intercept, coordinates.center if coordinates.far else None)
+
+
+def sample_of(partition: Partition, share: float) -> Partition:
+    """Return the rows of a partition that belong to a sample of this share of all rows."""
+    if share >= 1.0:
+        return partition
+    X, weight = partition.X, partition.sample_weight
+    rows = row_sample(partition.start, X.shape[0], share)
+    return Partition(
+        partition.index,
+        partition.start,
+        take_rows(X, rows),
+        take_rows(partition.y, rows),
+        None if weight is None else take_rows(weight, rows),
+    )
+
+
+def describe_non_finite(partition: Partition, feature_names: tuple[str, ...] | None) -> str:
+    """Say where the first value is that is not finite; sums of finite ones may overflow, too."""
+    where = first_non_finite(partition.X)
+    if where is None:
+        return "X has values whose squares overflow float64; rescale the columns"
+    row, column, what = where
+    name = f" ({feature_names[column]!r})" if feature_names else ""
+    return (
+        f"Input X contains {what} in partition {partition.index}, column {column}{name} "
+        f"(row {row} of the partition)"
+    )

@@ -1,9 +1,10 @@
-"""What a fitted linear classifier says of a block of rows: picklable functions of the block."""
+"""What a fitted linear model says of a block of rows: picklable functions of the block."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from daskml_exec.kernels.array_namespace import is_host, to_device_of, to_host
@@ -18,17 +19,21 @@ class MarginsOf:
 
     coef: Array
     intercept: Array
+    estimator: str
+    """Named in messages."""
     __name__ = "margins"  # what Dask calls the result
 
     def __call__(self, block: Any) -> Array:
         X = matrix(block, where="a block", finite=True)
         if X.shape[1] != self.coef.shape[1]:
             raise ValueError(
-                f"X has {X.shape[1]} features, but LogisticRegression is expecting "
+                f"X has {X.shape[1]} features, but {self.estimator} is expecting "
                 f"{self.coef.shape[1]} features as input"
             )
         margins: Array
         if is_host(X):
+            if not sp.issparse(X):
+                X = np.require(X, requirements="A")  # what came in a message may be at odd places
             margins = X @ self.coef.T + self.intercept
         else:
             there = X @ to_device_of(self.coef.T, X) + to_device_of(self.intercept, X)
@@ -67,3 +72,14 @@ class LabelsOf:
         z = self.margins(block)
         labels: Array = self.classes[(z > 0).astype(np.intp) if z.ndim == 1 else z.argmax(axis=1)]
         return labels
+
+
+@dataclass(frozen=True)
+class RatesOf:
+    """The exponential of the margin, shape (n,)."""
+
+    margins: MarginsOf
+    __name__ = "rates"
+
+    def __call__(self, block: Any) -> Array:
+        return np.exp(self.margins(block))

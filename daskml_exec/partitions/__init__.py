@@ -1,11 +1,12 @@
 """From what users hold to aligned partitions on the cluster, and lazily back."""
 
-from daskml_exec.partitions._accuracy import accuracy
 from daskml_exec.partitions._assemble import matrix
 from daskml_exec.partitions._classification import ClassificationData, classification_data
 from daskml_exec.partitions._kinds import frame_meta, is_collection, require_matrix, to_memory
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import map_rows
+from daskml_exec.partitions._regression import regression_data
+from daskml_exec.partitions._scores import accuracy, d2_poisson, r2
 
 __all__ = [
     "ClassificationData",
@@ -13,10 +14,13 @@ __all__ = [
     "Partitions",
     "accuracy",
     "classification_data",
+    "d2_poisson",
     "frame_meta",
     "is_collection",
     "map_rows",
     "matrix",
+    "r2",
+    "regression_data",
     "require_matrix",
     "to_memory",
 ]

@@ -44,6 +44,7 @@ def aligned_partitions(executor: Executor, X: Any, y: Any, sample_weight: Any) -
     futures = client.map(
         assemble,
         range(len(rows)),
+        [0, *itertools.accumulate(rows[:-1])],
         grid,
         cut_like(rows, blocks["y"]),
         weight_spans,

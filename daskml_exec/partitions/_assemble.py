@@ -1,6 +1,5 @@
-"""Worker-side functions that make a `Partition` out of blocks, and describe it."""
+"""Worker-side functions that make a `Partition` out of blocks."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,39 +7,34 @@ import pandas as pd
 import scipy.sparse as sp
 from array_api_compat import device
 from sklearn.utils import check_array, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_host
-from daskml_exec.partitions._gather import Refused
+from daskml_exec.partitions._gather import refusing
 from daskml_exec.partitions._partition import Partition
 
 Span = tuple[Any, int, int]
 """A block, or its future, and the row range to take of it."""
 
 
+@refusing
 def assemble(
-    index: int, x_blocks: list[Any], y_spans: list[Span], weight_spans: list[Span] | None
-) -> Partition | Refused:
-    """Join the blocks of one row range, checked and in the layout that kernels expect."""
-    try:
-        return _assemble(index, x_blocks, y_spans, weight_spans)
-    except (ValueError, TypeError) as error:
-        return Refused(error)
-
-
-def _assemble(
-    index: int, x_blocks: list[Any], y_spans: list[Span], weight_spans: list[Span] | None
+    index: int,
+    start: int,
+    x_blocks: list[Any],
+    y_spans: list[Span],
+    weight_spans: list[Span] | None,
 ) -> Partition:
-    X = matrix(_side_by_side(x_blocks), where=f"partition {index}")
-    y = _labels(y_spans, index)
-    weight = None if weight_spans is None else _weights(weight_spans, index)
+    """Join the blocks of one row range, checked and in the layout that kernels expect."""
+    where = f"partition {index}"
+    X = matrix(_side_by_side(x_blocks), where=where)
+    y = _target(y_spans, where)
+    weight = None if weight_spans is None else _weights(weight_spans, where)
     for name, column in (("y", y), ("sample_weight", weight)):
         if column is not None and len(column) != X.shape[0]:
             raise ValueError(
-                f"partition {index}: X has {X.shape[0]} rows, {name} has {len(column)}; they must "
-                "be the same"
+                f"{where}: X has {X.shape[0]} rows, {name} has {len(column)}; they must be the same"
             )
-    return Partition(index, X, y, weight)
+    return Partition(index, start, X, y, weight)
 
 
 def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
@@ -90,92 +84,12 @@ def canonical(X: Any) -> Any:
     return X
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What the driver needs to know of one partition of a classification problem."""
-
-    rows: int
-    n_features: int
-    dtype: np.dtype[Any]
-    columns: list[Any] | None
-    """Of a dataframe."""
-    classes: Any
-    """Sorted labels of the rows with a positive weight."""
-    class_weights: Any
-    """Sum of the weights of each class."""
-
-
-def summarise(partition: Partition | Refused, first_block: Any) -> Summary | Refused:
-    """Describe one partition; the labels are checked to be labels."""
-    if isinstance(partition, Refused):
-        return partition
-    try:
-        return _summarise(partition, first_block)
-    except (ValueError, TypeError) as error:
-        return Refused(error)
-
-
-def _summarise(partition: Partition, first_block: Any) -> Summary:
-    weight = partition.sample_weight
-    y = partition.y if weight is None else partition.y[weight > 0]
-    counted = None if weight is None else weight[weight > 0]
-    classes, codes = unique_labels(y, where=f"partition {partition.index}")
-    return Summary(
-        rows=partition.X.shape[0],
-        n_features=partition.X.shape[1],
-        dtype=np.dtype(str(partition.X.dtype).rpartition(".")[2]),
-        columns=list(first_block.columns) if isinstance(first_block, pd.DataFrame) else None,
-        classes=classes,
-        class_weights=np.bincount(codes, counted, minlength=len(classes)),
-    )
-
-
-def unique_labels(y: Any, *, where: str) -> tuple[Any, Any]:
-    """Return the sorted labels and each row's index among them."""
-    try:
-        classes, codes = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in y})
-        raise TypeError(
-            f"y has labels of types that have no order in {where}: {', '.join(kinds)}; allowed "
-            "are labels of one type"
-        ) from error
-    if len(classes):
-        try:
-            check_classification_targets(classes)
-        except ValueError as error:
-            error.add_note(f"in {where} of y")
-            raise
-    return classes, codes
-
-
-def encode(partition: Partition, classes: Any, class_weight: Any, dtype: Any) -> Partition:
-    """Replace labels by their index in `classes`, and multiply in the class weights.
-
-    Rows of weight zero may have labels that are no class; they get code 0, which their weight
-    silences.
-    """
-    y, weight = partition.y, partition.sample_weight
-    codes = np.zeros(len(y), dtype=np.intp)
-    counted = np.ones(len(y), dtype=bool) if weight is None else weight > 0
-    if counted.any():  # without labels, y may have a dtype that does not compare with the classes
-        codes[counted] = np.searchsorted(classes, y[counted])
-    codes, weight = weigh(codes, weight, class_weight)
-    return Partition(partition.index, _astype(partition.X, dtype), codes, weight)
-
-
-def weigh(codes: Any, sample_weight: Any, class_weight: Any) -> tuple[Any, Any]:
-    """Return codes among the classes of positive weight, and the products of row and class weights.
-
-    Rows of the other classes get code 0, which their weight silences. The weights are None where
-    all are one.
-    """
-    if class_weight is None:
-        return codes, sample_weight
-    weight = class_weight[codes]
-    present = class_weight > 0
-    renumbered = np.where(present, np.cumsum(present) - 1, 0)
-    return renumbered[codes], weight if sample_weight is None else weight * sample_weight
+def check_no_gaps(y: Any, *, where: str) -> None:
+    """Raise ValueError for missing values of any dtype, and for floats that are not finite."""
+    bad = ~np.isfinite(y) if y.dtype.kind == "f" else pd.isna(y)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ValueError(f"Input y contains NaN or infinity in row {row} of {where}")
 
 
 def check_weights(weights: Any, *, where: str) -> Any:
@@ -194,7 +108,8 @@ def check_weights(weights: Any, *, where: str) -> Any:
     return weights
 
 
-def _astype(X: Any, dtype: np.dtype[Any]) -> Any:
+def astype(X: Any, dtype: np.dtype[Any]) -> Any:
+    """Return X in the dtype: itself if it has it."""
     if is_host(X):
         return X.astype(dtype, copy=False)
     xp = array_namespace(X)
@@ -226,19 +141,20 @@ def _rows_of(block: Any) -> Any:
     return block if _is_checkable(block) else to_host(block)
 
 
-def _labels(spans: list[Span], index: int) -> Any:
-    y = column_or_1d(_joined(spans))
-    bad = pd.isna(y) | np.isinf(y) if y.dtype.kind == "f" else pd.isna(y)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"Input y contains NaN or infinity in row {row} of partition {index}")
+def _target(spans: list[Span], where: str) -> Any:
+    try:
+        y = column_or_1d(_joined(spans))
+    except ValueError as error:
+        error.add_note(f"in {where} of y")
+        raise
+    check_no_gaps(y, where=where)
     return y
 
 
-def _weights(spans: list[Span], index: int) -> Any:
+def _weights(spans: list[Span], where: str) -> Any:
     weights = np.asarray(_joined(spans))
     if weights.ndim != 1:
         raise ValueError(
             f"sample_weight has {weights.ndim} dimensions; allowed is one value per row"
         )
-    return check_weights(weights, where=f"partition {index}")
+    return check_weights(weights, where=where)

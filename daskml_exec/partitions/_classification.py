@@ -4,22 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import compute_class_weight
-from sklearn.utils.validation import _get_feature_names
 
 from daskml_exec.executor import Executor
-from daskml_exec.partitions._aligned import Aligned, aligned_partitions
-from daskml_exec.partitions._assemble import (
-    Summary,
-    check_weights,
-    encode,
-    summarise,
+from daskml_exec.partitions._assemble import check_weights
+from daskml_exec.partitions._from_cluster import described, require_weight
+from daskml_exec.partitions._kinds import is_collection
+from daskml_exec.partitions._labels import (
+    Encoding,
+    LabelCounts,
+    count_labels,
     unique_labels,
     weigh,
 )
-from daskml_exec.partitions._gather import gather
-from daskml_exec.partitions._kinds import is_collection
 from daskml_exec.partitions._memory import partitions_from_memory
 from daskml_exec.partitions._partition import Partitions
 
@@ -90,105 +87,30 @@ def _from_memory(
 def _from_cluster(
     executor: Executor, X: Any, y: Any, sample_weight: Any, class_weight: Any
 ) -> ClassificationData:
-    workers_lost_before = len(executor.events.workers_lost)
-    executor.check_workers()
-    arguments = {"X": X, "y": y, "sample_weight": sample_weight}
-    aligned = aligned_partitions(executor, X, y, sample_weight)
-    try:
-        return _encoded(executor, aligned, workers_lost_before, arguments, class_weight)
-    except BaseException:
-        # A traceback that somebody keeps would keep what was made of the data. The blocks that it
-        # was made from may be the user's own.
-        for future in aligned.futures:
-            future.release()
-        raise
-
-
-def _encoded(
-    executor: Executor,
-    aligned: Aligned,
-    workers_lost_before: int,
-    arguments: dict[str, Any],
-    class_weight: Any,
-) -> ClassificationData:
-    client = executor.client
-    summaries: list[Summary] = gather(
-        client,
-        client.map(summarise, aligned.futures, aligned.first_blocks, pure=False, key="summarise"),
-        arguments,
-    )
-    _check_columns(summaries)
-    filled = [summary for summary in summaries if summary.rows] or summaries
-    dtype = np.result_type(*(summary.dtype for summary in filled))
-    classes, weight_of_class = _merge_classes(summaries)
-    multipliers = _class_multipliers(class_weight, classes, weight_of_class)
-    n = len(aligned.futures)
-    futures = client.map(
-        encode,
-        aligned.futures,
-        [classes] * n,
-        [multipliers] * n,
-        [dtype] * n,
-        pure=False,
-        key="partition",
-    )
-    partitions = Partitions(
-        executor=executor,
-        futures=tuple(futures),
-        rows=tuple(summary.rows for summary in summaries),
-        n_features=summaries[0].n_features,
-        dtype=dtype,
-        feature_names=_names(summaries[0].columns),
-        workers_lost_before=workers_lost_before,
-    )
+    with described(executor, X, y, sample_weight, count_labels) as found:
+        classes, weight_of_class = _merge_classes(found.targets, sum(found.rows))
+        multipliers = _class_multipliers(class_weight, classes, weight_of_class)
+        partitions = found.finished(Encoding(classes, multipliers))
     return ClassificationData(partitions, _with_weight(classes, multipliers))
 
 
-def _check_columns(summaries: list[Summary]) -> None:
-    first = summaries[0]
-    for index, summary in enumerate(summaries):
-        if summary.n_features != first.n_features:
-            raise ValueError(
-                f"partition {index} of X has {summary.n_features} columns, partition 0 has "
-                f"{first.n_features}; all must have the same"
-            )
-        if summary.columns != first.columns:
-            raise ValueError(
-                f"partition {index} of X has the columns {summary.columns}, partition 0 has "
-                f"{first.columns}; all must have the same, in the same order"
-            )
-
-
-def _names(columns: list[Any] | None) -> tuple[str, ...] | None:
-    """Return the columns if they are names to scikit-learn, which takes strings alone."""
-    if columns is None:
-        return None
-    names = _get_feature_names(pd.DataFrame(columns=columns))
-    return None if names is None else tuple(names)
-
-
-def _merge_classes(summaries: list[Summary]) -> tuple[Any, Any]:
+def _merge_classes(counts: list[LabelCounts], rows: int) -> tuple[Any, Any]:
     """Return the sorted union of the labels, in the labels' own dtype, and their weights."""
-    filled = [summary for summary in summaries if len(summary.classes)]
-    if not filled:
-        raise ValueError(
-            "all sample weights are zero: at least two classes need rows with a positive weight"
-            if any(summary.rows for summary in summaries)
-            else "X has 0 rows: at least two classes need rows"
-        )
-    _check_one_type(summaries)
-    labels = np.concatenate([summary.classes for summary in filled])
-    weights = np.concatenate([summary.class_weights for summary in filled])
+    filled = [count for count in counts if len(count.classes)]
+    require_weight(rows, len(filled), needed="at least two classes need rows")
+    _check_one_type(counts)
+    labels = np.concatenate([count.classes for count in filled])
+    weights = np.concatenate([count.weights for count in filled])
     classes, codes = unique_labels(labels, where="the data")
     return classes, np.bincount(codes, weights, minlength=len(classes))
 
 
-def _check_one_type(summaries: list[Summary]) -> None:
+def _check_one_type(counts: list[LabelCounts]) -> None:
     """Raise TypeError for labels that would be changed by putting them into one array."""
     first: dict[np.dtype[Any], int] = {}
-    for index, summary in enumerate(summaries):
-        if len(summary.classes):
-            first.setdefault(summary.classes.dtype, index)
+    for index, count in enumerate(counts):
+        if len(count.classes):
+            first.setdefault(count.classes.dtype, index)
     numeric = {dtype.kind in "biuf" for dtype in first}
     if len(numeric) > 1:
         allowed = "are strings in all partitions, or numbers in all"

@@ -1,15 +1,18 @@
 """Fetch what was computed from a user's data; say what is wrong with it, or lost, if anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from distributed import Client, Future
 
 from daskml_exec.executor import LostPartitionError, explained_losses
 from daskml_exec.executor import gather as gather_results
 from daskml_exec.partitions._kinds import FUTURES, kind_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,22 @@ class Refused:
     """
 
     error: Exception
+
+
+def refusing(task: Callable[..., T]) -> Callable[..., T | Refused]:
+    """Let a task return ValueErrors and TypeErrors as `Refused`, and pass on what is so already."""
+
+    @wraps(task)
+    def refusing_task(*arguments: Any) -> T | Refused:
+        for argument in arguments:
+            if isinstance(argument, Refused):
+                return argument
+        try:
+            return task(*arguments)
+        except (ValueError, TypeError) as error:
+            return Refused(error)
+
+    return refusing_task
 
 
 def gather(client: Client, futures: Sequence[Future[Any]], arguments: dict[str, Any]) -> list[Any]:

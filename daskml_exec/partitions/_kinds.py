@@ -9,6 +9,8 @@ import numpy as np
 from distributed import Future
 from sklearn.exceptions import DataConversionWarning
 
+from daskml_exec.kernels.array_namespace import is_host, to_host
+
 ARRAY, FRAME, SERIES, FUTURES = "dask.array", "dask.dataframe", "dask.series", "futures"
 
 
@@ -72,5 +74,12 @@ def to_memory(data: Any, executor: Any) -> Any:
     if kind is None:
         return data
     if kind != FUTURES:
-        return data.compute(scheduler=executor.client)
-    return np.concatenate([np.asarray(piece) for piece in executor.client.gather(list(data))])
+        return _on_host(data.compute(scheduler=executor.client))
+    pieces = executor.client.gather(list(data))
+    return np.concatenate([np.asarray(_on_host(piece)) for piece in pieces])
+
+
+def _on_host(column: Any) -> Any:
+    """Return a device array's values on the host; lists, arrays and series as they are."""
+    on_device = not is_host(column) and hasattr(column, "__dlpack__")
+    return to_host(column) if on_device else column

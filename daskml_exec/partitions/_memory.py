@@ -32,6 +32,7 @@ def partitions_from_memory(
             executor.client,
             Partition(
                 index,
+                start,
                 _rows(X, start, stop),
                 y[start:stop],
                 None if sample_weight is None else sample_weight[start:stop],
@@ -47,6 +48,7 @@ def partitions_from_memory(
         futures=tuple(futures),
         rows=tuple(np.diff(bounds).tolist()),
         n_features=X.shape[1],
+        nonzeros=X.nnz if sp.issparse(X) else None,
         dtype=X.dtype,
         feature_names=feature_names,
         workers_lost_before=workers_lost_before,

@@ -14,10 +14,12 @@ class Partition:
     """Aligned rows that live together on one worker.
 
     `X` is a C-ordered array or a canonical CSR matrix in float32 or float64; `y` holds targets
-    or class codes; `sample_weight` is None for ones. `index` counts partitions in row order.
+    or class codes; `sample_weight` is None for ones. `index` counts partitions in row order,
+    `start` the rows of all partitions before this one.
     """
 
     index: int
+    start: int
     X: Any
     y: Any
     sample_weight: Any
@@ -34,6 +36,8 @@ class Partitions:
         One per partition, in row order, each of a `Partition`.
     rows : tuple of int
     n_features : int
+    nonzeros : int or None
+        Stored values of all sparse matrices together; None where X is dense.
     dtype : numpy.dtype
         Of X in all partitions: float32 or float64.
     feature_names : tuple of str, or None
@@ -45,9 +49,17 @@ class Partitions:
     futures: tuple[Future[Any], ...]
     rows: tuple[int, ...]
     n_features: int
+    nonzeros: int | None
     dtype: np.dtype[Any]
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of X: of all values if it is dense, else of stored ones with their columns."""
+        if self.nonzeros is not None:
+            return self.nonzeros * (self.dtype.itemsize + 4)
+        return sum(self.rows) * self.n_features * self.dtype.itemsize
 
     def release(self) -> None:
         """Let the cluster forget the partitions, whoever still holds this object."""

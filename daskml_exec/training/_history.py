@@ -16,7 +16,7 @@ class RoundRecord:
 
     round: int
     step: str
-    """What the round did: "moments", "gradient" or "solve"."""
+    """What the round did: "moments", "hessian", "gradient", "solve", "normal" or "refine"."""
     loss: float | None
     """Objective, per unit of sample weight; None for a round that does not see it."""
     gradient_norm: float | None
@@ -53,7 +53,7 @@ class History(Sequence[RoundRecord]):
     >>> X, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
     >>> history = LogisticRegression().fit(X, y).history_
     >>> history[0].step, history[-1].step, history.n_partitions
-    ('moments', 'gradient', 1)
+    ('moments', 'hessian', 1)
     >>> history[-1].loss < history[1].loss
     True
     """

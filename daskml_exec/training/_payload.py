@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 _SCALAR_BYTES = 8
 
@@ -20,6 +21,8 @@ def payload_nbytes(payload: Any) -> int:
         return 0
     if isinstance(payload, np.ndarray):
         return payload.nbytes
+    if sp.issparse(payload):
+        return sum(part.nbytes for part in (payload.data, payload.indices, payload.indptr))
     if isinstance(payload, (int, float, np.generic)):
         return _SCALAR_BYTES
     if isinstance(payload, (str, bytes)):

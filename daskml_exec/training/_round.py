@@ -12,7 +12,7 @@ class Stepping(Protocol):
 
     @property
     def step(self) -> str:
-        """What the next round does, for the history: "moments", "gradient", "solve"."""
+        """What the next round does, in a word, for the history: "moments", "gradient"."""
 
     @property
     def done(self) -> bool:

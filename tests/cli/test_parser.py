@@ -39,6 +39,15 @@ def test_every_option():
     assert options.solver == "averaging"
 
 
+def solvers():
+    [allowed] = LogisticRegression._parameter_constraints["solver"]
+    return sorted(allowed.options)
+
+
+def test_solvers_are_the_estimators():
+    assert [parsed("a", "--solver", solver).solver for solver in solvers()] == solvers()
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -47,7 +56,7 @@ def test_every_option():
         ["fit", "a"],
         ["train", "a", "--workers", "2", "--scheduler", "tcp://127.0.0.1:8786"],
         ["train", "a", "--workers", "two"],
-        ["train", "a", "--solver", "newton"],
+        ["train", "a", "--solver", "svd"],
         ["train", "a", "--model", "forest"],
         ["train", "a", "--part", "3"],
     ],

@@ -115,20 +115,21 @@ def test_killed_between_two_rounds(
 def wait_inside(kernel: Callable[..., Any]) -> Callable[..., Any]:
     """Say where this call is, once on the cluster, and wait to be killed."""
 
-    def waiting(*args: Any) -> Any:
+    def waiting(*args: Any, **options: Any) -> Any:
         if not Event("go on").is_set():
             get_worker().log_event("waiting", get_worker().address)
             Event("go on").wait()
-        return kernel(*args)
+        return kernel(*args, **options)
 
     return waiting
 
 
 def gate_kernel(name: str, dask_worker: Any) -> None:
     """Replace a kernel in this worker process by one that waits inside."""
-    from daskml_exec.linear_model import _problem
+    from daskml_exec.linear_model import _newton, _problem
 
-    setattr(_problem, name, wait_inside(getattr(_problem, name)))
+    (module,) = (module for module in (_newton, _problem) if hasattr(module, name))
+    setattr(module, name, wait_inside(getattr(module, name)))
 
 
 class Victim:
@@ -149,7 +150,7 @@ class Victim:
         Event("go on", client=self._executor.client).set()
 
 
-@pytest.mark.parametrize("kernel", ["column_moments", "logistic_sums"])
+@pytest.mark.parametrize("kernel", ["column_moments", "loss_sums"])
 def test_killed_inside_a_round(
     executor: Executor, kernel: str, solver: str, undisturbed: bytes
 ) -> None:
@@ -158,6 +159,19 @@ def test_killed_inside_a_round(
     model = LogisticRegression(solver=solver).fit(*lazy_data())
     assert victim.address is not None
     assert bits(model) == undisturbed
+    assert model.history_.workers_lost == 1
+    assert model.history_.tasks_recomputed >= 1
+
+
+def test_newton_killed_inside_the_round_of_a_hessian(executor: Executor) -> None:
+    with Executor(processes=False, n_workers=1):
+        expected = bits(LogisticRegression(solver="newton").fit(*lazy_data()))
+    executor.client.run(gate_kernel, "hessian_sums")
+    victim = Victim(executor)
+    model = LogisticRegression(solver="newton").fit(*lazy_data())
+    assert victim.address is not None
+    assert [record.step for record in model.history_][:2] == ["moments", "hessian"]
+    assert bits(model) == expected
     assert model.history_.workers_lost == 1
     assert model.history_.tasks_recomputed >= 1
 
@@ -193,7 +207,7 @@ def test_one_partition_that_trains_inside_a_task(executor: Executor, solver: str
     rows = make_rows(0, ROWS)
     X, y = rows[:, :COLUMNS], rows[:, COLUMNS]
     expected = LogisticRegression(solver=solver).fit(X, y)
-    executor.client.run(gate_kernel, "logistic_sums")
+    executor.client.run(gate_kernel, "loss_sums")
     victim = Victim(executor)
     model = LogisticRegression(solver=solver).fit(X, y)
     assert victim.address is not None

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from daskml_exec.kernels import lbfgs
-from daskml_exec.kernels.logistic_loss import logistic_sums
+from daskml_exec.kernels.loss_sums import loss_sums
+from daskml_exec.kernels.losses import BinaryLogistic
 
 
 def minimise(function, point, *, tol, evaluations=2000, preconditioner=None):
@@ -58,7 +59,7 @@ def logistic(seed=0, n=200, d=5, penalty=1e-3, scale=1.0):
     X, y = rng.normal(size=(n, d)) * scale, rng.integers(0, 2, n)
 
     def function(w):
-        sums = logistic_sums(X, y, None, w[None], np.zeros(1))
+        sums = loss_sums(BinaryLogistic(), X, y, None, w[None], np.zeros(1))
         value = sums.loss / n + 0.5 * penalty * float(w @ w)
         return value, sums.coef[0] / n + penalty * w
 
@@ -193,6 +194,51 @@ def test_steps_to_where_the_function_is_not_finite_are_shortened(bad):
     state, _ = minimise(function, [-1.9], tol=1e-12)
     assert state.converged
     assert_allclose(state.point, 1.0)
+
+
+@pytest.mark.parametrize("memory", [1, 3, 7])
+def test_memory_holds_the_last_steps(memory):
+    hessian = np.diag(np.logspace(0, 3, 20))
+    function = quadratic(hessian, np.ones(20))
+    state, points = lbfgs.start(np.zeros(20), memory=memory), [np.zeros(20)]
+    while not state.done:
+        if state.needs_direction:
+            state = lbfgs.steer(state)
+        state = lbfgs.advance(state, *function(state.trial), 1e-10)
+        if not np.array_equal(state.point, points[-1]):
+            points.append(state.point)
+            assert len(state.steps) == min(memory, state.n_iter)
+    assert state.converged and state.n_iter > memory
+    assert np.array_equal(state.steps, np.diff(points, axis=0)[-memory:])
+    assert_allclose(state.changes, np.array(state.steps) @ hessian, rtol=1e-6, atol=1e-9)
+
+
+def test_forget_takes_the_memory_and_nothing_else():
+    function = logistic()
+    state = lbfgs.start(np.ones(5), memory=4)
+    while state.n_iter < 3:
+        if state.needs_direction:
+            state = lbfgs.steer(state)
+        state = lbfgs.advance(state, *function(state.trial), 0.0)
+    forgetful = lbfgs.forget(state)
+    assert len(state.steps) == 3 and forgetful.steps == forgetful.changes == ()
+    for name in ("trial", "point", "value", "gradient", "n_iter", "memory", "converged", "stuck"):
+        assert getattr(forgetful, name) is getattr(state, name)
+    # What is steered by then is the new inverse Hessian alone.
+    assert np.array_equal(lbfgs.residual(forgetful), state.gradient)
+    steered = lbfgs.steer(forgetful, 0.1 * state.gradient)
+    assert_allclose(steered.trial, state.point - 0.1 * state.gradient)
+
+
+def test_a_search_that_forgets_on_the_way_converges_all_the_same():
+    function, state = logistic(penalty=1e-2), lbfgs.start(np.ones(5))
+    while not state.done:
+        if state.needs_direction:
+            state = lbfgs.steer(lbfgs.forget(state) if state.n_iter % 3 == 0 else state)
+        state = lbfgs.advance(state, *function(state.trial), 1e-12)
+    through, _ = minimise(function, np.ones(5), tol=1e-12)
+    assert state.converged
+    assert_allclose(state.point, through.point, rtol=1e-9, atol=1e-10)
 
 
 def test_memory_is_bounded():

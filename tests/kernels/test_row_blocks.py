@@ -25,7 +25,19 @@ def test_double_precision_is_not_copied():
     assert np.shares_memory(block, X)
 
 
-def test_a_block_is_about_a_mebibyte():
+def test_a_block_is_about_two_mebibytes():
     X = np.zeros((10_000, 100))
     sizes = {block.nbytes for _, block in row_blocks(X)}
-    assert max(sizes) <= 2**20 < max(sizes) + 8 * 100
+    assert max(sizes) <= 2**21 < max(sizes) + 8 * 100
+
+
+@pytest.mark.parametrize("offset", [1, 4, 7])
+def test_rows_at_odd_addresses_are_brought_to_even_ones(offset, monkeypatch):
+    """They come out of messages like that, and BLAS would copy them in each call."""
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 8 * 3)
+    X = np.random.default_rng(0).normal(size=(10, 3))
+    odd = np.frombuffer(bytes(offset) + X.tobytes(), offset=offset).reshape(10, 3)
+    assert not odd.flags.aligned
+    blocks = [(block.copy(), block.flags.aligned) for _, block in row_blocks(odd)]
+    assert all(aligned for _, aligned in blocks)
+    assert np.array_equal(np.concatenate([block for block, _ in blocks]), X)

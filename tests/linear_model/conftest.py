@@ -1,4 +1,6 @@
+import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 from daskml_exec import Executor
 
@@ -8,3 +10,12 @@ def executor():
     """The cluster that every test of a module trains on."""
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
+
+
+@pytest.fixture(params=[2, 3], ids=["binary", "multinomial"])
+def iris(request):
+    """Rows, string labels and weights of two or three species, mixed."""
+    X, y = load_iris(return_X_y=True)
+    order = np.random.default_rng(0).permutation(np.flatnonzero(y < request.param))
+    species = np.array(["setosa", "versicolor", "virginica"])
+    return X[order], species[y[order]], np.random.default_rng(1).exponential(size=len(order))

@@ -93,7 +93,7 @@ def test_similar_partitions_need_fewer_gradients_than_lbfgs(executor):
     X, y, _ = problem(2, n=4000, d=20)
     data = spread(executor, X, np.linspace(0, 4000, 5).astype(int))
     averaging = LogisticRegression(solver="averaging").fit(data, y)
-    lbfgs = LogisticRegression().fit(data, y)
+    lbfgs = LogisticRegression(solver="lbfgs").fit(data, y)
     steps = [record.step for record in averaging.history_]
     assert steps[:3] == ["moments", "solve", "gradient"]
     assert steps.count("gradient") < len(lbfgs.history_) - 1

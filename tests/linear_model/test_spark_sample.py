@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression as Sklearn
 from daskml_exec.datasets import read_libsvm
 from daskml_exec.linear_model import LogisticRegression
 
-SOLVERS = ["lbfgs", "averaging"]
+SOLVERS = ["newton", "lbfgs", "averaging"]
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,11 @@ def test_a_held_out_fifth_is_predicted(path, solver):
     assert np.array_equal(labels.compute()[held_out], y.compute()[held_out])
 
 
-def test_coefficients_are_those_of_scikit_learn(path):
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+def test_coefficients_are_those_of_scikit_learn(path, solver):
     """The classes are far apart: the curvature at the optimum is little but the penalty's."""
     X, y = load_svmlight_file(path)
-    model = LogisticRegression(solver="lbfgs", tol=1e-10)
+    model = LogisticRegression(solver=solver)
     model.fit(*read_libsvm(path, npartitions=4))
     expected = Sklearn(solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(X.toarray(), y)
     difference = np.linalg.norm(model.coef_ - expected.coef_)

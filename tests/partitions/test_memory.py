@@ -42,7 +42,7 @@ def test_feature_names_are_passed_on(executor):
 
 def test_workers_share_the_arrays_of_their_own_process(executor):
     X = rows()
-    [piece] = gathered(executor, load(executor, X, labels()))
+    [piece] = gathered(executor, load(executor, X, labels()).partitions, y_kind="i")
     assert np.shares_memory(piece.X, X)
 
 
@@ -52,7 +52,7 @@ def test_pieces_of_csr_matrices_are_views(executor, kind, index_dtype):
     X = kind(rows())
     X.indices, X.indptr = X.indices.astype(index_dtype), X.indptr.astype(index_dtype)
     with dask.config.set({"daskml-exec.partition-bytes": 200}):
-        pieces = gathered(executor, load(executor, X, labels()))
+        pieces = gathered(executor, load(executor, X, labels()).partitions, y_kind="i")
     assert len(pieces) > 3
     for piece in pieces:
         assert type(piece.X) is kind
@@ -64,7 +64,7 @@ def test_contiguous_ranges_go_to_workers_in_order(executor):
     with dask.config.set({"daskml-exec.partition-bytes": 200}):
         data = load(executor, rows(), labels())
     futures = data.partitions.futures
-    gathered(executor, data)
+    gathered(executor, data.partitions, y_kind="i")
     [where] = zip(*executor.client.who_has(futures).values(), strict=True)
     by_key = dict(zip(executor.client.who_has(futures), where, strict=True))
     order = [by_key[future.key] for future in futures]

@@ -74,7 +74,7 @@ def pieces(n_partitions, n=60, d=3):
     y = X @ w + 0.1 * rng.normal(size=n)
     bounds = np.linspace(0, n, n_partitions + 1).astype(int)
     return [
-        Partition(i, X[a:b], y[a:b], None) for i, (a, b) in enumerate(itertools.pairwise(bounds))
+        Partition(i, a, X[a:b], y[a:b], None) for i, (a, b) in enumerate(itertools.pairwise(bounds))
     ]
 
 
@@ -86,6 +86,7 @@ def place(executor, n_partitions):
         futures=tuple(futures),
         rows=tuple(len(piece.y) for piece in data),
         n_features=3,
+        nonzeros=None,
         dtype=np.dtype(float),
         feature_names=None,
         workers_lost_before=0,

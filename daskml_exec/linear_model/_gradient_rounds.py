@@ -1,4 +1,4 @@
-"""The rounds of logistic regression: moments once, then gradients, with solves if averaging.
+"""First-order rounds: moments once, then gradients, with solves if averaging.
 
 Both solvers are one quasi-Newton search on the driver, in the coordinates that the moments give.
 They differ in where it starts and in its initial inverse Hessian. "lbfgs" starts at the given
@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.kernels import lbfgs
-from daskml_exec.kernels.logistic_loss import LossSums
-from daskml_exec.kernels.standardisation import Standardisation
+from daskml_exec.kernels.loss_sums import LossSums
+from daskml_exec.linear_model._family import Logistic
 from daskml_exec.linear_model._local_models import LocalProblem, WeightedModels, solve_locally
 from daskml_exec.linear_model._problem import (
-    LogisticProblem,
+    GLMProblem,
     Parameters,
     PartitionMoments,
+    parameters_at,
 )
+from daskml_exec.linear_model._search import SearchFit, informed, judged
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
 
@@ -36,20 +38,14 @@ _LEAST_PROXIMITY, _LARGEST_PROXIMITY = 1e-4, 1.0
 
 
 @dataclass(frozen=True)
-class Fit:
+class GradientFit(SearchFit):
     """The state between two rounds."""
 
-    start: Parameters
-    max_iter: int
-    averaging: bool
-    weight: float = 0.0
-    coordinates: Standardisation | None = None
-    search: lbfgs.LBFGSState | None = None
-    gradient_norm: float = np.inf
-    """At the accepted point, in the problem's unit."""
+    averaging: bool = False
+    uniform: bool = False
+    """Whether columns keep their own units, for the solution of least norm."""
     averages: int = 0
     proximity: float = _FIRST_PROXIMITY
-    failure: str = ""
 
     @property
     def step(self) -> str:
@@ -64,49 +60,26 @@ class Fit:
         return self.search is None or self.search.needs_direction
 
     @property
-    def done(self) -> bool:
-        if self.search is None:
-            return bool(self.failure)
-        exhausted = self.n_iter >= self.max_iter and self.search.direction is None
-        return self.search.done or (exhausted and self.search.gradient is not None)
-
-    @property
     def n_iter(self) -> int:
-        if self.averaging:
-            return self.averages
-        return self.search.n_iter if self.search else 0
-
-    @property
-    def converged(self) -> bool:
-        return self.search is not None and self.search.converged
-
-    @property
-    def stuck(self) -> bool:
-        return self.search is not None and self.search.stuck
-
-    @property
-    def parameters(self) -> Parameters:
-        """The best parameters so far."""
-        if self.coordinates is None or self.search is None:
-            return self.start
-        return Parameters(*self.coordinates.parameters(self.search.point))
+        return self.averages if self.averaging else super().n_iter
 
 
 @dataclass(frozen=True)
-class LogisticRounds:
+class GradientRounds:
     """`Round` of both solvers."""
 
-    problem: LogisticProblem
+    problem: GLMProblem
     tol: float
 
-    def outgoing(self, state: Fit) -> Message:
+    def outgoing(self, state: GradientFit) -> Message:
         if state.coordinates is None:
             return None
         if state.search is None:
+            assert state.start is not None
             center = state.coordinates.point(state.start.coef, state.start.intercept)
             return LocalProblem(center, None, 0.0, self.tol, state.weight, state.coordinates)
         if not state._solves_next:
-            return Parameters(*state.coordinates.parameters(state.search.trial))
+            return parameters_at(state.coordinates, state.search.trial)
         wanted = lbfgs.residual(state.search)
         tol = _LOCAL_PRECISION * float(np.abs(wanted).max())
         return LocalProblem(
@@ -117,30 +90,34 @@ class LogisticRounds:
         if message is None:
             return self.problem.moments(partition)
         if isinstance(message, LocalProblem):
-            return solve_locally(self.problem, partition, message)
+            assert isinstance(self.problem.family, Logistic), "averaging is for classifiers"
+            return solve_locally(self.problem, self.problem.family.n_classes, partition, message)
         return self.problem.sums(partition, message)
 
     def combine(self, left: Any, right: Any) -> Any:
         return left + right
 
-    def update(self, state: Fit, total: Any) -> tuple[Fit, Measured]:
+    def update(self, state: GradientFit, total: Any) -> tuple[GradientFit, Measured]:
         if isinstance(total, PartitionMoments):
             return self._standardise(state, total), Measured()
         if isinstance(total, WeightedModels):
             return self._average(state, total), Measured()
         return self._judge(state, total)
 
-    def _standardise(self, state: Fit, total: PartitionMoments) -> Fit:
-        if total.not_finite:
-            return replace(state, failure=total.not_finite)
-        moments = total.moments
-        coordinates = self.problem.standardise(moments)
+    def _standardise(self, state: GradientFit, total: PartitionMoments) -> GradientFit:
+        state = informed(self.problem, state, total)
+        if state.failure:
+            return state
+        assert state.coordinates is not None and state.start is not None
+        coordinates = state.coordinates
+        if state.uniform:
+            coordinates = coordinates.uniform()
         search = None
         if not state.averaging:
             search = lbfgs.start(coordinates.point(state.start.coef, state.start.intercept))
-        return replace(state, weight=moments.weight, coordinates=coordinates, search=search)
+        return replace(state, coordinates=coordinates, search=search)
 
-    def _average(self, state: Fit, total: WeightedModels) -> Fit:
+    def _average(self, state: GradientFit, total: WeightedModels) -> GradientFit:
         average = total.models / total.weight
         if state.search is None:
             search = lbfgs.start(average)
@@ -148,21 +125,16 @@ class LogisticRounds:
             search = lbfgs.steer(state.search, state.search.point - average)
         return replace(state, search=search, averages=state.averages + 1)
 
-    def _judge(self, state: Fit, sums: LossSums) -> tuple[Fit, Measured]:
-        assert state.coordinates is not None and state.search is not None
-        at = Parameters(*state.coordinates.parameters(state.search.trial))
-        value, gradient = self.problem.objective(sums, at, state.coordinates, state.weight)
-        unit = self.problem.gradient_unit(value)
-        # An objective of zero, its lower bound, is the optimum whatever is left of the gradient.
-        norm = float(np.abs(gradient).max(initial=0.0)) / unit if unit else 0.0
-        search = lbfgs.advance(state.search, value, gradient, self.tol * unit if unit else np.inf)
-        proximity = state.proximity
+    def _judge(self, state: GradientFit, sums: LossSums) -> tuple[GradientFit, Measured]:
+        assert state.search is not None
+        step = state.search.step
+        state, measured, _ = judged(self.problem, self.tol, state, sums)
+        search, proximity = state.search, state.proximity
+        assert search is not None
         if search.needs_direction:
             # Steps that had to be shortened mean that local problems lack curvature.
-            proximity *= 4.0 if state.search.step < 0.5 else 0.5
+            proximity *= 4.0 if step < 0.5 else 0.5
         proximity = min(max(proximity, _LEAST_PROXIMITY), _LARGEST_PROXIMITY)
-        at_point = norm if search.gradient is gradient else state.gradient_norm
         if search.needs_direction and not state.averaging and search.n_iter < state.max_iter:
             search = lbfgs.steer(search)  # averaging asks the partitions for the direction
-        judged = replace(state, search=search, gradient_norm=at_point, proximity=proximity)
-        return judged, Measured(value, norm)
+        return replace(state, search=search, proximity=proximity), measured

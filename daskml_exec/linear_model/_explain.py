@@ -1,0 +1,71 @@
+"""What was planned for a fit, beside what was measured."""
+
+from dataclasses import dataclass
+
+from daskml_exec.linear_model._plan import Plan, Shape
+from daskml_exec.training import History
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The regime that a fit ran in, why, and what its rounds took.
+
+    Attributes
+    ----------
+    regime : str
+    reason : str
+    hessian_share, pool_share : float
+        Of all rows: those that a Hessian was planned from, and those pooled on the driver.
+    history : daskml_exec.training.History
+    """
+
+    shape: Shape
+    plan: Plan
+    history: History
+
+    @property
+    def regime(self) -> str:
+        return self.plan.regime
+
+    @property
+    def reason(self) -> str:
+        return self.plan.reason
+
+    @property
+    def hessian_share(self) -> float:
+        return self.plan.hessian_share
+
+    @property
+    def pool_share(self) -> float:
+        return self.plan.pool_share
+
+    def __str__(self) -> str:
+        shape, history = self.shape, self.history
+        kind = "sparse" if shape.sparse else "dense"
+        outputs = f", {shape.outputs} outputs" if shape.outputs > 1 else ""
+        lines = [
+            f"data      {shape.rows:,} rows x {shape.features:,} columns, {kind}, "
+            f"{shape.row_bytes * shape.rows / 1e6:,.1f} MB in {history.n_partitions} partitions"
+            + outputs,
+            f"regime    {self.regime}: {self.reason}",
+        ]
+        if self.pool_share:
+            lines.append(
+                f"sample    {self.pool_share * shape.rows:,.0f} rows on the driver "
+                f"({self.pool_share * shape.rows * shape.row_bytes / 1e6:,.1f} MB)"
+            )
+        lines.append("measured")
+        for step in dict.fromkeys(record.step for record in history):
+            records = [record for record in history if record.step == step]
+            moved = sum(record.bytes_out + record.bytes_back for record in records)
+            seconds = sum(record.seconds for record in records)
+            lines.append(
+                f"  {step:9} {len(records):4} rounds {seconds:8.3f} s {moved / 1e6:10,.2f} MB moved"
+            )
+        lines.append(
+            f"  {'all':9} {len(history):4} rounds {history.seconds:8.3f} s "
+            f"{history.bytes / 1e6:10,.2f} MB moved"
+        )
+        return "\n".join(lines)
+
+    __repr__ = __str__

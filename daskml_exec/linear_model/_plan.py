@@ -1,0 +1,155 @@
+"""Choose how to solve a problem, from its shape alone: never from the cluster."""
+
+from dataclasses import dataclass
+
+# Below so many floating-point operations, all rows' Hessian costs no more than the round that
+# brings it, and each round brings one.
+_FREE_FLOPS = 4e8
+_LARGEST_HESSIAN = 6000
+_LARGEST_HESSIAN_OF_SPARSE = 1000
+# Singular normal equations are decomposed, which takes some thirty times as long as a factor.
+_LARGEST_DECOMPOSED = 1000
+# Rows in a sample per coordinate, and the share of all rows that a sample is at least.
+_HESSIAN_ROWS, _HESSIAN_SHARE = 20, 1 / 16
+_POOL_ROWS, _LEAST_POOL, _POOL_BYTES = 100, 2000, 8e6
+# For Hessian-vector products this share of large data, up to so many bytes.
+_POOLED_SHARE, _MOST_POOL_BYTES = 0.01, 64e6
+# Without a start at the pool's optimum, as for few rows, nothing is gained by a sample.
+_LEAST_POOLED_SHARE = 1 / 4
+# What a matrix product does in a second, what is read from memory, and what a round costs.
+_FLOPS, _BYTES, _ROUND_SECONDS = 5e10, 1e10, 0.012
+# First-order rounds that a Hessian saves in hard cases.
+_ROUNDS_SAVED = 200
+_LEAST_PATIENCE = 5
+
+HESSIAN, PRODUCTS, GRAM, GRADIENTS, AVERAGING = (
+    "hessian",
+    "hessian-vector products",
+    "normal equations",
+    "gradients",
+    "averaging",
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a plan is made from."""
+
+    rows: int
+    features: int
+    outputs: int
+    fit_intercept: bool
+    row_bytes: float
+    """Of one row of X, on average."""
+    sparse: bool
+
+    @property
+    def coordinates(self) -> int:
+        """Coefficients and intercepts, all outputs together."""
+        return self.outputs * (self.features + self.fit_intercept)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A regime, and its samples as shares of all rows."""
+
+    regime: str
+    reason: str
+    hessian_share: float = 0.0
+    pool_share: float = 0.0
+    every_round: bool = False
+    """Whether each round brings a new Hessian."""
+    patience: int = 5
+    """Steps with one Hessian before a new one may be worth its time."""
+
+
+def plan_for(solver: str, shape: Shape) -> Plan:
+    """Return the plan of a solver: "auto" and "newton" choose a regime by shape."""
+    return _named(solver) or newton_plan(shape)
+
+
+def least_squares_plan_for(solver: str, penalised: bool, shape: Shape) -> Plan:
+    """Return the plan of a solver of a model with squared errors."""
+    return _named(solver) or least_squares_plan(shape, penalised=penalised)
+
+
+def _named(solver: str) -> Plan | None:
+    if solver == "lbfgs":
+        return asked(GRADIENTS)
+    if solver == "averaging":
+        return asked(AVERAGING)
+    return None
+
+
+def newton_plan(shape: Shape) -> Plan:
+    """Return the regime of solver "newton": a factorised Hessian, or products with it."""
+    n, p = max(1, shape.rows), shape.coordinates
+    share = min(1.0, max(_HESSIAN_SHARE, _HESSIAN_ROWS * p / n))
+    if n * p**2 <= _FREE_FLOPS:
+        share = 1.0
+    seconds = share * n * p**2 / _FLOPS
+    gradient_seconds = n * shape.row_bytes / _BYTES + _ROUND_SECONDS
+    saved = _ROUNDS_SAVED * gradient_seconds
+    largest = _LARGEST_HESSIAN_OF_SPARSE if shape.sparse else _LARGEST_HESSIAN
+    size = f"{p:,} x {p:,} numbers ({_size(8 * p * p)})"
+    if p > largest:
+        return _products(shape, f"a Hessian of {size} is larger than {largest:,} x {largest:,}")
+    if seconds > saved:
+        return _products(
+            shape, f"a Hessian of {size} would cost more than the rounds that it saves"
+        )
+    wanted = max(_LEAST_POOL, _POOL_ROWS * (shape.features + 1))
+    pool = _pool_share(shape, wanted, _POOL_BYTES)
+    return Plan(
+        HESSIAN,
+        f"a Hessian of {size} fits on the driver, and is taken "
+        + ("from all rows" if share == 1.0 else f"from one row in {1 / share:.0f}"),
+        hessian_share=share,
+        pool_share=pool if pool <= _LEAST_POOLED_SHARE else 0.0,
+        every_round=n * p**2 <= _FREE_FLOPS,
+        patience=max(_LEAST_PATIENCE, round(seconds / gradient_seconds)),
+    )
+
+
+def _products(shape: Shape, reason: str) -> Plan:
+    nbytes = min(_MOST_POOL_BYTES, _POOLED_SHARE * shape.rows * shape.row_bytes)
+    share = _pool_share(shape, shape.rows, max(_POOL_BYTES, nbytes))
+    return Plan(
+        PRODUCTS,
+        f"{reason}: the driver solves with "
+        + ("all rows" if share == 1.0 else f"a sample of one row in {1 / share:.0f}"),
+        pool_share=share,
+    )
+
+
+def least_squares_plan(shape: Shape, *, penalised: bool) -> Plan:
+    """Return the regime of a linear model with squared errors."""
+    p = shape.coordinates
+    size = f"{p:,} x {p:,} numbers ({_size(8 * p * p)})"
+    largest = _LARGEST_HESSIAN_OF_SPARSE if shape.sparse else _LARGEST_HESSIAN
+    if not penalised and shape.rows < p and p > _LARGEST_DECOMPOSED:
+        reason = f"{shape.rows:,} rows cannot determine {p:,} coefficients"
+    elif p > largest:
+        reason = f"normal equations of {size} are larger than {largest:,} x {largest:,}"
+    else:
+        return Plan(GRAM, f"the normal equations of {size} fit on the driver, and take one pass")
+    return Plan(GRADIENTS, f"{reason}: conjugate directions, one gradient a round")
+
+
+def asked(regime: str) -> Plan:
+    """Return the plan of a solver that was asked for by name, whatever the shape."""
+    return Plan(regime, "the solver was named")
+
+
+def _pool_share(shape: Shape, rows: float, nbytes: float) -> float:
+    """Return the share of rows to pool: as many as wanted, within the bytes allowed."""
+    n = max(1, shape.rows)
+    return min(1.0, max(1.0, min(rows, nbytes / max(1.0, shape.row_bytes))) / n)
+
+
+def _size(nbytes: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if nbytes < 1000:
+            return f"{nbytes:.0f} {unit}"
+        nbytes /= 1000
+    return f"{nbytes:.1f} GB"

@@ -1,0 +1,184 @@
+"""Poisson regression over partitions."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+from sklearn.linear_model import PoissonRegressor as SklearnPoissonRegressor
+from sklearn.metrics import d2_tweedie_score
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from daskml_exec.executor import Executor
+from daskml_exec.linear_model._family import Poisson
+from daskml_exec.linear_model._plan import plan_for
+from daskml_exec.linear_model._problem import Penalty
+from daskml_exec.linear_model._regression import LinearRegressor
+from daskml_exec.linear_model._scores import MarginsOf, RatesOf
+from daskml_exec.partitions import d2_poisson
+from daskml_exec.training import Callback
+
+
+class PoissonRegressor(LinearRegressor):
+    r"""Poisson regression with the log link and scikit-learn's objective, over partitions.
+
+    Minimises, over coefficients w and intercept b, with :math:`z_i = w^\top x_i + b`,
+
+    .. math:: \frac{1}{\sum_i s_i} \sum_i s_i (e^{z_i} - y_i z_i) + \frac{\alpha}{2} \|w\|^2
+
+    The intercept is not penalised.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty, from 0.
+    fit_intercept : bool, default=True
+    tol : float, default=1e-10
+        Training stops when no component of the gradient of the objective is larger than ``tol``
+        times the square root of the mean of y, in standardised coordinates. These are
+        :math:`u_j = w_j \sqrt{\bar y\,\mathrm{var}_j + \alpha}`.
+    max_iter : int, default=2000
+        Accepted steps at most.
+    solver : {"auto", "newton", "lbfgs"}, default="auto"
+        As in `LogisticRegression`.
+    warm_start : bool, default=False
+        Start from the coefficients of the last `fit`, which must have the same shape.
+    verbose : int, default=0
+        If positive, print a line for each round.
+    callbacks : sequence of callables, optional
+        Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
+        returns True stops the fit. With callbacks every round passes through the driver, also
+        for one partition.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        In X's dtype.
+    intercept_ : float
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only when X had columns with names that are all strings.
+    history_ : daskml_exec.training.History
+
+    Notes
+    -----
+    X, y and `sample_weight` may be of all the kinds that `LogisticRegression` takes. A row of
+    weight zero counts as a row that is not there.
+
+    References
+    ----------
+    McCullagh and Nelder (1989), Generalized Linear Models, chapter 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from daskml_exec import Executor
+    >>> from daskml_exec.linear_model import PoissonRegressor
+    >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1, 2, 4, 8])
+    >>> with Executor(processes=False, n_workers=2):
+    ...     model = PoissonRegressor(alpha=0).fit(X, y)
+    >>> model.coef_.round(6), model.predict(X).round(6)
+    (array([0.693147]), array([1., 2., 4., 8.]))
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "fit_intercept": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "solver": [StrOptions({"auto", "newton", "lbfgs"})],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "callbacks": ["array-like", None],
+    }
+
+    def __init__(
+        self,
+        *,
+        alpha: float = 1.0,
+        fit_intercept: bool = True,
+        tol: float = 1e-10,
+        max_iter: int = 2000,
+        solver: str = "auto",
+        warm_start: bool = False,
+        verbose: int = 0,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.solver = solver
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "PoissonRegressor":
+        """Train on the rows of X.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
+        y : the same kinds, shape (n,)
+            Finite numbers from 0, not all of them 0.
+        sample_weight : the same kinds, shape (n,), optional
+            Weights from 0; None means ones.
+
+        Returns
+        -------
+        PoissonRegressor
+            This estimator, fitted.
+
+        Raises
+        ------
+        ValueError
+            An argument is not as described; the message names it, what came and what is allowed.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            `max_iter` was reached, or rounding stopped progress, before `tol`.
+        """
+        state = self._fit(
+            X,
+            y,
+            sample_weight,
+            family=Poisson(),
+            penalty=Penalty(self.alpha, of_sum=False),
+            plan_of=partial(plan_for, self.solver),
+            y_min=0.0,
+        )
+        self._warn_unless_converged(state)
+        return self
+
+    def to_sklearn(self) -> SklearnPoissonRegressor:
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        check_is_fitted(self)
+        model = SklearnPoissonRegressor(alpha=self.alpha, fit_intercept=self.fit_intercept)
+        model._base_loss = model._get_loss()  # its own `fit` sets it, and `predict` needs it
+        return self._copy_fitted(model, "coef_", "intercept_", "n_iter_")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of the deviance that is explained, D².
+
+        For a Dask collection or a list of futures the Workers sum, and only sums travel.
+        """
+        return super().score(X, y, sample_weight)
+
+    def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
+        return float(d2_tweedie_score(y, self.predict(X), sample_weight=sample_weight, power=1))
+
+    def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
+        return d2_poisson(executor, self._prediction(), X, y, sample_weight)
+
+    def _prediction(self) -> Callable[[Any], Any]:
+        margins = super()._prediction()
+        assert isinstance(margins, MarginsOf)
+        return RatesOf(margins)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = True
+        return tags

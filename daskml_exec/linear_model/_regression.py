@@ -1,0 +1,88 @@
+"""What linear models of a numeric target share."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from daskml_exec.executor import Executor
+from daskml_exec.linear_model._family import Family
+from daskml_exec.linear_model._glm import GLM
+from daskml_exec.linear_model._plan import Plan
+from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
+from daskml_exec.linear_model._scores import MarginsOf
+from daskml_exec.partitions import is_collection, r2, regression_data, to_memory
+
+
+class LinearRegressor(RegressorMixin, GLM):
+    """Base of the linear models with one numeric target."""
+
+    def predict(self, X: Any) -> Any:
+        """Return the prediction for each row.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        array of shape (n,)
+            A NumPy array for data in memory; lazily, a Dask array with the row chunks of X for a
+            Dask array, a Dask series with the index of X for a Dask dataframe; a list of futures
+            for a list of futures.
+        """
+        check_is_fitted(self)
+        return self._map(self._prediction(), X, None, self.coef_.dtype, floating=True)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination of the predictions, R².
+
+        For a Dask collection or a list of futures the Workers sum, and only sums travel.
+        """
+        if not is_collection(X):
+            here = Executor.current() if is_collection(y) or is_collection(sample_weight) else None
+            y, sample_weight = to_memory(y, here), to_memory(sample_weight, here)
+            return float(self._score_in_memory(X, y, sample_weight))
+        check_is_fitted(self)
+        self._check_features(X)
+        return self._score_on_cluster(Executor.current(), X, y, sample_weight)
+
+    def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
+        return RegressorMixin.score(self, X, y, sample_weight)
+
+    def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
+        return r2(executor, self._prediction(), X, y, sample_weight)
+
+    def _prediction(self) -> Callable[[Any], Any]:
+        return MarginsOf(self.coef_[None], np.atleast_1d(self.intercept_), type(self).__name__)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        family: Family,
+        penalty: Penalty,
+        plan_of: Callable[..., Plan],
+        y_min: float | None = None,
+    ) -> Any:
+        """Train, and return the last state."""
+        executor = self._check_arguments(y)
+        X, y, sample_weight, names = self._inputs(
+            executor, X, y, sample_weight, y_numeric=True, multi_output=False
+        )
+        partitions = regression_data(
+            executor, X, y, sample_weight, feature_names=names, y_min=y_min
+        )
+        self._learn_features(X, partitions)
+        problem = GLMProblem(family, penalty, self.fit_intercept, partitions.feature_names)
+        return self._run(problem, partitions, plan_of, partial(_set_fitted, dtype=partitions.dtype))
+
+
+def _set_fitted(model: LinearRegressor, parameters: Parameters, *, dtype: Any) -> None:
+    model.coef_ = parameters.coef[0].astype(dtype)
+    model.intercept_ = dtype.type(parameters.intercept[0])

@@ -1,0 +1,70 @@
+"""From a plan to rounds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from daskml_exec.linear_model._family import Gaussian
+from daskml_exec.linear_model._gradient_rounds import GradientFit, GradientRounds
+from daskml_exec.linear_model._least_squares import LeastSquaresFit, LeastSquaresRounds
+from daskml_exec.linear_model._newton import NewtonFit, NewtonRounds
+from daskml_exec.linear_model._plan import (
+    AVERAGING,
+    GRADIENTS,
+    GRAM,
+    Plan,
+    Shape,
+)
+from daskml_exec.linear_model._problem import GLMProblem, Parameters
+from daskml_exec.partitions import Partitions
+from daskml_exec.training import Callback, FitResult, run_rounds
+
+
+def shape_of(partitions: Partitions, problem: GLMProblem) -> Shape:
+    """Return what a plan needs to know of the data."""
+    rows = sum(partitions.rows)
+    return Shape(
+        rows=rows,
+        features=partitions.n_features,
+        outputs=problem.n_outputs,
+        fit_intercept=problem.fit_intercept,
+        row_bytes=partitions.nbytes / max(1, rows),
+        sparse=partitions.nonzeros is not None,
+    )
+
+
+def solve(
+    plan: Plan,
+    problem: GLMProblem,
+    partitions: Partitions,
+    *,
+    tol: float,
+    max_iter: int,
+    start: Parameters | None,
+    callbacks: Sequence[Callback],
+    snapshot: Callable[[Any], Callable[[], Any]],
+    name: str,
+) -> FitResult[Any]:
+    """Run the rounds of a plan to their end."""
+    algorithm: Any
+    state: Any
+    if plan.regime == GRAM:
+        algorithm, state = LeastSquaresRounds(problem, tol), LeastSquaresFit(max_iter)
+    elif plan.regime in (GRADIENTS, AVERAGING):
+        algorithm = GradientRounds(problem, tol)
+        # Where rows do not determine all coefficients, those are asked for that have no part of
+        # what is left open. Gradients have none either, in the columns' own units.
+        open_ended = problem.penalty.strength == 0 or sum(partitions.rows) < partitions.n_features
+        state = GradientFit(
+            start,
+            max_iter,
+            averaging=plan.regime == AVERAGING,
+            uniform=isinstance(problem.family, Gaussian) and open_ended,
+        )
+    else:
+        if start is not None and plan.hessian_share:
+            plan = replace(plan, pool_share=0.0)  # the pool would only say where to start
+        algorithm, state = NewtonRounds(problem, tol), NewtonFit(start, max_iter, plan=plan)
+    return run_rounds(
+        algorithm, state, partitions, callbacks=callbacks, snapshot=snapshot, name=name
+    )

@@ -1,0 +1,167 @@
+"""What is not supported raises, and the message names the argument and what is allowed."""
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+from daskml_exec.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+)
+from tests.linear_model.toolbox import as_csr, as_dask, as_frame
+
+REGRESSORS = [LinearRegression, Ridge, PoissonRegressor]
+MODELS = [LogisticRegression, *REGRESSORS]
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(90, 3)), rng.poisson(2.0, size=90).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Ridge(alpha=-1), "'alpha' parameter of Ridge .* Got -1"),
+        (Ridge(solver="svd"), r"'solver' .*'newton'.*Got 'svd'"),
+        (Ridge(solver="averaging"), r"'solver' .*Got 'averaging'"),
+        (Ridge(tol=-1e-3), "'tol'"),
+        (Ridge(max_iter=0), "'max_iter'"),
+        (Ridge(fit_intercept="yes"), "'fit_intercept'"),
+        (PoissonRegressor(alpha=np.nan), "'alpha'"),
+        (PoissonRegressor(solver="newton-cholesky"), r"'solver' .*Got 'newton-cholesky'"),
+        (PoissonRegressor(solver="averaging"), r"'solver' .*Got 'averaging'"),
+        (PoissonRegressor(warm_start=3), "'warm_start'"),
+        (PoissonRegressor(verbose=-1), "'verbose'"),
+        (LinearRegression(max_iter=1.5), "'max_iter'"),
+        (LinearRegression(callbacks=3), "'callbacks'"),
+        (LinearRegression(callbacks=[3]), "callbacks has 3, which cannot be called"),
+    ],
+)
+def test_parameters_that_are_not_allowed_are_named(rows, model, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.fit(*rows)
+
+
+@pytest.mark.parametrize("given", MODELS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask, as_frame])
+def test_y_is_required(rows, given, kind):
+    with pytest.raises(ValueError, match=f"{given.__name__} requires y to be passed"):
+        given().fit(kind(rows[0]), None)
+    with pytest.raises(TypeError, match="y"):
+        given().fit(kind(rows[0]))
+
+
+@pytest.mark.parametrize("given", REGRESSORS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask, as_frame])
+@pytest.mark.parametrize("dtype", [object, str])
+def test_words_are_no_targets(rows, given, kind, dtype):
+    words = np.resize(np.array(["one", "two"], dtype=dtype), 90)
+    with pytest.raises(ValueError, match=r"could not convert|allowed are real numbers"):
+        given().fit(kind(rows[0]), kind(words))
+
+
+@pytest.mark.parametrize("given", MODELS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask])
+def test_y_with_two_columns(rows, given, kind):
+    X, y = rows
+    with pytest.raises(ValueError, match=r"y should be a 1d array|y.*\(90, 2\)|y.*2 columns"):
+        given().fit(kind(X), kind(np.column_stack([y, y])))
+
+
+@pytest.mark.parametrize("given", REGRESSORS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask, as_frame])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_targets_that_are_not_finite(rows, given, kind, value):
+    X, y = rows
+    y[70] = value
+    with pytest.raises(ValueError, match=r"y.* contains (NaN|infinity)|y has (NaN|infinity)"):
+        given().fit(kind(X), kind(y))
+
+
+@pytest.mark.parametrize("given", REGRESSORS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask, as_csr, as_frame])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_features_that_are_not_finite(rows, given, kind, value):
+    X, y = rows
+    X[70, 1] = value
+    what = "NaN" if np.isnan(value) else "infinity"
+    where = rf"X contains {what} in partition \d, column 1.*\(row \d+ of the partition\)"
+    with pytest.raises(ValueError, match=where):
+        given().fit(kind(X), y, np.where(np.arange(90) == 70, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, as_dask, as_frame])
+def test_counts_below_zero(rows, kind):
+    X, y = rows
+    y[70] = -0.5
+    with pytest.raises(ValueError, match=r"y has -0\.5 in row \d+ of .*; allowed are values from"):
+        PoissonRegressor().fit(kind(X), kind(y))
+
+
+@pytest.mark.parametrize("given", MODELS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask])
+def test_weights_below_zero_or_none_above(rows, given, kind):
+    X, y = rows
+    y = (y > 1).astype(float)
+    with pytest.raises(ValueError, match="sample_weight"):
+        given().fit(kind(X), y, kind(np.where(np.arange(90) == 70, -1.0, 1.0)))
+    with pytest.raises(ValueError, match=r"weight|class"):
+        given().fit(kind(X), y, kind(np.zeros(90)))
+
+
+@pytest.mark.parametrize("given", MODELS)
+@pytest.mark.parametrize("kind", [np.asarray, lambda a: da.from_array(a, chunks=40)])
+@pytest.mark.parametrize("n", [-1, 1])
+def test_lengths_that_differ(rows, given, kind, n):
+    X, y = rows
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        given().fit(kind(X), kind(np.resize(y > 1, len(y) + n)))
+
+
+@pytest.mark.parametrize("given", MODELS)
+def test_no_rows_and_no_columns(rows, given):
+    X, y = rows
+    with pytest.raises(ValueError, match=r"0 sample|at least one row|at least two classes"):
+        given().fit(X[:0], y[:0])
+    with pytest.raises(ValueError, match=r"0 feature|at least one"):
+        given().fit(X[:, :0], y > 1)
+    with pytest.raises(ValueError, match=r"0 feature|at least one"):
+        given().fit(da.from_array(X[:, :0], chunks=(40, 1)), y > 1)
+
+
+@pytest.mark.parametrize("given", MODELS)
+def test_values_that_are_too_large_say_so(rows, given):
+    X, y = rows
+    with pytest.raises(ValueError, match="squares overflow float64; rescale"):
+        given().fit(X * 1e200, y > 1)
+
+
+def test_frames_without_numbers(rows):
+    frame = pd.DataFrame({"a": ["x", "y"] * 45, "b": rows[0][:, 0]})
+    for given in MODELS:
+        with pytest.raises(ValueError, match=r"could not convert|numeric|dtype|numbers"):
+            given().fit(as_frame_of(frame), rows[1] > 1)
+
+
+def as_frame_of(frame):
+
+    return dd.from_pandas(frame, npartitions=3)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_counts_that_are_all_zero_where_they_weigh(rows, fit_intercept, alpha, weighted):
+    X, y = rows
+    y[:40] = 0.0
+    weight = np.where(np.arange(90) < 40, 1.0, 0.0)
+    model = PoissonRegressor(alpha=alpha, fit_intercept=fit_intercept)
+    for kind in (np.asarray, as_dask):
+        with pytest.raises(ValueError, match=r"y .* (0|zero)"):
+            model.fit(kind(X), y if weighted else np.zeros(90), weight if weighted else None)

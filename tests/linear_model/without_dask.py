@@ -1,0 +1,72 @@
+"""Run an algorithm's rounds over partitions in this process: numerics without a cluster."""
+
+import itertools
+from functools import reduce
+
+import numpy as np
+import scipy.sparse as sp
+
+from daskml_exec.linear_model._family import Gaussian, Logistic, Poisson
+from daskml_exec.linear_model._gradient_rounds import GradientFit, GradientRounds
+from daskml_exec.linear_model._least_squares import LeastSquaresFit, LeastSquaresRounds
+from daskml_exec.linear_model._newton import NewtonFit, NewtonRounds
+from daskml_exec.linear_model._plan import Shape, newton_plan
+from daskml_exec.linear_model._problem import GLMProblem, Penalty
+from daskml_exec.partitions import Partition
+
+FAMILIES = {"logistic": Logistic, "poisson": Poisson, "gaussian": Gaussian}
+
+
+def cut(X, y, weight=None, cuts=()):
+    """Return partitions of the rows between the cuts."""
+    bounds = [0, *sorted(cuts), X.shape[0]]
+    return [
+        Partition(i, a, X[a:b], y[a:b], None if weight is None else weight[a:b])
+        for i, (a, b) in enumerate(itertools.pairwise(bounds))
+    ]
+
+
+def run(algorithm, state, partitions, *, max_rounds=1000):
+    """Return the last state, and the step and what was measured of each round."""
+    rounds = []
+    while not state.done and len(rounds) < max_rounds:
+        step, message = state.step, algorithm.outgoing(state)
+        total = reduce(algorithm.combine, [algorithm.partial(part, message) for part in partitions])
+        state, measured = algorithm.update(state, total)
+        rounds.append((step, measured))
+    assert not state.failure, state.failure
+    return state, rounds
+
+
+def shape_of(X, outputs=1, fit_intercept=True):
+    sparse = sp.issparse(X)
+    nbytes = X.data.nbytes + X.indices.nbytes if sparse else X.nbytes
+    return Shape(X.shape[0], X.shape[1], outputs, fit_intercept, nbytes / X.shape[0], sparse)
+
+
+def newton(family, X, y, weight=None, *, penalty, cuts=(), plan=None, tol=1e-10, intercept=True):
+    """Fit by Newton rounds; return the state and the rounds."""
+    problem = GLMProblem(family, penalty, intercept)
+    plan = plan or newton_plan(shape_of(X, problem.n_outputs, intercept))
+    return run(NewtonRounds(problem, tol), NewtonFit(None, 200, plan=plan), cut(X, y, weight, cuts))
+
+
+def logistic(X, y, weight=None, *, C=1.0, **options):
+    family = Logistic(int(np.max(y)) + 1)
+    return newton(family, X, y, weight, penalty=Penalty(1.0 / C, of_sum=True), **options)
+
+
+def poisson(X, y, weight=None, *, alpha=1.0, **options):
+    return newton(Poisson(), X, y, weight, penalty=Penalty(alpha, of_sum=False), **options)
+
+
+def least_squares(X, y, weight=None, *, alpha=0.0, cuts=(), intercept=True, tol=1e-10):
+    problem = GLMProblem(Gaussian(), Penalty(alpha, of_sum=True), intercept)
+    algorithm = LeastSquaresRounds(problem, tol)
+    return run(algorithm, LeastSquaresFit(50), cut(X, y, weight, cuts))
+
+
+def lbfgs(family, X, y, weight=None, *, penalty, cuts=(), tol=1e-10, intercept=True):
+    problem = GLMProblem(family, penalty, intercept)
+    state = GradientFit(None, 2000, averaging=False)
+    return run(GradientRounds(problem, tol), state, cut(X, y, weight, cuts), max_rounds=5000)
