@@ -16,8 +16,10 @@ from distributed import wait
 from benchmarks._measure import ratios, scale, seconds, summary
 from daskml_exec import Executor
 from daskml_exec.executor import RoundRunner, single_threaded_blas
-from daskml_exec.kernels.logistic_loss import logistic_sums
-from daskml_exec.linear_model._problem import LogisticProblem, Parameters
+from daskml_exec.kernels.loss_sums import loss_sums
+from daskml_exec.kernels.losses import BinaryLogistic
+from daskml_exec.linear_model._family import Logistic
+from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.partitions import classification_data
 from daskml_exec.training._payload import payload_nbytes
 
@@ -53,7 +55,7 @@ class GradientPass:
         wait(X)
         y = (X[:, 0] > 0).astype(int)
         data = classification_data(self.executor, X, y, None, class_weight=None, feature_names=None)
-        self.problem = LogisticProblem(2, 1.0, True)
+        self.problem = GLMProblem(Logistic(2), Penalty(1.0, of_sum=True), True)
         self.at = Parameters(np.full((1, d), 0.01), np.zeros(1))
         self.runner = RoundRunner(self.executor, data.partitions.futures, payload_nbytes, 0)
         self.blocks = [make_block(None, (i,), rows, d) for i in range(PARTITIONS)]
@@ -71,7 +73,9 @@ class GradientPass:
     def pass_in_memory(self) -> None:
         with single_threaded_blas():
             sums = self.threads.map(
-                lambda X, y: logistic_sums(X, y, None, self.at.coef, self.at.intercept),
+                lambda X, y: loss_sums(
+                    BinaryLogistic(), X, y, None, self.at.coef, self.at.intercept
+                ),
                 self.blocks,
                 self.labels,
             )

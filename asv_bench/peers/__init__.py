@@ -1,0 +1,1 @@
+"""Our linear models beside their peers: ``cd asv_bench; python -m peers --help``."""
