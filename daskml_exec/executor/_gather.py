@@ -14,8 +14,16 @@ from daskml_exec.executor._failures import no_worker_error
 _LOOK_EVERY = 5.0
 
 
-def gather(client: Client, futures: Sequence[Future[Any]]) -> list[Any]:
+def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = False) -> list[Any]:
     """Return the results of the futures, in their order.
+
+    Parameters
+    ----------
+    client : Client
+    futures : sequence of Future
+    direct : bool, default=False
+        Whether to fetch them from the workers, and not through the scheduler. Only for workers
+        that can be reached from here: an attempt takes as long as a connection's time-out.
 
     Raises
     ------
@@ -25,7 +33,10 @@ def gather(client: Client, futures: Sequence[Future[Any]]) -> list[Any]:
     """
     limit = _config.seconds("workers-timeout")
     results: list[Any] = client.sync(
-        _unless_deserted, client, client.gather(list(futures), asynchronous=True), limit
+        _unless_deserted,
+        client,
+        client.gather(list(futures), asynchronous=True, direct=direct),
+        limit,
     )
     return results
 

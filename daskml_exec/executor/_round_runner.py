@@ -31,6 +31,7 @@ _MAX_RETRIES = 3
 # How often to look where partitions are although nothing seems to have changed: a worker may have
 # come, and Dask may have dropped copies that it found superfluous.
 _PLAN_SECONDS = 2.0
+_OF_THIS_MACHINE = ("tcp://127.", "tls://127.", "inproc://")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class RoundRunner:
         self._round_keys: list[str] = []
         self._groups: list[Group] = []
         self._planned_at = -math.inf
+        self._direct = False
         self._id = uuid.uuid4().hex[:12]
         self._rounds = 0
 
@@ -178,7 +180,7 @@ class RoundRunner:
             if group.worker is not None:
                 self._executor.events.place(client, future, group.worker)
         try:
-            results: list[_GroupResult] = gather(client, futures)
+            results: list[_GroupResult] = gather(client, futures, direct=self._direct)
         except BaseException:
             client.cancel(futures)
             raise
@@ -192,7 +194,10 @@ class RoundRunner:
         client = self._executor.client
         held = client.who_has(list(self._partitions))
         holders = [sorted(held.get(future.key, ())) for future in self._partitions]
-        self._groups = group_by_worker(holders, sorted(client.nthreads()))
+        workers = sorted(client.nthreads())
+        self._groups = group_by_worker(holders, workers)
+        # Workers of this machine can be reached from here; behind a gateway others cannot.
+        self._direct = all(worker.startswith(_OF_THIS_MACHINE) for worker in workers)
         self._planned_at = now
 
     def _placement(self, keys: list[str]) -> AbstractContextManager[Any]:

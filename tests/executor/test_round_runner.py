@@ -204,7 +204,7 @@ def test_an_interrupted_driver_leaves_nothing_behind(executor, client, monkeypat
     rounds = runner(executor, futures)
     with Gate() as gate:
 
-        def interrupted(futures, asynchronous):
+        def interrupted(futures, asynchronous, direct):
             gate.wait_until_reached()
             raise KeyboardInterrupt
 
@@ -238,11 +238,11 @@ def test_a_cancelled_round_is_sent_again(executor, client, monkeypatch):
     futures = placed(executor, arrays(3), lambda i: i % 2)
     gather, calls = client.gather, []
 
-    def cancelled_once(futures, asynchronous):
+    def cancelled_once(futures, asynchronous, direct):
         calls.append(futures)
         if len(calls) == 1:
             client.cancel(futures)
-        return gather(futures, asynchronous=asynchronous)
+        return gather(futures, asynchronous=asynchronous, direct=direct)
 
     monkeypatch.setattr(client, "gather", cancelled_once)
     outcome = runner(executor, futures).run(scaled_sum, 1, add, name="r")
@@ -253,7 +253,7 @@ def test_a_round_that_is_always_cancelled(executor, client, monkeypatch):
     futures = placed(executor, arrays(3), lambda i: i % 2)
     calls = []
 
-    def cancelled(futures, asynchronous):
+    def cancelled(futures, asynchronous, direct):
         calls.append(futures)
         raise concurrent.futures.CancelledError
 
