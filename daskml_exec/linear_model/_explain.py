@@ -45,7 +45,8 @@ class Explanation:
         outputs = f", {shape.outputs} outputs" if shape.outputs > 1 else ""
         lines = [
             f"data      {shape.rows:,} rows x {shape.features:,} columns, {kind}, "
-            f"{shape.row_bytes * shape.rows / 1e6:,.1f} MB in {history.n_partitions} partitions"
+            f"{shape.row_bytes * shape.rows / 1e6:,.1f} MB in {history.n_partitions} partition"
+            + ("s" if history.n_partitions != 1 else "")
             + outputs,
             f"regime    {self.regime}: {self.reason}",
         ]
@@ -60,12 +61,16 @@ class Explanation:
             moved = sum(record.bytes_out + record.bytes_back for record in records)
             seconds = sum(record.seconds for record in records)
             lines.append(
-                f"  {step:9} {len(records):4} rounds {seconds:8.3f} s {moved / 1e6:10,.2f} MB moved"
+                f"  {step:9} {_rounds(len(records))} {seconds:8.3f} s {moved / 1e6:10,.2f} MB moved"
             )
         lines.append(
-            f"  {'all':9} {len(history):4} rounds {history.seconds:8.3f} s "
+            f"  {'all':9} {_rounds(len(history))} {history.seconds:8.3f} s "
             f"{history.bytes / 1e6:10,.2f} MB moved"
         )
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def _rounds(number: int) -> str:
+    return f"{number:4} round{'s' if number != 1 else ' '}"

@@ -28,6 +28,7 @@ from daskml_exec.partitions import (
     frame_meta,
     is_collection,
     map_rows,
+    refuse_dates,
     require_matrix,
     to_memory,
 )
@@ -38,7 +39,7 @@ class GLM(BaseEstimator):
     """Base of the linear models; holds nothing of the cluster."""
 
     def explain(self) -> Explanation:
-        """Return how the last `fit` was planned, and why, beside what it took; print it."""
+        """Return how the last `fit` was planned, and why, beside what it took: a text to print."""
         check_is_fitted(self)
         return Explanation(self._shape, self._plan, self.history_)
 
@@ -57,6 +58,7 @@ class GLM(BaseEstimator):
         self, executor: Executor, X: Any, y: Any, sample_weight: Any, **checks: Any
     ) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
         """Return data in memory checked, with its feature names; collections as they are."""
+        refuse_dates(X, "X")
         if is_collection(X):
             return X, y, sample_weight, None
         y, sample_weight = to_memory(y, executor), to_memory(sample_weight, executor)
@@ -152,11 +154,12 @@ class GLM(BaseEstimator):
         if state.converged or not state.done:  # a callback may have stopped the fit
             return
         reason = "rounding stopped progress" if state.stuck else f"max_iter={self.max_iter}"
+        remedy = "Raise tol" if state.stuck else "Raise max_iter or tol"
         solver = f"solver={self.solver!r}" if hasattr(self, "solver") else ""
         warnings.warn(
             f"{type(self).__name__}({solver}) stopped before it converged ({reason}): "
             f"after {state.n_iter} iterations the gradient norm is {state.gradient_norm:.2e}, "
-            f"above tol={self.tol:.2e}. Raise max_iter or tol",
+            f"above tol={self.tol:.2e}. {remedy}",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -119,8 +119,12 @@ class LeastSquaresRounds:
         if message is not None:
             return self.problem.sums(partition, message)
         moments = cross_moments(partition.X, partition.y, partition.sample_weight)
-        finite = np.isfinite(moments.mean).all() and np.isfinite(np.diagonal(moments.scatter)).all()
-        where = "" if finite else describe_non_finite(partition, self.problem.feature_names)
+        finite = np.isfinite(moments.mean) & np.isfinite(np.diagonal(moments.scatter))
+        where = ""
+        if not finite[:-1].all():
+            where = describe_non_finite(partition, self.problem.feature_names)
+        elif not finite[-1]:
+            where = "y has values whose squares overflow float64; rescale y"
         return Totals(moments, where)
 
     def combine(self, left: Any, right: Any) -> Any:

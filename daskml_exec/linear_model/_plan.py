@@ -85,7 +85,8 @@ def newton_plan(shape: Shape) -> Plan:
     """Return the regime of solver "newton": a factorised Hessian, or products with it."""
     n, p = max(1, shape.rows), shape.coordinates
     share = min(1.0, max(_HESSIAN_SHARE, _HESSIAN_ROWS * p / n))
-    if n * p**2 <= _FREE_FLOPS:
+    free = n * p**2 <= _FREE_FLOPS
+    if free:
         share = 1.0
     seconds = share * n * p**2 / _FLOPS
     gradient_seconds = n * shape.row_bytes / _BYTES + _ROUND_SECONDS
@@ -103,10 +104,11 @@ def newton_plan(shape: Shape) -> Plan:
     return Plan(
         HESSIAN,
         f"a Hessian of {size} fits on the driver, and is taken "
-        + ("from all rows" if share == 1.0 else f"from one row in {1 / share:.0f}"),
+        + ("from all rows" if share == 1.0 else f"from one row in {1 / share:.0f}")
+        + (", every round" if free else ", and again where progress is slow"),
         hessian_share=share,
         pool_share=pool if pool <= _LEAST_POOLED_SHARE else 0.0,
-        every_round=n * p**2 <= _FREE_FLOPS,
+        every_round=free,
         patience=max(_LEAST_PATIENCE, round(seconds / gradient_seconds)),
     )
 

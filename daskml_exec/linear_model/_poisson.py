@@ -5,6 +5,7 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import numpy as np
 from sklearn.linear_model import PoissonRegressor as SklearnPoissonRegressor
 from sklearn.metrics import d2_tweedie_score
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -168,6 +169,8 @@ class PoissonRegressor(LinearRegressor):
         return super().score(X, y, sample_weight)
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
+        if not np.any(np.asarray(y)):
+            return float("nan")  # there is no deviance to explain
         return float(d2_tweedie_score(y, self.predict(X), sample_weight=sample_weight, power=1))
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:

@@ -141,7 +141,7 @@ class Ridge(LinearRegressor):
             sample_weight,
             family=Gaussian(),
             penalty=Penalty(self.alpha, of_sum=True),
-            plan_of=partial(least_squares_plan_for, self.solver, self.alpha > 0),
+            plan_of=lambda shape: least_squares_plan_for(self.solver, self.alpha > 0, shape),
         )
         self._warn_unless_converged(state)
         return self
@@ -183,8 +183,10 @@ class LinearRegression(LinearRegressor):
 
     Notes
     -----
-    The solver is Ridge's "newton". Columns that the normal equations cannot tell from redundant
-    ones, with a condition number beyond about 1e7, count as redundant.
+    The solver is Ridge's "newton". Directions that the normal equations cannot tell from redundant
+    ones, with a condition number of the standardised columns beyond about 1e7, count as redundant.
+    scikit-learn draws that line elsewhere: by default at singular values of the columns as they
+    are, below 1e-6 of the largest.
 
     Examples
     --------

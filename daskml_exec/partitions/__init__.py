@@ -2,7 +2,13 @@
 
 from daskml_exec.partitions._assemble import matrix
 from daskml_exec.partitions._classification import ClassificationData, classification_data
-from daskml_exec.partitions._kinds import frame_meta, is_collection, require_matrix, to_memory
+from daskml_exec.partitions._kinds import (
+    frame_meta,
+    is_collection,
+    refuse_dates,
+    require_matrix,
+    to_memory,
+)
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import map_rows
 from daskml_exec.partitions._regression import regression_data
@@ -20,6 +26,7 @@ __all__ = [
     "map_rows",
     "matrix",
     "r2",
+    "refuse_dates",
     "regression_data",
     "require_matrix",
     "to_memory",

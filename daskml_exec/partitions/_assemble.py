@@ -10,6 +10,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_host
 from daskml_exec.partitions._gather import refusing
+from daskml_exec.partitions._kinds import refuse_dates
 from daskml_exec.partitions._partition import Partition
 
 Span = tuple[Any, int, int]
@@ -47,6 +48,7 @@ def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
     ValueError, TypeError
         scikit-learn's own, with a note that says where the block is.
     """
+    refuse_dates(block, "X")
     if not _is_checkable(block):
         return _device_floats(block, where)  # its layout is its owner's business
     try:

@@ -68,6 +68,20 @@ def frame_meta(X: Any) -> Any:
     return None if kind == FUTURES else X._meta if kind == FRAME else X
 
 
+def refuse_dates(block: Any, name: str) -> None:
+    """Raise TypeError for dates and durations, whose missing values turn into huge numbers."""
+    if hasattr(block, "dtypes"):
+        dtypes = list(np.atleast_1d(np.asarray(block.dtypes, dtype=object)))
+    else:
+        dtypes = [getattr(block, "dtype", None)]
+    for dtype in dtypes:
+        if getattr(dtype, "kind", "") in ("m", "M"):
+            raise TypeError(
+                f"{name} has {dtype}; allowed are numbers. Say in which unit: for seconds, "
+                f"({name} - {name}.min()) / np.timedelta64(1, 's')"
+            )
+
+
 def to_memory(data: Any, executor: Any) -> Any:
     """Bring a column such as y to the driver; data in memory is returned as it is."""
     kind = kind_of(data)

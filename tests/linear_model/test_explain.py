@@ -44,7 +44,7 @@ def test_it_says_data_regime_reason_and_rounds(kind, model, target, regime):
     sparse = kind in (sp.csr_array, as_csr)
     partitions = model.history_.n_partitions
     assert data.startswith(f"data      90 rows x 4 columns, {'sparse' if sparse else 'dense'}, ")
-    assert data.endswith(f" MB in {partitions} partitions")
+    assert data.endswith(f" MB in {partitions} partition{'s' if partitions > 1 else ''}")
     assert said == f"regime    {regime}: {explanation.reason}"
     if "lbfgs" in repr(model) or "averaging" in repr(model):
         assert explanation.reason == "the solver was named"

@@ -179,8 +179,8 @@ def test_an_explanation_has_plan_and_measurements():
         "regime    hessian: because",
         "sample    1,000 rows on the driver (0.8 MB)",
         "measured",
-        "  moments      1 rounds    0.500 s       2.00 MB moved",
-        "  hessian      1 rounds    0.500 s       2.00 MB moved",
+        "  moments      1 round     0.500 s       2.00 MB moved",
+        "  hessian      1 round     0.500 s       2.00 MB moved",
         "  gradient     2 rounds    1.000 s       4.00 MB moved",
         "  all          4 rounds    2.000 s       8.00 MB moved",
     ]

@@ -165,3 +165,32 @@ def test_counts_that_are_all_zero_where_they_weigh(rows, fit_intercept, alpha, w
     for kind in (np.asarray, as_dask):
         with pytest.raises(ValueError, match=r"y .* (0|zero)"):
             model.fit(kind(X), y if weighted else np.zeros(90), weight if weighted else None)
+
+
+@pytest.mark.parametrize("values", [["2020-01-01", None, "2020-01-03"], ["2020-01-01"] * 3])
+@pytest.mark.parametrize("kind", ["array", "frame", "dask frame"])
+def test_dates_are_no_numbers(values, kind):
+    frame = pd.DataFrame({"a": pd.to_datetime(values), "b": [1.0, 2.0, 3.0]})
+    given = {"frame": frame, "array": frame[["a"]].to_numpy(), "dask frame": as_frame_of(frame)}
+    with pytest.raises(TypeError, match=r"X has datetime64.*allowed are numbers"):
+        Ridge().fit(given[kind], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("estimator", [Ridge, LinearRegression])
+def test_the_target_that_overflows_is_named(rows, estimator):
+    X, y = rows
+    for kind in (np.asarray, as_dask):
+        with pytest.raises(ValueError, match="y has values whose squares overflow"):
+            estimator().fit(kind(X), (y + 1.0) * 1e200)
+
+
+@pytest.mark.parametrize("alpha", ["1", None, [1, 2]])
+def test_alpha_is_checked_before_it_is_used(rows, alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        Ridge(alpha=alpha).fit(*rows)
+
+
+def test_a_score_without_deviance(rows):
+    X, y = rows
+    model = PoissonRegressor().fit(X, np.abs(y) + 1.0)
+    assert np.isnan(model.score(X, np.zeros(len(y))))

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression as Sklearn
 from daskml_exec.datasets import read_libsvm
 from daskml_exec.linear_model import LogisticRegression
 
-SOLVERS = ["newton", "lbfgs", "averaging"]
+LBFGS = pytest.param("lbfgs", marks=pytest.mark.slow)  # some thousand rounds
+SOLVERS = ["newton", LBFGS, "averaging"]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_a_held_out_fifth_is_predicted(path, solver):
     assert np.array_equal(labels.compute()[held_out], y.compute()[held_out])
 
 
-@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+@pytest.mark.parametrize("solver", ["newton", LBFGS])
 def test_coefficients_are_those_of_scikit_learn(path, solver):
     """The classes are far apart: the curvature at the optimum is little but the penalty's."""
     X, y = load_svmlight_file(path)
