@@ -38,20 +38,14 @@ class Fingerprint:
 @cache
 def fingerprint() -> Fingerprint:
     """Return this process's fingerprint."""
-    try:
-        package = version(_PACKAGE)
-    except PackageNotFoundError:
-        package = "unknown"
     blas = sorted(
         f"{lib['internal_api']} {lib['version']} ({lib.get('architecture', 'unknown kernel')})"
         for lib in blas_controller().info()
     )
-    try:
-        compiler = [f"numba {version('numba')}"]
-    except PackageNotFoundError:
-        compiler = []
+    numba = _installed("numba")
+    compiler = [f"numba {numba}"] if numba else []
     return Fingerprint(
-        package=package,
+        package=_installed(_PACKAGE) or "unknown",
         dask=dask.__version__,
         distributed=distributed.__version__,
         arithmetic=", ".join([*blas, *compiler, _cpu_model()]),
@@ -133,6 +127,13 @@ def compare(mine: Fingerprint, answers: Mapping[str, Fingerprint | Exception]) -
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _wait_for_a_worker(client: Client) -> None:

@@ -6,7 +6,17 @@ import numpy as np
 import scipy.sparse as sp
 from array_api_compat import array_namespace, device, is_cupy_array
 
-__all__ = ["array_namespace", "beside", "is_host", "resolution", "to_device_of", "to_host", "total"]
+__all__ = [
+    "array_namespace",
+    "beside",
+    "host_dtype",
+    "is_host",
+    "resolution",
+    "to_device_of",
+    "to_host",
+    "total",
+    "total_weight",
+]
 
 
 def is_host(array: Any) -> bool:
@@ -29,7 +39,7 @@ def to_host(array: Any) -> np.ndarray[Any, Any]:
 def to_device_of(host: np.ndarray[Any, Any], like: Any) -> Any:
     """Transfer a host array to where `like` is, in its dtype. The other transfer point."""
     xp = array_namespace(like)
-    return xp.asarray(host.astype(_host_dtype(like)), device=device(like))
+    return xp.asarray(host.astype(host_dtype(like)), device=device(like))
 
 
 def beside(column: Any, like: Any) -> Any:
@@ -41,7 +51,7 @@ def beside(column: Any, like: Any) -> Any:
 
 def resolution(array: Any) -> float:
     """Return the distance from one to the next larger number of a floating dtype."""
-    return float(np.finfo(_host_dtype(array)).eps)
+    return float(np.finfo(host_dtype(array)).eps)
 
 
 def total(array: Any) -> float:
@@ -49,5 +59,11 @@ def total(array: Any) -> float:
     return float(array.sum() if is_host(array) else to_host(array_namespace(array).sum(array)))
 
 
-def _host_dtype(array: Any) -> np.dtype[Any]:
+def total_weight(X: Any, sample_weight: Any) -> float:
+    """Return the weight of all rows: their number where weights are None."""
+    return float(X.shape[0]) if sample_weight is None else total(sample_weight)
+
+
+def host_dtype(array: Any) -> np.dtype[Any]:
+    """Return NumPy's name of a dtype that may be of another namespace."""
     return np.dtype(str(array.dtype).rpartition(".")[2])

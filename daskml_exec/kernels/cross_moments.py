@@ -13,8 +13,9 @@ from daskml_exec.kernels.array_namespace import (
     resolution,
     to_device_of,
     to_host,
-    total,
+    total_weight,
 )
+from daskml_exec.kernels.moments import Moments
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -50,6 +51,10 @@ class CrossMoments:
             scatter = self.scatter + other.scatter
             scatter += (self.weight * share) * np.outer(between, between)
         return CrossMoments(weight, mean, scatter)
+
+    def columns(self, which: slice) -> Moments:
+        """Return the moments of some of the columns, each by itself."""
+        return Moments(self.weight, self.mean[which], np.diagonal(self.scatter)[which].copy())
 
 
 def cross_moments(X: Any, y: Any, sample_weight: Any) -> CrossMoments:
@@ -108,7 +113,7 @@ def _of_block(v: Array, weight: Any) -> CrossMoments:
 def _on_device(X: Any, y: Any, sample_weight: Any) -> CrossMoments:
     xp = array_namespace(X)
     v = xp.concat([X, beside(y, X)[:, None]], axis=1)
-    weight = float(X.shape[0]) if sample_weight is None else total(sample_weight)
+    weight = total_weight(X, sample_weight)
     w = xp.ones_like(v[:, :1]) if sample_weight is None else beside(sample_weight, X)[:, None]
     share = 1.0 / weight if weight else 1.0
     mean = share * to_host(xp.sum(w * v, axis=0)).astype(np.float64)

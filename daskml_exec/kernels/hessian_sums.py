@@ -13,10 +13,11 @@ from daskml_exec.kernels.array_namespace import (
     is_host,
     to_device_of,
     to_host,
-    total,
+    total_weight,
 )
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.standardisation import Standardisation
+from daskml_exec.kernels.sums import FieldwiseSum
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -25,15 +26,12 @@ _BLOCK_BYTES = 2**22
 
 
 @dataclass(frozen=True)
-class HessianSums:
+class HessianSums(FieldwiseSum):
     """Sum over rows of the loss's Hessian, with the sum of the weights."""
 
     weight: float
     matrix: np.ndarray[Any, Any]
     """Of shape (K p, K p) for K outputs of p coordinates each, output by output."""
-
-    def __add__(self, other: "HessianSums") -> "HessianSums":
-        return HessianSums(self.weight + other.weight, self.matrix + other.matrix)
 
 
 def hessian_sums(
@@ -79,7 +77,7 @@ def hessian_sums(
            [0., 2.]])
     """
     dtype = np.dtype(np.float32 if single else np.float64)
-    weight = float(X.shape[0]) if sample_weight is None else total(sample_weight)
+    weight = total_weight(X, sample_weight)
     if not is_host(X):
         matrix = _on_device(loss, X, sample_weight, coordinates, point)
         return HessianSums(weight, to_host(matrix).astype(dtype))

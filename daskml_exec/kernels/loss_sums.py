@@ -13,16 +13,18 @@ from daskml_exec.kernels.array_namespace import (
     to_device_of,
     to_host,
     total,
+    total_weight,
 )
 from daskml_exec.kernels.compiled_loops import Loops, compiled_loops
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.row_blocks import row_blocks, row_ranges
+from daskml_exec.kernels.sums import FieldwiseSum
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
-class LossSums:
+class LossSums(FieldwiseSum):
     """Sums over rows of the loss and its gradient, with the sum of the weights."""
 
     weight: float
@@ -31,14 +33,6 @@ class LossSums:
     """Gradient with respect to the coefficients, of shape (K, d)."""
     intercept: Array
     """Gradient with respect to the intercepts, of shape (K,)."""
-
-    def __add__(self, other: "LossSums") -> "LossSums":
-        return LossSums(
-            self.weight + other.weight,
-            self.loss + other.loss,
-            self.coef + other.coef,
-            self.intercept + other.intercept,
-        )
 
 
 def loss_sums(
@@ -84,7 +78,7 @@ def loss_sums(
     >>> loss_sums(BinaryLogistic(), X, y, None, np.zeros((1, 1)), np.zeros(1)).coef
     array([[-1.]])
     """
-    weight = float(X.shape[0]) if sample_weight is None else total(sample_weight)
+    weight = total_weight(X, sample_weight)
     if not is_host(X):
         if center is not None:
             X = X - to_device_of(center, X)

@@ -13,7 +13,7 @@ from daskml_exec.kernels.array_namespace import (
     resolution,
     to_device_of,
     to_host,
-    total,
+    total_weight,
 )
 from daskml_exec.kernels.compiled_loops import compiled_loops
 from daskml_exec.kernels.row_blocks import row_blocks, row_ranges
@@ -77,7 +77,7 @@ def column_moments(X: Any, sample_weight: Any) -> Moments:
     Moments(weight=2.0, mean=array([2. , 1.5]), spread=array([2. , 4.5]))
     """
     n, d = X.shape
-    weight = float(n) if sample_weight is None else total(sample_weight)
+    weight = total_weight(X, sample_weight)
     if n == 0:
         return Moments(0.0, np.zeros(d), np.zeros(d))
     with np.errstate(over="ignore", invalid="ignore"):

@@ -164,6 +164,22 @@ class GLM(BaseEstimator):
             stacklevel=3,
         )
 
+    def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
+        """Score in memory, or where the rows of a collection live."""
+        if not is_collection(X):
+            here = Executor.current() if is_collection(y) or is_collection(sample_weight) else None
+            y, sample_weight = to_memory(y, here), to_memory(sample_weight, here)
+            return float(self._score_in_memory(X, y, sample_weight))
+        check_is_fitted(self)
+        self._check_features(X)
+        return self._score_on_cluster(Executor.current(), X, y, sample_weight)
+
+    def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
+        raise NotImplementedError
+
+    def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
+        raise NotImplementedError
+
     def _map(self, function: Any, X: Any, columns: Any, dtype: Any, *, floating: bool) -> Any:
         if not is_collection(X):
             X = validate_data(

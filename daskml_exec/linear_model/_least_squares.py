@@ -7,21 +7,22 @@ Accuracy and Stability of Numerical Algorithms, chapters 12 and 20).
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.linalg
 
 from daskml_exec.kernels.cross_moments import CrossMoments, cross_moments
 from daskml_exec.kernels.loss_sums import LossSums
-from daskml_exec.kernels.moments import Moments
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.linear_model._family import Target
 from daskml_exec.linear_model._problem import (
     GLMProblem,
     Parameters,
     describe_non_finite,
+    measured_at,
     parameters_at,
+    target_of,
 )
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
@@ -36,22 +37,40 @@ _CORRECTED = 1e-8
 _DIVERGES = 0.5
 
 
-@dataclass(frozen=True)
-class Solver:
+class Solver(Protocol):
     """The inverse of the normal equations' matrix, or its pseudo-inverse."""
-
-    factor: Array | None
-    values: Array
-    vectors: Array
-    null: Array | None
-    """Directions that the rows do not determine, orthonormal in the columns' own units."""
 
     def solve(self, q: Array) -> Array:
         """Return the least solution, in the coordinates."""
-        if self.factor is not None:
-            solved: Array = scipy.linalg.cho_solve((self.factor, True), q, check_finite=False)
-            return solved
-        return self.vectors @ ((self.vectors.T @ q) / self.values)
+
+
+@dataclass(frozen=True)
+class Cholesky:
+    """The Cholesky factor of a regular matrix."""
+
+    factor: Array
+
+    def solve(self, q: Array) -> Array:
+        solved: Array = scipy.linalg.cho_solve((self.factor, True), q, check_finite=False)
+        return solved
+
+
+@dataclass(frozen=True)
+class PseudoInverse:
+    """Eigenvalues and eigenvectors of a matrix that is singular to rounding, or nearly so."""
+
+    values: Array
+    vectors: Array
+    null: Array
+    """Directions that the rows do not determine, orthonormal in the columns' own units."""
+    scale: Array
+
+    def solve(self, q: Array) -> Array:
+        solution = self.vectors @ ((self.vectors.T @ q) / self.values)
+        if not self.null.shape[1]:
+            return solution
+        coef = solution / self.scale
+        return (coef - self.null @ (self.null.T @ coef)) * self.scale
 
 
 @dataclass(frozen=True)
@@ -140,21 +159,17 @@ class LeastSquaresRounds:
             return replace(state, failure=total.not_finite)
         moments, weight = total.moments, total.moments.weight
         d = len(moments.mean) - 1
-        target = Target(
-            float(moments.mean[d]), float(moments.scatter[d, d] / weight + moments.mean[d] ** 2)
-        )
-        columns = Moments(weight, moments.mean[:d], np.diagonal(moments.scatter)[:d].copy())
-        to = self.problem.standardise(columns, target)
+        target = target_of(moments.columns(slice(d, None)))
+        to = self.problem.standardise(moments.columns(slice(d)), target)
         scatter = moments.scatter / weight
         if not self.problem.fit_intercept:
             scatter += np.outer(moments.mean, moments.mean)
         penalty = self.problem.penalty.beside_mean(weight)
         matrix = scatter[:d, :d] * np.outer(to.inverse, to.inverse)
         solver = _solver(matrix, to.penalty(penalty)[:d], to.scale)
-        solution = _least(solver, solver.solve(scatter[:d, d] * to.inverse), to.scale)
-        point = solution
+        point = solver.solve(scatter[:d, d] * to.inverse)
         if self.problem.fit_intercept:
-            point = np.append(solution, target.mean * to.intercept_scale)
+            point = np.append(point, target.mean * to.intercept_scale)
         return replace(
             state,
             weight=weight,
@@ -168,11 +183,10 @@ class LeastSquaresRounds:
         assert state.coordinates is not None and state.point is not None
         assert state.target is not None and state.solver is not None
         to, d = state.coordinates, len(state.coordinates.scale)
-        at = parameters_at(to, state.point)
-        value, gradient = self.problem.objective(sums, at, to, state.weight)
-        unit = self.problem.family.gradient_unit(value, state.target)
-        norm = float(np.abs(gradient).max(initial=0.0)) / unit if unit else 0.0
-        step = _least(state.solver, state.solver.solve(gradient[0, :d]), to.scale)
+        value, gradient, norm, _ = measured_at(
+            self.problem, sums, to, state.point, state.weight, state.target
+        )
+        step = state.solver.solve(gradient[0, :d])
         if self.problem.fit_intercept:
             step = np.append(step, gradient[0, d])
         size = float(np.linalg.norm(state.point))
@@ -197,8 +211,6 @@ def _solver(matrix: Array, penalty: Array, scale: Array) -> Solver:
     Then directions that the rows do not determine are found, too. The solution has no part of
     them, with a penalty as without, but rounding gives it one.
     """
-    d = len(matrix)
-    nothing = np.zeros((d, 0))
     whole = matrix + np.diag(penalty)
     try:
         factor = scipy.linalg.cholesky(whole, lower=True, check_finite=False)
@@ -206,28 +218,17 @@ def _solver(matrix: Array, penalty: Array, scale: Array) -> Solver:
         factor = None
     if factor is not None:
         norm = float(np.abs(whole).sum(axis=0).max(initial=0.0))
-        reciprocal, _ = scipy.linalg.lapack.dpocon(factor, norm, uplo="L") if d else (1.0, 0)
+        reciprocal, _ = scipy.linalg.lapack.dpocon(factor, norm, uplo="L")
         if reciprocal > _WELL_POSED:
-            return Solver(factor, np.ones(0), nothing, None)
+            return Cholesky(factor)
     values, vectors = scipy.linalg.eigh(matrix, check_finite=False)
-    undetermined = vectors[:, ~_positive(values)]
-    null = None
-    if undetermined.shape[1]:
-        null = np.linalg.qr(undetermined / scale[:, None])[0]
+    null = np.linalg.qr(vectors[:, ~_positive(values)] / scale[:, None])[0]
     if penalty.any():
         values, vectors = scipy.linalg.eigh(whole, check_finite=False)
     kept = _positive(values)
-    return Solver(None, values[kept], vectors[:, kept], null)
+    return PseudoInverse(values[kept], vectors[:, kept], null, scale)
 
 
 def _positive(values: Array) -> Any:
     """Return which eigenvalues, in ascending order, are more than rounding."""
     return values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
-
-
-def _least(solver: Solver, solution: Array, scale: Array) -> Array:
-    """Return the solution of least norm in the columns' own units, in the coordinates."""
-    if solver.null is None:
-        return solution
-    coef = solution / scale
-    return (coef - solver.null @ (solver.null.T @ coef)) * scale

@@ -18,6 +18,7 @@ import numpy as np
 
 from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.standardisation import Standardisation
+from daskml_exec.kernels.sums import FieldwiseSum
 from daskml_exec.linear_model._problem import GLMProblem, parameters_at
 from daskml_exec.partitions import Partition
 
@@ -46,14 +47,11 @@ class LocalProblem:
 
 
 @dataclass(frozen=True)
-class WeightedModels:
+class WeightedModels(FieldwiseSum):
     """What travels back from a solve round: sums of weight times model."""
 
     weight: float
     models: Array
-
-    def __add__(self, other: "WeightedModels") -> "WeightedModels":
-        return WeightedModels(self.weight + other.weight, self.models + other.models)
 
 
 def solve_locally(

@@ -17,7 +17,7 @@ from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
-from daskml_exec.partitions import accuracy, classification_data, is_collection, to_memory
+from daskml_exec.partitions import accuracy, classification_data
 from daskml_exec.training import Callback
 
 
@@ -250,22 +250,23 @@ class LogisticRegression(ClassifierMixin, GLM):
     def predict(self, X: Any) -> Any:
         """Return the most probable label of each row; kinds as `decision_function`."""
         check_is_fitted(self)
-        labels = LabelsOf(self._margins(), self.classes_)
-        return self._map(labels, X, None, self.classes_.dtype, floating=False)
+        return self._map(self._labels(), X, None, self.classes_.dtype, floating=False)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows, by weight, whose label is predicted.
 
         For a Dask collection or a list of futures the Workers count, and only counts travel.
         """
-        if not is_collection(X):
-            here = Executor.current() if is_collection(y) or is_collection(sample_weight) else None
-            y, sample_weight = to_memory(y, here), to_memory(sample_weight, here)
-            return float(super().score(X, y, sample_weight))
-        check_is_fitted(self)
-        self._check_features(X)
-        labels = LabelsOf(self._margins(), self.classes_)
-        return accuracy(Executor.current(), labels, X, y, sample_weight)
+        return self._score(X, y, sample_weight)
+
+    def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
+        return ClassifierMixin.score(self, X, y, sample_weight)
+
+    def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
+        return accuracy(executor, self._labels(), X, y, sample_weight)
+
+    def _labels(self) -> LabelsOf:
+        return LabelsOf(self._margins(), self.classes_)
 
     def _margins(self) -> MarginsOf:
         return MarginsOf(self.coef_, self.intercept_, type(self).__name__)

@@ -21,6 +21,7 @@ from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.hessian_sums import HessianSums, hessian_sums
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.standardisation import Standardisation
+from daskml_exec.kernels.sums import FieldwiseSum
 from daskml_exec.linear_model._curvature import Curvature, Factorised, factorise, sampled
 from daskml_exec.linear_model._plan import PRODUCTS, Plan
 from daskml_exec.linear_model._pool import Pool, pool_of, pooled_optimum
@@ -58,14 +59,11 @@ class PoolRequest:
 
 
 @dataclass(frozen=True)
-class MomentsAndPool:
+class MomentsAndPool(FieldwiseSum):
     """What travels back from the moments round."""
 
     moments: PartitionMoments
     pool: Pool
-
-    def __add__(self, other: "MomentsAndPool") -> "MomentsAndPool":
-        return MomentsAndPool(self.moments + other.moments, self.pool + other.pool)
 
 
 @dataclass(frozen=True)
@@ -81,14 +79,11 @@ class HessianRequest:
 
 
 @dataclass(frozen=True)
-class GradientAndHessian:
+class GradientAndHessian(FieldwiseSum):
     """What travels back from such a round."""
 
     sums: LossSums
     hessian: HessianSums
-
-    def __add__(self, other: "GradientAndHessian") -> "GradientAndHessian":
-        return GradientAndHessian(self.sums + other.sums, self.hessian + other.hessian)
 
 
 @dataclass(frozen=True)

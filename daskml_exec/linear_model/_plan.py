@@ -48,6 +48,17 @@ class Shape:
         """Coefficients and intercepts, all outputs together."""
         return self.outputs * (self.features + self.fit_intercept)
 
+    @property
+    def largest_square(self) -> int:
+        """Coordinates for which one matrix with a row and a column for each is worth while."""
+        return _LARGEST_HESSIAN_OF_SPARSE if self.sparse else _LARGEST_HESSIAN
+
+    @property
+    def square(self) -> str:
+        """The size of that matrix in words."""
+        p = self.coordinates
+        return f"{p:,} x {p:,} numbers ({_size(8 * p * p)})"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -59,7 +70,7 @@ class Plan:
     pool_share: float = 0.0
     every_round: bool = False
     """Whether each round brings a new Hessian."""
-    patience: int = 5
+    patience: int = _LEAST_PATIENCE
     """Steps with one Hessian before a new one may be worth its time."""
 
 
@@ -91,8 +102,7 @@ def newton_plan(shape: Shape) -> Plan:
     seconds = share * n * p**2 / _FLOPS
     gradient_seconds = n * shape.row_bytes / _BYTES + _ROUND_SECONDS
     saved = _ROUNDS_SAVED * gradient_seconds
-    largest = _LARGEST_HESSIAN_OF_SPARSE if shape.sparse else _LARGEST_HESSIAN
-    size = f"{p:,} x {p:,} numbers ({_size(8 * p * p)})"
+    largest, size = shape.largest_square, shape.square
     if p > largest:
         return _products(shape, f"a Hessian of {size} is larger than {largest:,} x {largest:,}")
     if seconds > saved:
@@ -126,9 +136,7 @@ def _products(shape: Shape, reason: str) -> Plan:
 
 def least_squares_plan(shape: Shape, *, penalised: bool) -> Plan:
     """Return the regime of a linear model with squared errors."""
-    p = shape.coordinates
-    size = f"{p:,} x {p:,} numbers ({_size(8 * p * p)})"
-    largest = _LARGEST_HESSIAN_OF_SPARSE if shape.sparse else _LARGEST_HESSIAN
+    p, largest, size = shape.coordinates, shape.largest_square, shape.square
     if not penalised and shape.rows < p and p > _LARGEST_DECOMPOSED:
         reason = f"{shape.rows:,} rows cannot determine {p:,} coefficients"
     elif p > largest:

@@ -17,6 +17,7 @@ from daskml_exec.kernels.array_namespace import is_host, to_host
 from daskml_exec.kernels.hessian_sums import hessian_sums
 from daskml_exec.kernels.losses import HalfSquaredError
 from daskml_exec.kernels.standardisation import Standardisation
+from daskml_exec.kernels.sums import FieldwiseSum
 from daskml_exec.linear_model._family import Target
 from daskml_exec.linear_model._problem import GLMProblem, parameters_at, sample_of
 from daskml_exec.partitions import Partition
@@ -31,14 +32,11 @@ _LARGEST_FACTOR = 1000
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(FieldwiseSum):
     """Pieces of rows on the host, in partition order; what a moments round brings along."""
 
     pieces: tuple[tuple[Any, Array, Array], ...] = ()
     """X, y and weights."""
-
-    def __add__(self, other: "Pool") -> "Pool":
-        return Pool(self.pieces + other.pieces)
 
     def joined(self) -> Partition:
         """Return all rows as one partition, in float64."""

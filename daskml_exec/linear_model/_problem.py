@@ -145,18 +145,34 @@ def parameters_at(coordinates: Standardisation, point: Array) -> Parameters:
     return Parameters(coef, intercept, coordinates.center if coordinates.far else None)
 
 
+def measured_at(
+    problem: GLMProblem,
+    sums: LossSums,
+    coordinates: Standardisation,
+    point: Array,
+    weight: float,
+    target: Target,
+) -> tuple[float, Array, float, float]:
+    """Return the objective at `point`, its gradient, the gradient's norm in its unit, the unit."""
+    at = parameters_at(coordinates, point)
+    value, gradient = problem.objective(sums, at, coordinates, weight)
+    unit = problem.family.gradient_unit(value, target)
+    # An objective of zero, its lower bound, is the optimum whatever is left of the gradient.
+    norm = float(np.abs(gradient).max(initial=0.0)) / unit if unit else 0.0
+    return value, gradient, norm, unit
+
+
 def sample_of(partition: Partition, share: float) -> Partition:
     """Return the rows of a partition that belong to a sample of this share of all rows."""
     if share >= 1.0:
         return partition
     X, weight = partition.X, partition.sample_weight
     rows = row_sample(partition.start, X.shape[0], share)
-    return Partition(
-        partition.index,
-        partition.start,
-        take_rows(X, rows),
-        take_rows(partition.y, rows),
-        None if weight is None else take_rows(weight, rows),
+    return replace(
+        partition,
+        X=take_rows(X, rows),
+        y=take_rows(partition.y, rows),
+        sample_weight=None if weight is None else take_rows(weight, rows),
     )
 
 

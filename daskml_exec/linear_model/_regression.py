@@ -14,7 +14,7 @@ from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._plan import Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import MarginsOf
-from daskml_exec.partitions import is_collection, r2, regression_data, to_memory
+from daskml_exec.partitions import r2, regression_data
 
 
 class LinearRegressor(RegressorMixin, GLM):
@@ -42,13 +42,7 @@ class LinearRegressor(RegressorMixin, GLM):
 
         For a Dask collection or a list of futures the Workers sum, and only sums travel.
         """
-        if not is_collection(X):
-            here = Executor.current() if is_collection(y) or is_collection(sample_weight) else None
-            y, sample_weight = to_memory(y, here), to_memory(sample_weight, here)
-            return float(self._score_in_memory(X, y, sample_weight))
-        check_is_fitted(self)
-        self._check_features(X)
-        return self._score_on_cluster(Executor.current(), X, y, sample_weight)
+        return self._score(X, y, sample_weight)
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
         return RegressorMixin.score(self, X, y, sample_weight)

@@ -13,7 +13,7 @@ from daskml_exec.linear_model._problem import (
     GLMProblem,
     Parameters,
     PartitionMoments,
-    parameters_at,
+    measured_at,
     target_of,
 )
 from daskml_exec.training import Measured
@@ -95,11 +95,9 @@ def judged(
     """Take in loss and gradient at the trial; return state, record, and the gradient's unit."""
     assert state.coordinates is not None and state.search is not None
     assert state.target is not None
-    at = parameters_at(state.coordinates, state.search.trial)
-    value, gradient = problem.objective(sums, at, state.coordinates, state.weight)
-    unit = problem.family.gradient_unit(value, state.target)
-    # An objective of zero, its lower bound, is the optimum whatever is left of the gradient.
-    norm = float(np.abs(gradient).max(initial=0.0)) / unit if unit else 0.0
+    value, gradient, norm, unit = measured_at(
+        problem, sums, state.coordinates, state.search.trial, state.weight, state.target
+    )
     search = lbfgs.advance(state.search, value, gradient, tol * unit if unit else np.inf)
     accepted = search.gradient is gradient
     state = replace(state, search=search, gradient_norm=norm if accepted else state.gradient_norm)

@@ -12,6 +12,7 @@ from distributed import Future
 from sklearn.utils.validation import _get_feature_names
 
 from daskml_exec.executor import Executor
+from daskml_exec.kernels.array_namespace import host_dtype
 from daskml_exec.partitions._aligned import aligned_partitions
 from daskml_exec.partitions._assemble import astype
 from daskml_exec.partitions._gather import gather, refusing
@@ -139,7 +140,7 @@ def _summarise(
         rows=partition.X.shape[0],
         n_features=partition.X.shape[1],
         nonzeros=partition.X.nnz if sp.issparse(partition.X) else None,
-        dtype=np.dtype(str(partition.X.dtype).rpartition(".")[2]),
+        dtype=host_dtype(partition.X),
         columns=list(first_block.columns) if isinstance(first_block, pd.DataFrame) else None,
         target=describe(partition),
     )
