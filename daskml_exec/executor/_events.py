@@ -5,17 +5,22 @@ event under the worker's address; events travel in the same ordered stream as ta
 result that comes after a loss is counted after it.
 """
 
+import asyncio
 import functools
 import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from distributed import Client, Future, get_worker
+from distributed import Client, get_worker
 
 _TOPIC_RAISED = "daskml-exec"
+# How often, and every how many seconds, to look whether a submitted task has come to the scheduler.
+_LOOKS = 50
+_LOOK_EVERY = 0.1
 
 
 @dataclass
@@ -29,6 +34,7 @@ class ClusterEvents:
     """Per task key: how often it raised."""
     _placed: dict[str, set[str]] = field(default_factory=dict, repr=False)
     """Per worker: the keys of the tasks that asked for it, if it lives."""
+    _departed: set[str] = field(default_factory=set, repr=False)
     _watched: set[str] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -55,18 +61,29 @@ class ClusterEvents:
             handler = functools.partial(self._on_worker_event, client, address)
             client.subscribe_topic(address, handler)
 
-    def place(self, client: Client, future: Future[Any], worker: str) -> None:
-        """Let go of the placement of `future` on `worker` when that worker is lost.
+    def place(self, client: Client, key: str, worker: str, owner: object) -> None:
+        """Let go of the placement of a task on `worker` when that worker is lost.
 
         Dask heeds a soft placement on a dead worker in one case: a task that finds no worker at
         all waits for that one, also when others come.
+
+        Parameters
+        ----------
+        client : Client
+        key : str
+            Of the task.
+        worker : str
+        owner : object
+            As long as it lives the task may have to run again.
         """
         self.watch(client, [worker])
-        key = str(future.key)
         with self._lock:
             keys = self._placed.setdefault(worker, set())
             keys.add(key)
-        weakref.finalize(future, keys.discard, key)
+            departed = worker in self._departed
+        weakref.finalize(owner, keys.discard, key)
+        if departed:
+            self._soon_let_go(client, worker)
 
     def interruptions(self, keys: Iterable[str]) -> int:
         """Return how often one of the tasks had to be run again because a worker was lost."""
@@ -89,10 +106,30 @@ class ClusterEvents:
             if not message["expected"]:  # else it was retired, and handed over its data
                 self.workers_lost.append(address)
             self.interrupted.update(str(key) for key in rerun)
-            placed = self._placed.pop(address, set()).copy()
-        if placed:
-            assert client.scheduler is not None
-            await client.scheduler.set_restrictions(worker=dict.fromkeys(placed))
+            self._departed.add(address)
+        # Not awaited here: the client handles what else comes from the scheduler meanwhile.
+        self._soon_let_go(client, address)
+
+    def _soon_let_go(self, client: Client, address: str) -> None:
+        assert client.loop is not None
+        client.loop.add_callback(self._let_go, client, address)
+
+    async def _let_go(self, client: Client, address: str) -> None:
+        """Lift the placements on a worker that is gone, also of tasks still on their way."""
+        with self._lock:
+            placed = self._placed.pop(address, set())
+        with suppress(OSError):  # where the scheduler is gone too, nothing waits
+            for _ in range(_LOOKS):
+                keys = list(placed)
+                if not keys or client.status != "running":
+                    return
+                assert client.scheduler is not None
+                status = await client.scheduler.get_task_status(keys=keys)
+                known = [key for key in keys if status[key] is not None]
+                if known:
+                    await client.scheduler.set_restrictions(worker=dict.fromkeys(known))
+                placed.difference_update(known)
+                await asyncio.sleep(_LOOK_EVERY)
 
     def _on_task_raised(self, event: tuple[float, Any]) -> None:
         _, message = event

@@ -1,37 +1,53 @@
-"""Run one round over the partitions: one task per worker, the fixed tree, one submission."""
+"""Run one round over the partitions: a task per worker, the fixed tree, one submission."""
 
 import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dask
-from distributed import Future, get_worker
+from dask.task_spec import TaskRef
+from dask.utils import apply
+from distributed import Future
 
-from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._carries import CarryChain, Recipe, SpentFutures
 from daskml_exec.executor._failures import explained_losses
 from daskml_exec.executor._gather import gather
+from daskml_exec.executor._group_task import (
+    CarryingGroupTask,
+    CarryingPartial,
+    Combine,
+    GroupResult,
+    GroupTask,
+    Partial,
+    without_carries,
+)
+from daskml_exec.executor._groups import Group, plan_groups
 from daskml_exec.executor._ship import share
-from daskml_exec.executor._tree import Node, fold_siblings
+from daskml_exec.executor._tree import fold_siblings
 
 if TYPE_CHECKING:
     from daskml_exec.executor._executor import Executor
 
-Partial = Callable[[Any, Any], Any]
-Combine = Callable[[Any, Any], Any]
-
-# A message up to this size travels in each worker's task; a larger one once, as a shared future.
-_LITERAL_BYTES = 100_000
+# A message travels in each task up to these sizes, of one and of all tasks together; else once, as
+# a shared future. Median ms of a round with so many MB out and back, 4 partitions of no work, 2
+# worker processes (in threads of this process):
+#   MB        0.1        0.4        1.2         4          8
+#   literal   10 (11)    10 (11)    14 (10)    28 (10)    32 (15)
+#   shared    22 (16)    24 (17)    27 (17)    38 (19)    38 (20)
+# A literal costs the scheduler about 1 ms a task and MB, a shared message 12 ms, however many the
+# tasks. Dask warns of more than 10 MB in one submission.
+_LITERAL_BYTES = 8_000_000
+_LITERALS_BYTES = 16_000_000
 # How often a round is submitted again after the cluster, not the user's code, failed it.
 _MAX_RETRIES = 3
 # How often to look where partitions are although nothing seems to have changed: a worker may have
 # come, and Dask may have dropped copies that it found superfluous.
 _PLAN_SECONDS = 2.0
-_OF_THIS_MACHINE = ("tcp://127.", "tls://127.", "inproc://")
 
 
 @dataclass(frozen=True)
@@ -47,14 +63,6 @@ class RoundOutcome:
     retries: int
 
 
-@dataclass(frozen=True)
-class _GroupResult:
-    nodes: dict[Node, Any]
-    partial_bytes: int
-    worker: str
-    seconds: float
-
-
 class RoundRunner:
     """Runs rounds over partitions that live on workers.
 
@@ -67,10 +75,13 @@ class RoundRunner:
     partitions : sequence of distributed.Future
         In partition order.
     nbytes : callable
-        Returns the payload size of a partial result or a message.
+        Returns the payload size of a partial result, a message or a carry.
     workers_lost_before : int
         How many workers the cluster had lost when the work of which these rounds are a part
         began; later losses are charged to the rounds.
+    partition_nbytes : sequence of int, optional
+        The size of each partition in memory. With it, no task loads more partitions at once than
+        a modest share of its worker's memory limit has room for; at least one.
     """
 
     def __init__(
@@ -79,17 +90,22 @@ class RoundRunner:
         partitions: Sequence[Future[Any]],
         nbytes: Callable[[Any], int],
         workers_lost_before: int,
+        partition_nbytes: Sequence[int] | None = None,
     ) -> None:
         self._executor = executor
         self._partitions = tuple(partitions)
+        self._partition_nbytes = partition_nbytes or [0] * len(self._partitions)
         self._nbytes = nbytes
         self._workers_lost = workers_lost_before
-        self._recomputed = 0
+        self._recomputed_partitions = 0
+        self._recomputed_chain = 0
         self._partition_keys = [str(future.key) for future in partitions]
         self._round_keys: list[str] = []
         self._groups: list[Group] = []
         self._planned_at = -math.inf
         self._direct = False
+        self._chain = CarryChain()
+        self._spent = SpentFutures()
         self._id = uuid.uuid4().hex[:12]
         self._rounds = 0
 
@@ -111,10 +127,58 @@ class RoundRunner:
             The cluster had no worker for as long as the dask config value
             ``daskml-exec.workers-timeout``.
         """
+        task = GroupTask(partial, combine, self.n_partitions, self._nbytes)
+        return self._run(task, message, name)
+
+    def run_carrying(
+        self, partial: CarryingPartial, message: Any, combine: Combine, *, name: str, last: bool
+    ) -> RoundOutcome:
+        """Run a round whose partitions carry something to the next one, on the workers.
+
+        The rounds since the carries were None form a chain: what is lost of the carries is had
+        again by running the chain's rounds again, on the partitions concerned. A long chain takes
+        long to repeat, and all its messages are kept; ending it is the caller's business.
+
+        Parameters
+        ----------
+        partial : callable
+            ``partial(partition, message, carry)`` returns the partial result and the next carry,
+            made of arrays and scalars. `carry` is what it returned for the same partition in the
+            last carrying round, and None in the first round of a chain. It must not be changed
+            in place.
+        message, combine, name
+            As of `run`.
+        last : bool
+            Whether the chain ends with this round: its carries are thrown away.
+
+        Raises
+        ------
+        LostPartitionError, RuntimeError, TimeoutError
+            As `run`. After any exception the chain is at its end.
+        """
+        task = CarryingGroupTask(partial, combine, self.n_partitions, self._nbytes, last)
+        try:
+            return self._run(task, message, name)
+        except BaseException:
+            self._end_chain()
+            raise
+
+    def close(self) -> None:
+        """Leave nothing on the cluster, whoever still holds this object."""
+        self._end_chain()
+
+    def _end_chain(self) -> None:
+        self._spent.add(self._chain.end(), 0, 0.0)
+        self._spent.release()
+        self._recomputed_chain = 0
         self._round_keys.clear()
-        results, retries = self._until_answered(partial, message, combine, name)
+
+    def _run(self, task: GroupTask | CarryingGroupTask, message: Any, name: str) -> RoundOutcome:
+        if not self._chain:
+            self._round_keys.clear()
+        results, retries = self._until_answered(task, message, name)
         nodes = {node: value for result in results for node, value in result.nodes.items()}
-        (total,) = fold_siblings(nodes, len(self._partitions), combine).values()
+        (total,) = fold_siblings(nodes, self.n_partitions, task.combine).values()
         seconds: dict[str, float] = {}
         for result in results:
             seconds[result.worker] = seconds.get(result.worker, 0.0) + result.seconds
@@ -133,13 +197,16 @@ class RoundRunner:
         )
 
     def _until_answered(
-        self, partial: Partial, message: Any, combine: Combine, name: str
-    ) -> tuple[list[_GroupResult], int]:
+        self, task: GroupTask | CarryingGroupTask, message: Any, name: str
+    ) -> tuple[list[GroupResult], int]:
         retries = 0
+        data = {"the data": self._partitions}
+        if isinstance(task, CarryingGroupTask):
+            data["the state beside the data"] = tuple(self._chain.in_order())
         while True:
             try:
-                with explained_losses(name, {"the data": self._partitions}):
-                    return self._attempt(partial, message, combine, name), retries
+                with explained_losses(name, data):
+                    return self._attempt(task, message, name), retries
             except CancelledError:
                 retries += 1
                 if retries > _MAX_RETRIES or self._executor.client.status != "running":
@@ -148,127 +215,114 @@ class RoundRunner:
     def _losses(self) -> tuple[int, int]:
         """Return the workers lost and the tasks run again since the last call."""
         events = self._executor.events
-        lost, recomputed = len(events.workers_lost), events.interruptions(self._partition_keys)
-        new_lost, new_recomputed = lost - self._workers_lost, recomputed - self._recomputed
-        self._workers_lost, self._recomputed = lost, recomputed
-        return new_lost, new_recomputed + events.interruptions(self._round_keys)
+        lost = len(events.workers_lost)
+        partitions = events.interruptions(self._partition_keys)
+        rounds = events.interruptions(self._round_keys)
+        new_lost = lost - self._workers_lost
+        new = partitions + rounds - self._recomputed_partitions - self._recomputed_chain
+        self._workers_lost, self._recomputed_partitions = lost, partitions
+        # The keys of a chain stay on the list, where they may be interrupted once more.
+        self._recomputed_chain = rounds if self._chain else 0
+        return new_lost, new
 
     def _attempt(
-        self, partial: Partial, message: Any, combine: Combine, name: str
-    ) -> list[_GroupResult]:
+        self, task: GroupTask | CarryingGroupTask, message: Any, name: str
+    ) -> list[GroupResult]:
+        started = time.monotonic()
         client = self._executor.client
         self._plan()
         self._rounds += 1
-        task = _GroupTask(partial, combine, len(self._partitions), self._nbytes)
+        sent, recipe = self._outgoing(message, name)
         prefix = f"{name}-{self._id}-{self._rounds}"
-        round_keys = [f"{prefix}-{group.indices[0]}" for group in self._groups]
-        self._round_keys.extend(round_keys)
+        steps = [self._step(task, group, sent, prefix) for group in self._groups]
+        self._round_keys.extend(step.key for step in steps)
+        keeps_carries = isinstance(task, CarryingGroupTask) and not task.last
+        if keeps_carries:
+            # On the worker of the group's task, in the same submission: what travels to the
+            # driver without what stays.
+            steps = [replace(step, owner=recipe) for step in steps] + [
+                _Step(f"{step.key}-total", step.worker, without_carries, [TaskRef(step.key)])
+                for step in steps
+            ]
+        with self._submitted(steps, sent) as futures:
+            groups, totals = futures[: len(self._groups)], futures[-len(self._groups) :]
+            results: list[GroupResult] = gather(client, totals, direct=self._direct)
+        spent = list(totals)
+        if keeps_carries:
+            spent += self._chain.advance(self._groups, groups, recipe)
+        elif isinstance(task, CarryingGroupTask):
+            spent += self._chain.end()
+        nbytes = sum(result.nbytes for result in results)
+        self._spent.add(spent, nbytes, time.monotonic() - started)
+        return results
+
+    def _step(
+        self, task: GroupTask | CarryingGroupTask, group: Group, message: Any, prefix: str
+    ) -> "_Step":
+        arguments = [group.indices, [self._partitions[i] for i in group.indices], message]
+        if isinstance(task, CarryingGroupTask):
+            arguments.append(self._chain.inputs(group.indices))
+        return _Step(f"{prefix}-{group.indices[0]}", group.worker, task, arguments)
+
+    def _outgoing(self, message: Any, name: str) -> tuple[Any, Recipe]:
+        """Return what to put into the tasks, and what to keep while they may run again."""
         nbytes = self._nbytes(message)
-        if nbytes > _LITERAL_BYTES:
-            in_process = self._executor.in_process
-            message = share(client, message, nbytes, name=f"{name}-message", in_process=in_process)
-        with self._placement(round_keys):
-            futures = client.map(
-                task,
-                [group.indices for group in self._groups],
-                [[self._partitions[i] for i in group.indices] for group in self._groups],
-                [message] * len(self._groups),
-                key=round_keys,
+        if nbytes <= _LITERAL_BYTES and nbytes * len(self._groups) <= _LITERALS_BYTES:
+            return message, Recipe()
+        in_process = self._executor.in_process
+        client = self._executor.client
+        shared = share(client, message, nbytes, name=f"{name}-message", in_process=in_process)
+        # Between processes the scheduler has the message itself, and the workers need not keep it.
+        return shared, Recipe(shared if in_process else None)
+
+    @contextmanager
+    def _submitted(self, steps: Sequence["_Step"], message: Any) -> Iterator[list[Future[Any]]]:
+        """Submit the steps; when the block fails cancel them, and the message if it is shared."""
+        client = self._executor.client
+        with _placement(steps):
+            futures: list[Future[Any]] = client.map(
+                apply,
+                [step.function for step in steps],
+                [step.arguments for step in steps],
+                key=[step.key for step in steps],
                 pure=False,
             )
-        for group, future in zip(self._groups, futures, strict=True):
-            if group.worker is not None:
-                self._executor.events.place(client, future, group.worker)
+        for step, future in zip(steps, futures, strict=True):
+            if step.worker is not None:
+                owner = step.owner or future
+                self._executor.events.place(client, step.key, step.worker, owner)
         try:
-            results: list[_GroupResult] = gather(client, futures, direct=self._direct)
+            yield futures
         except BaseException:
-            client.cancel(futures)
+            client.cancel([*futures, message] if isinstance(message, Future) else futures)
             raise
-        return results
 
     def _plan(self) -> None:
         """Decide which worker serves which partitions, if it is time to."""
         now = time.monotonic()
         if now - self._planned_at < _PLAN_SECONDS:
             return
-        client = self._executor.client
-        held = client.who_has(list(self._partitions))
-        holders = [sorted(held.get(future.key, ())) for future in self._partitions]
-        workers = sorted(client.nthreads())
-        self._groups = group_by_worker(holders, workers)
-        # Workers of this machine can be reached from here; behind a gateway others cannot.
-        self._direct = all(worker.startswith(_OF_THIS_MACHINE) for worker in workers)
+        plan = plan_groups(self._executor.client, self._partitions, self._partition_nbytes)
+        self._groups, self._direct = plan.groups, plan.direct
         self._planned_at = now
 
-    def _placement(self, keys: list[str]) -> AbstractContextManager[Any]:
-        """Ask, in the one submission, for each task's own worker; another may take its place."""
-        wanted = {key: g.worker for key, g in zip(keys, self._groups, strict=True)}
-        if None in wanted.values():
-            return nullcontext()
-        # The scheduler calls what it is sent with each key: a method of a dict needs no import.
-        return dask.annotate(workers=wanted.get, allow_other_workers=True)
-
 
 @dataclass(frozen=True)
-class Group:
-    """Partitions that one task serves, on the worker named; None lets the scheduler choose."""
+class _Step:
+    """One task of a round, on the worker named; None lets the scheduler choose."""
 
+    key: str
     worker: str | None
-    indices: list[int]
+    function: Callable[..., Any]
+    arguments: list[Any]
+    owner: Recipe | None = None
+    """As long as it lives the task may run again; None means as long as its future lives."""
 
 
-def group_by_worker(holders: Sequence[Sequence[str]], workers: Sequence[str]) -> list[Group]:
-    """Group partitions by worker, so that no worker idles while another has several.
-
-    Parameters
-    ----------
-    holders : sequence of sequences of addresses
-        Per partition, the workers that hold it. One that nobody holds is being computed, and
-        stays alone.
-    workers : sequence of addresses
-        The workers that live.
-
-    Examples
-    --------
-    >>> group_by_worker([["a"], ["a", "b"], []], ["a", "b"])[1:]
-    [Group(worker='b', indices=[1]), Group(worker=None, indices=[2])]
-    >>> group_by_worker([["a"], ["a"], ["a"]], ["a", "b"])
-    [Group(worker='a', indices=[0, 1]), Group(worker='b', indices=[2])]
-    """
-    load: dict[str, list[int]] = {worker: [] for worker in workers}
-    alone = []
-    for index, candidates in enumerate(holders):
-        living = [worker for worker in candidates if worker in load]
-        if living:
-            load[min(living, key=lambda worker: len(load[worker]))].append(index)
-        else:
-            alone.append(Group(None, [index]))
-    for idle in [worker for worker in workers if not load[worker]]:
-        # A worker that came late, or whose copies were dropped, gets half of the largest group.
-        largest = max(workers, key=lambda worker: len(load[worker]))
-        keep = -(-len(load[largest]) // 2)
-        load[largest], load[idle] = load[largest][:keep], load[largest][keep:]
-    return [Group(worker, indices) for worker, indices in load.items() if indices] + alone
-
-
-@dataclass(frozen=True)
-class _GroupTask:
-    """All partitions of one worker: partial results, combined where they form whole subtrees."""
-
-    partial: Partial
-    combine: Combine
-    n_partitions: int
-    nbytes: Callable[[Any], int]
-
-    def __call__(self, indices: list[int], partitions: list[Any], message: Any) -> _GroupResult:
-        started = time.perf_counter()
-        nodes: dict[Node, Any] = {}
-        size = 0
-        with single_threaded_blas():
-            for index, partition in zip(indices, partitions, strict=True):
-                value = self.partial(partition, message)
-                size = max(size, self.nbytes(value))
-                # Folding as we go keeps O(log n) partial results in memory instead of n.
-                nodes[0, index] = value
-                nodes = fold_siblings(nodes, self.n_partitions, self.combine)
-        return _GroupResult(nodes, size, get_worker().address, time.perf_counter() - started)
+def _placement(steps: Sequence[_Step]) -> AbstractContextManager[Any]:
+    """Ask, in the one submission, for each task's own worker; another may take its place."""
+    wanted = {step.key: step.worker for step in steps}
+    if None in wanted.values():
+        return nullcontext()
+    # The scheduler calls what it is sent with each key: a method of a dict needs no import.
+    return dask.annotate(workers=wanted.get, allow_other_workers=True)

@@ -43,7 +43,7 @@ def ship(
     else:
         future = client.submit(_itself, piece, **placement)
     if worker is not None:
-        ClusterEvents.of(client).place(client, future, worker)
+        ClusterEvents.of(client).place(client, key, worker, owner=future)
     return future
 
 

@@ -106,7 +106,7 @@ class GradientRounds:
 
     def _standardise(self, state: GradientFit, total: PartitionMoments) -> GradientFit:
         state = informed(self.problem, state, total)
-        if state.failure:
+        if state.failure is not None:
             return state
         assert state.coordinates is not None and state.start is not None
         coordinates = state.coordinates

@@ -17,14 +17,14 @@ from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.linear_model._family import Target
 from daskml_exec.linear_model._problem import (
+    OVERFLOW,
     GLMProblem,
     Parameters,
-    describe_non_finite,
     measured_at,
     parameters_at,
     target_of,
 )
-from daskml_exec.partitions import Partition
+from daskml_exec.partitions import Partition, describe_non_finite
 from daskml_exec.training import Measured
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -100,7 +100,7 @@ class LeastSquaresFit:
     n_iter: int = 0
     finished: bool = False
     converged: bool = False
-    failure: str = ""
+    failure: ValueError | None = None
 
     @property
     def step(self) -> str:
@@ -108,7 +108,7 @@ class LeastSquaresFit:
 
     @property
     def done(self) -> bool:
-        return self.finished or bool(self.failure) or self.n_iter >= self.max_iter
+        return self.finished or self.failure is not None or self.n_iter >= self.max_iter
 
     @property
     def stuck(self) -> bool:
@@ -141,7 +141,7 @@ class LeastSquaresRounds:
         finite = np.isfinite(moments.mean) & np.isfinite(np.diagonal(moments.scatter))
         where = ""
         if not finite[:-1].all():
-            where = describe_non_finite(partition, self.problem.feature_names)
+            where = describe_non_finite(partition, self.problem.feature_names) or OVERFLOW
         elif not finite[-1]:
             where = "y has values whose squares overflow float64; rescale y"
         return Totals(moments, where)
@@ -156,7 +156,7 @@ class LeastSquaresRounds:
 
     def _solve(self, state: LeastSquaresFit, total: Totals) -> LeastSquaresFit:
         if total.not_finite:
-            return replace(state, failure=total.not_finite)
+            return replace(state, failure=ValueError(total.not_finite))
         moments, weight = total.moments, total.moments.weight
         d = len(moments.mean) - 1
         target = target_of(moments.columns(slice(d, None)))

@@ -158,7 +158,7 @@ class NewtonRounds:
     def _begin(self, state: NewtonFit, total: MomentsAndPool) -> NewtonFit:
         warm = state.start is not None
         state = informed(self.problem, state, total.moments)
-        if state.failure:
+        if state.failure is not None:
             return state
         assert state.coordinates is not None and state.start is not None
         point = state.coordinates.point(state.start.coef, state.start.intercept)

@@ -7,13 +7,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from daskml_exec.kernels.loss_sums import LossSums, loss_sums
-from daskml_exec.kernels.moments import Moments, column_moments, first_non_finite
+from daskml_exec.kernels.moments import Moments, column_moments
 from daskml_exec.kernels.row_sample import row_sample, take_rows
 from daskml_exec.kernels.standardisation import Standardisation, standardisation
 from daskml_exec.linear_model._family import Family, Target
-from daskml_exec.partitions import Partition
+from daskml_exec.partitions import Partition, describe_non_finite
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+
+OVERFLOW = "X has values whose squares overflow float64; rescale the columns"
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class GLMProblem:
         y = np.asarray(partition.y, dtype=np.float64)[:, None]
         target = column_moments(y, partition.sample_weight)
         finite = np.isfinite(columns.mean).all() and np.isfinite(columns.spread).all()
-        where = "" if finite else describe_non_finite(partition, self.feature_names)
+        where = "" if finite else describe_non_finite(partition, self.feature_names) or OVERFLOW
         return PartitionMoments(columns, target, where)
 
     def sums(self, partition: Partition, at: Parameters) -> LossSums:
@@ -173,17 +175,4 @@ def sample_of(partition: Partition, share: float) -> Partition:
         X=take_rows(X, rows),
         y=take_rows(partition.y, rows),
         sample_weight=None if weight is None else take_rows(weight, rows),
-    )
-
-
-def describe_non_finite(partition: Partition, feature_names: tuple[str, ...] | None) -> str:
-    """Say where the first value is that is not finite; sums of finite ones may overflow, too."""
-    where = first_non_finite(partition.X)
-    if where is None:
-        return "X has values whose squares overflow float64; rescale the columns"
-    row, column, what = where
-    name = f" ({feature_names[column]!r})" if feature_names else ""
-    return (
-        f"Input X contains {what} in partition {partition.index}, column {column}{name} "
-        f"(row {row} of the partition)"
     )

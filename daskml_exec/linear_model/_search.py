@@ -34,13 +34,13 @@ class SearchFit:
     search: lbfgs.LBFGSState | None = None
     gradient_norm: float = np.inf
     """At the accepted point, in the problem's unit."""
-    failure: str = ""
+    failure: ValueError | None = None
 
     @property
     def done(self) -> bool:
         """Whether no further round is needed."""
         if self.search is None:
-            return bool(self.failure)
+            return self.failure is not None
         exhausted = self.n_iter >= self.max_iter and self.search.direction is None
         return self.search.done or (exhausted and self.search.gradient is not None)
 
@@ -77,8 +77,8 @@ def informed(problem: GLMProblem, state: State, total: PartitionMoments) -> Stat
     Or with a failure, if they say that there is nothing to train on.
     """
     target = target_of(total.target)
-    if failure := total.not_finite or problem.family.refusal(target):
-        return replace(state, failure=failure)
+    if refusal := total.not_finite or problem.family.refusal(target):
+        return replace(state, failure=ValueError(refusal))
     coordinates = problem.standardise(total.columns, target)
     return replace(
         state,

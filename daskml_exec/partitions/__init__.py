@@ -2,6 +2,13 @@
 
 from daskml_exec.partitions._assemble import matrix
 from daskml_exec.partitions._classification import ClassificationData, classification_data
+from daskml_exec.partitions._dealt import dealt
+from daskml_exec.partitions._explained import (
+    SquaredError,
+    block_sums,
+    combine_sums,
+    explained_share,
+)
 from daskml_exec.partitions._kinds import (
     frame_meta,
     is_collection,
@@ -9,6 +16,7 @@ from daskml_exec.partitions._kinds import (
     require_matrix,
     to_memory,
 )
+from daskml_exec.partitions._non_finite import describe_non_finite
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import map_rows
 from daskml_exec.partitions._regression import regression_data
@@ -18,9 +26,15 @@ __all__ = [
     "ClassificationData",
     "Partition",
     "Partitions",
+    "SquaredError",
     "accuracy",
+    "block_sums",
     "classification_data",
+    "combine_sums",
     "d2_poisson",
+    "dealt",
+    "describe_non_finite",
+    "explained_share",
     "frame_meta",
     "is_collection",
     "map_rows",

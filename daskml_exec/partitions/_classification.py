@@ -37,6 +37,7 @@ def classification_data(
     *,
     class_weight: Any,
     feature_names: Any,
+    known_classes: np.ndarray[Any, Any] | None = None,
 ) -> ClassificationData:
     """Cut and place the data, or take it where it lives; find the classes; encode the labels.
 
@@ -51,22 +52,31 @@ def classification_data(
         As in scikit-learn; it multiplies `sample_weight`. A class of weight zero is no class.
     feature_names : tuple of str, or None
         Of in-memory data; dataframes on the cluster bring their own.
+    known_classes : ndarray, optional
+        The sorted labels that there are, of which this data may lack some; found in the data by
+        default.
 
     Raises
     ------
     ValueError
         The number of rows differs, labels are no labels, there are fewer than two classes among
-        rows with a positive weight, or weights are negative.
+        rows with a positive weight, a label is none of those known, or weights are negative.
     TypeError
         Partitions have labels of different types, such as strings and numbers.
     """
     if is_collection(X):
-        return _from_cluster(executor, X, y, sample_weight, class_weight)
-    return _from_memory(executor, X, y, sample_weight, class_weight, feature_names)
+        return _from_cluster(executor, X, y, sample_weight, class_weight, known_classes)
+    return _from_memory(executor, X, y, sample_weight, class_weight, feature_names, known_classes)
 
 
 def _from_memory(
-    executor: Executor, X: Any, y: Any, sample_weight: Any, class_weight: Any, feature_names: Any
+    executor: Executor,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    feature_names: Any,
+    known_classes: Any,
 ) -> ClassificationData:
     if sample_weight is None:
         classes, codes = unique_labels(y, where="the data")
@@ -78,6 +88,9 @@ def _from_memory(
         weight_of_class = np.bincount(counted_codes, sample_weight[counted], len(classes))
         codes = np.zeros(len(y), dtype=np.intp)
         codes[counted] = counted_codes
+    if known_classes is not None:
+        codes = _among_known(known_classes, classes)[codes]
+        classes, weight_of_class = known_classes, np.bincount(codes)
     multipliers = _class_multipliers(class_weight, classes, weight_of_class)
     codes, weight = weigh(codes, sample_weight, multipliers)
     partitions = partitions_from_memory(executor, X, codes, weight, feature_names=feature_names)
@@ -85,13 +98,32 @@ def _from_memory(
 
 
 def _from_cluster(
-    executor: Executor, X: Any, y: Any, sample_weight: Any, class_weight: Any
+    executor: Executor,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    known_classes: Any,
 ) -> ClassificationData:
     with described(executor, X, y, sample_weight, count_labels) as found:
         classes, weight_of_class = _merge_classes(found.targets, sum(found.rows))
+        if known_classes is not None:
+            _among_known(known_classes, classes)
+            classes, weight_of_class = known_classes, np.ones(len(known_classes))
         multipliers = _class_multipliers(class_weight, classes, weight_of_class)
         partitions = found.finished(Encoding(classes, multipliers))
     return ClassificationData(partitions, _with_weight(classes, multipliers))
+
+
+def _among_known(known: Any, found: Any) -> Any:
+    """Return the index of each label found among those known."""
+    strange = np.setdiff1d(found, known)
+    if len(strange):
+        raise ValueError(
+            f"y has labels that are not among the classes: {strange.tolist()[:10]}; allowed are "
+            f"{known.tolist()[:20]}"
+        )
+    return np.searchsorted(known, found)
 
 
 def _merge_classes(counts: list[LabelCounts], rows: int) -> tuple[Any, Any]:

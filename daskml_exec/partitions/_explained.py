@@ -102,7 +102,7 @@ def block_sums(divergence: Divergence, y: Array, predicted: Array, weight: Array
     )
 
 
-def combine(divergence: Divergence, left: Array, right: Array) -> Array:
+def combine_sums(divergence: Divergence, left: Array, right: Array) -> Array:
     """Return the `Sums` of two row ranges together."""
     a, b = Sums(*left.tolist()), Sums(*right.tolist())
     if not (a.weight and b.weight):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from distributed import Future
 
 from daskml_exec.executor import Executor
@@ -23,6 +24,13 @@ class Partition:
     X: Any
     y: Any
     sample_weight: Any
+
+    def __sizeof__(self) -> int:
+        """Return the bytes of the rows: Dask spills by what it is told that objects take."""
+        X = self.X
+        parts = [self.y, self.sample_weight]
+        parts += [X.data, X.indices, X.indptr] if sp.issparse(X) else [X]
+        return object.__sizeof__(self) + sum(getattr(part, "nbytes", 0) for part in parts)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from daskml_exec.partitions._explained import (
     SquaredError,
     Sums,
     block_sums,
-    combine,
+    combine_sums,
     explained_share,
 )
 from daskml_exec.partitions._row_sums import NOTHING, row_sums
@@ -98,7 +98,7 @@ def _explained(
         X,
         y,
         sample_weight,
-        combine=partial(combine, divergence),
+        combine=partial(combine_sums, divergence),
     )
     rows, weight, *_ = Sums(*sums)
     if rows < 2:

@@ -1,15 +1,18 @@
 """The fit loop: rounds, their history, callbacks."""
 
+from daskml_exec.training._estimator import PartitionedEstimator
 from daskml_exec.training._events import Callback, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._loop import FitResult, run_rounds
-from daskml_exec.training._round import Measured, Round, Stepping
+from daskml_exec.training._round import CarryingRound, Measured, Round, Stepping
 
 __all__ = [
     "Callback",
+    "CarryingRound",
     "FitResult",
     "History",
     "Measured",
+    "PartitionedEstimator",
     "Round",
     "RoundEvent",
     "RoundRecord",

@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic
 
 import numpy as np
 
-from daskml_exec.executor import RoundRunner, single_threaded_blas
+from daskml_exec.executor import RoundOutcome, RoundRunner, single_threaded_blas
 from daskml_exec.partitions import Partitions
 from daskml_exec.training._events import Callback, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._payload import payload_nbytes
-from daskml_exec.training._round import Round, S, Stepping
+from daskml_exec.training._round import CarryingRound, Round, S, Stepping
 
 # A task that runs rounds by itself reports back after about this long, so that an interrupted
 # fit does not leave it running.
@@ -59,17 +60,21 @@ def run_rounds(
         What the tasks are called.
     """
     runner = RoundRunner(
-        partitions.executor, partitions.futures, payload_nbytes, partitions.workers_lost_before
+        partitions.executor,
+        partitions.futures,
+        _nbytes,
+        partitions.workers_lost_before,
+        _partition_nbytes(partitions),
     )
     n_partitions = len(partitions.futures)
     records: list[RoundRecord] = []
-    with single_threaded_blas():
+    with closing(runner), single_threaded_blas():
         while not state.done:
             alone = n_partitions == 1 and not callbacks and _travels_well(state, partitions)
             run = _rounds_in_one_task if alone else _round_over_partitions
             state, new = run(runner, algorithm, state, len(records), name)
-            if state.failure:
-                raise ValueError(state.failure)
+            if state.failure is not None:
+                raise state.failure
             records.extend(new)
             if callbacks and _tell(callbacks, RoundEvent(records[-1], snapshot(state))):
                 break
@@ -87,7 +92,7 @@ def _round_over_partitions(
 ) -> tuple[S, list[RoundRecord]]:
     started = time.perf_counter()
     message, step = algorithm.outgoing(state), state.step
-    outcome = runner.run(algorithm.partial, message, algorithm.combine, name=f"{name}-{step}")
+    outcome = _run(runner, algorithm, state, message, f"{name}-{step}")
     state, measured = algorithm.update(state, outcome.total)
     record = RoundRecord(
         round=number,
@@ -106,6 +111,28 @@ def _round_over_partitions(
     return state, [record]
 
 
+def _run(
+    runner: RoundRunner, algorithm: Round[S], state: S, message: Any, name: str
+) -> RoundOutcome:
+    if isinstance(algorithm, CarryingRound) and runner.n_partitions > 1:
+        last = algorithm.ends_carrying(state)
+        return runner.run_carrying(
+            algorithm.partial_carrying, message, algorithm.combine, name=name, last=last
+        )
+    return runner.run(algorithm.partial, message, algorithm.combine, name=name)
+
+
+def _partition_nbytes(partitions: Partitions) -> list[int]:
+    """Return about how much memory each partition takes, with a target and a weight per row."""
+    per_row = partitions.nbytes / max(1, sum(partitions.rows)) + 2 * partitions.dtype.itemsize
+    return [int(rows * per_row) for rows in partitions.rows]
+
+
+def _nbytes(payload: Any) -> int:
+    """As `payload_nbytes`, but what comes of a task that ran rounds by itself goes uncounted."""
+    return 0 if isinstance(payload, _LocalRounds) else payload_nbytes(payload)
+
+
 def _travels_well(state: Stepping, partitions: Partitions) -> bool:
     """Whether the whole state is cheap to send: from round to round only a part of it travels."""
     return partitions.executor.in_process or payload_nbytes(state) <= _SMALL_STATE_BYTES
@@ -116,7 +143,7 @@ def _rounds_in_one_task(
 ) -> tuple[S, list[RoundRecord]]:
     task = partial(_local_rounds, algorithm, first_round)
     outcome = runner.run(task, state, _only_one, name=name)
-    state, records = outcome.total
+    state, records = outcome.total.state, outcome.total.records
     # The losses belong to the task, not to one of its rounds: they are charged to the first.
     records[0] = replace(
         records[0],
@@ -127,13 +154,23 @@ def _rounds_in_one_task(
     return state, records
 
 
+@dataclass(frozen=True)
+class _LocalRounds(Generic[S]):
+    """What a task made that ran rounds by itself; the state may hold an exception."""
+
+    state: S
+    records: list[RoundRecord]
+
+
 def _local_rounds(
     algorithm: Round[S], first_round: int, partition: Any, state: S
-) -> tuple[S, list[RoundRecord]]:
+) -> _LocalRounds[S]:
     """Run rounds on the worker that holds the only partition, for about a second."""
     records: list[RoundRecord] = []
     deadline = time.perf_counter() + _LOCAL_SECONDS
-    while not state.done and (not records or time.perf_counter() < deadline):
+    while not records or not (
+        state.done or state.failure is not None or time.perf_counter() >= deadline
+    ):
         started = time.perf_counter()
         message, step = algorithm.outgoing(state), state.step
         total = algorithm.partial(partition, message)
@@ -155,7 +192,7 @@ def _local_rounds(
                 retries=0,
             )
         )
-    return state, records
+    return _LocalRounds(state, records)
 
 
 def _only_one(left: Any, right: Any) -> Any:

@@ -1,7 +1,7 @@
 """What an algorithm must provide to be run in rounds."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 
 class Stepping(Protocol):
@@ -19,10 +19,10 @@ class Stepping(Protocol):
         """Whether no further round is needed."""
 
     @property
-    def failure(self) -> str:
-        """What is wrong with the data, found in a round; empty if nothing is.
+    def failure(self) -> Exception | None:
+        """What is wrong, found in a round; the loop raises it on the driver.
 
-        The loop raises it, on the driver: a worker that raised would log it as its own failure.
+        A worker that raised would log it as its own failure.
         """
 
 
@@ -54,3 +54,23 @@ class Round(Protocol[S]):
 
     def update(self, state: S, total: Any) -> tuple[S, Measured]:
         """Return the next state, and what to record of this round."""
+
+
+@runtime_checkable
+class CarryingRound(Round[S], Protocol[S]):
+    """A round whose partitions keep something on the workers from one round to the next.
+
+    What they keep is lost where a chain of rounds ends, so it must be something that the algorithm
+    can begin without. A chain should not be long: it is repeated when a worker is lost. With one
+    partition nothing is averaged, and `partial` is used.
+    """
+
+    def partial_carrying(self, partition: Any, message: Any, carry: Any) -> tuple[Any, Any]:
+        """Return what `partial` would, and the next carry: arrays and scalars.
+
+        `carry` is what this returned for the partition in the round before, not to be changed in
+        place; None in the first round of a chain.
+        """
+
+    def ends_carrying(self, state: S) -> bool:
+        """Return whether the round that begins with this state is the last of its chain."""

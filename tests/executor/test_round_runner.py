@@ -11,14 +11,19 @@ import pytest
 from distributed import Event
 
 from daskml_exec import Executor
-from daskml_exec.executor import LostPartitionError, RoundRunner, fold, ship
+from daskml_exec.executor import LostPartitionError, fold
 from daskml_exec.executor._events import ClusterEvents
-from daskml_exec.executor._round_runner import group_by_worker
+from daskml_exec.executor._groups import group_by_worker
 from tests.executor.gates import Gate
-
-
-def nbytes(value):
-    return getattr(value, "nbytes", 8)
+from tests.executor.rounds import (
+    add,
+    arrays,
+    kill_holder,
+    parenthesise,
+    placed,
+    runner,
+    until_released,
+)
 
 
 def scaled_sum(partition, message):
@@ -33,16 +38,8 @@ def kind_of_message(partition, message):
     return [type(message).__name__]
 
 
-def parenthesise(left, right):
-    return f"({left}{right})"
-
-
 def name_of(partition, message):
     return f"{int(partition[0])}{message}"
-
-
-def add(left, right):
-    return left + right
 
 
 def refuse(partition, message):
@@ -61,31 +58,6 @@ def wait_for_event(partition, name):
     Event(name + "-reached").set()
     Event(name).wait(30)
     return float(partition.sum())
-
-
-def arrays(n):
-    return [np.full(3, float(i)) for i in range(n)]
-
-
-def placed(executor, pieces, place):
-    """Ship each piece to the worker whose index `place` tells."""
-    workers = sorted(worker.address for worker in executor.workers())
-    futures = [
-        ship(
-            executor.client,
-            piece,
-            name="piece",
-            worker=workers[place(i)],
-            in_process=executor.in_process,
-        )
-        for i, piece in enumerate(pieces)
-    ]
-    concurrent.futures.wait([executor.submit(len, future) for future in futures])
-    return futures
-
-
-def runner(executor, futures):
-    return RoundRunner(executor, futures, nbytes, len(executor.events.workers_lost))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 13])
@@ -172,11 +144,15 @@ def test_a_large_message_is_sent_once(executor, monkeypatch):
     monkeypatch.setattr(
         _round_runner, "share", lambda *args, **kwargs: sent.append(args) or share(*args, **kwargs)
     )
+    monkeypatch.setattr(_round_runner, "_LITERAL_BYTES", 100_000)
     rounds = runner(executor, placed(executor, arrays(4), lambda i: i % 2))
     rounds.run(sum_of_both, np.ones(20_000), add, name="r")
     assert len(sent) == 1
     rounds.run(sum_of_both, np.ones(20), add, name="r")
     assert len(sent) == 1
+    monkeypatch.setattr(_round_runner, "_LITERALS_BYTES", 2 * 20 * 8 - 1)  # of both workers' tasks
+    rounds.run(sum_of_both, np.ones(20), add, name="r")
+    assert len(sent) == 2
     assert rounds.run(kind_of_message, [1], add, name="r").total == ["list"] * 4
 
 
@@ -187,16 +163,6 @@ def test_the_users_exception(executor):
     assert type(info.value) is LookupError
     assert info.traceback[-1].name == "refuse"
     assert rounds.run(scaled_sum, 1, add, name="r").total == 18
-
-
-def task_prefixes(dask_scheduler=None):
-    return [str(key) for key in dask_scheduler.tasks]
-
-
-def until_released(client, word):
-    deadline = time.monotonic() + 20
-    while any(word in key for key in client.run_on_scheduler(task_prefixes)):
-        assert time.monotonic() < deadline, "tasks remain on the scheduler"
 
 
 def test_an_interrupted_driver_leaves_nothing_behind(executor, client, monkeypatch):
@@ -223,7 +189,7 @@ def test_rounds_leave_nothing_behind(executor, client):
     rounds = runner(executor, placed(executor, arrays(4), lambda i: i % 2))
     for _ in range(3):
         rounds.run(sum_of_both, np.ones(20_000), add, name="leftover")
-    gc.collect()
+    rounds.close()
     until_released(client, "leftover")
 
 
@@ -264,11 +230,6 @@ def test_a_round_that_is_always_cancelled(executor, client, monkeypatch):
 
 
 # Real deaths
-
-
-def kill_holder(executor, address):
-    worker = next(worker for worker in executor.workers() if worker.address == address)
-    os.kill(worker.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("size", [0, 20_000, 2_500_000])

@@ -13,7 +13,7 @@ from daskml_exec.partitions._explained import (
     PoissonDeviance,
     SquaredError,
     block_sums,
-    combine,
+    combine_sums,
     explained_share,
 )
 from daskml_exec.partitions._row_sums import row_sums
@@ -158,6 +158,6 @@ def test_cuts_do_not_matter(table, cuts, divergence):
     for block in np.split(np.arange(len(y)), sorted(min(cut, len(y)) for cut in cuts)):
         if len(block):
             sums = block_sums(divergence, y[block], predicted[block] + 1, weight[block])
-            total = sums if total is None else combine(divergence, total, sums)
+            total = sums if total is None else combine_sums(divergence, total, sums)
     expected = explained_share(divergence, whole)
     assert explained_share(divergence, total) == pytest.approx(expected, rel=1e-9, abs=1e-9)

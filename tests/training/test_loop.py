@@ -11,7 +11,7 @@ import pytest
 from daskml_exec import Executor
 from daskml_exec.executor import fold
 from daskml_exec.partitions import Partition, Partitions
-from daskml_exec.training import Measured, RoundEvent, run_rounds
+from daskml_exec.training import CarryingRound, Measured, RoundEvent, run_rounds
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Descent:
 
     @property
     def failure(self):
-        return ""
+        return None
 
 
 @dataclass(frozen=True)
@@ -241,3 +241,104 @@ def test_an_error_on_a_worker_reaches_the_driver_and_leaves_nothing(executor, n_
     with pytest.raises(ArithmeticError, match="is broken"):
         descend(executor, n_partitions, algorithm=Broken())
     assert tasks_left(executor) == []
+
+
+@dataclass(frozen=True)
+class Remembering(LeastSquares):
+    """Sends the gradient rounded, and keeps what that loses for the next round."""
+
+    def partial_carrying(self, partition, at, carry):
+        total = super().partial(partition, at)
+        whole = total + (0 if carry is None else carry)
+        rounded = np.append(np.round(whole[:-2], 1), total[-2:])
+        return rounded, np.append(whole[:-2] - rounded[:-2], [0, 0])
+
+    def ends_carrying(self, state):
+        return state.rounds_left % 4 == 1
+
+
+@pytest.mark.parametrize("n_partitions", [2, 5])
+def test_carrying_rounds_are_those_of_a_plain_loop(executor, n_partitions):
+    algorithm, state = Remembering(), Descent(np.zeros(3), 10)
+    assert isinstance(algorithm, CarryingRound) and not isinstance(LeastSquares(), CarryingRound)
+    result = descend(executor, n_partitions, algorithm=algorithm)
+    data = pieces(n_partitions)
+    carries = [None] * n_partitions
+    while not state.done:
+        last = algorithm.ends_carrying(state)
+        found = [
+            algorithm.partial_carrying(piece, state.at, carry)
+            for piece, carry in zip(data, carries, strict=True)
+        ]
+        state, _ = algorithm.update(state, fold([value for value, _ in found], algorithm.combine))
+        carries = [None if last else carry for _, carry in found]
+    assert np.array_equal(result.state.at, state.at)
+    assert not np.array_equal(state.at, descend(executor, n_partitions).state.at)
+
+
+def test_one_partition_carries_nothing(executor):
+    carrying, plain = descend(executor, 1, algorithm=Remembering()), descend(executor, 1)
+    assert np.array_equal(carrying.state.at, plain.state.at)
+
+
+def test_a_stop_in_the_middle_of_a_chain_leaves_nothing(executor):
+    result = descend(executor, algorithm=Remembering(), callbacks=[lambda e: e.record.round == 4])
+    assert len(result.history) == 5
+    assert tasks_left(executor) == []
+
+
+@dataclass(frozen=True)
+class Failing(Descent):
+    @property
+    def failure(self):
+        return OverflowError("too steep") if self.rounds_left == 7 else None
+
+
+@pytest.mark.parametrize("n_partitions", [1, 3])
+@pytest.mark.parametrize("algorithm", [LeastSquares(), Remembering()])
+def test_a_failure_is_raised_on_the_driver(executor, n_partitions, algorithm):
+    with pytest.raises(OverflowError, match="too steep") as info:
+        run_rounds(
+            algorithm,
+            Failing(np.zeros(3), 10),
+            place(executor, n_partitions),
+            snapshot=lambda state: state.at.copy,
+            name="toy",
+        )
+    assert info.traceback[-1].name == "run_rounds"
+    del info
+    assert tasks_left(executor) == []
+
+
+@dataclass(frozen=True)
+class StoresFailure(Descent):
+    """As a real state: the exception is a field, and a partition alone brings it back."""
+
+    found: Exception | None = None
+
+    @property
+    def done(self):
+        return self.found is not None or super().done
+
+    @property
+    def failure(self):
+        return self.found
+
+
+@dataclass(frozen=True)
+class Finds(LeastSquares):
+    def update(self, state, total):
+        state, measured = super().update(state, total)
+        return replace(state, found=ValueError("no rows")), measured
+
+
+@pytest.mark.parametrize("n_partitions", [1, 3])
+def test_a_failure_in_a_field_of_the_state(executor, n_partitions):
+    with pytest.raises(ValueError, match="no rows"):
+        run_rounds(
+            Finds(),
+            StoresFailure(np.zeros(3), 10),
+            place(executor, n_partitions),
+            snapshot=lambda state: state.at.copy,
+            name="toy",
+        )

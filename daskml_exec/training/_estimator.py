@@ -1,0 +1,146 @@
+"""What all estimators share: bringing data in, predicting and scoring where the rows are."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from daskml_exec.executor import Executor
+from daskml_exec.partitions import (
+    Partitions,
+    frame_meta,
+    is_collection,
+    map_rows,
+    refuse_dates,
+    require_matrix,
+    to_memory,
+)
+from daskml_exec.training._events import Callback, RoundEvent
+
+
+class PartitionedEstimator(BaseEstimator):
+    """Base of the estimators; holds nothing of the cluster."""
+
+    def _check_arguments(self, y: Any) -> Executor:
+        """Check what needs no data, and return the Executor to train on."""
+        self._validate_params()
+        self._callbacks()
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+                "one value per row"
+            )
+        return Executor.current()
+
+    def _inputs(
+        self, executor: Executor, X: Any, y: Any, sample_weight: Any, **checks: Any
+    ) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
+        """Return data in memory checked, with its feature names; collections as they are."""
+        refuse_dates(X, "X")
+        if is_collection(X):
+            return X, y, sample_weight, None
+        y, sample_weight = to_memory(y, executor), to_memory(sample_weight, executor)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
+            **checks,
+        )
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        names = getattr(self, "feature_names_in_", None)
+        return X, y, sample_weight, None if names is None else tuple(names)
+
+    def _learn_features(self, X: Any, partitions: Partitions, *, reset: bool = True) -> None:
+        """Remember the columns of a collection, or compare them with those remembered."""
+        if not is_collection(X):
+            return
+        names = partitions.feature_names
+        frame = None if names is None else pd.DataFrame(columns=list(names))
+        _check_feature_names(self, frame, reset=reset)
+        if reset:
+            self.n_features_in_ = partitions.n_features
+        elif partitions.n_features != self.n_features_in_:
+            raise ValueError(
+                f"X has {partitions.n_features} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+
+    def _callbacks(self) -> list[Callback]:
+        given = list(self.callbacks or [])
+        for callback in given:
+            if not callable(callback):
+                raise TypeError(
+                    f"callbacks has {callback!r}, which cannot be called; allowed are functions "
+                    "of a RoundEvent"
+                )
+        return [_print_round, *given] if getattr(self, "verbose", 0) else given
+
+    def _like_this(self) -> Any:
+        """Return an estimator with the same arguments and features, not fitted."""
+        other = type(self)(**self.get_params(deep=False))
+        return self._copy_fitted(other)
+
+    def _copy_fitted(self, model: Any, *names: str) -> Any:
+        """Copy fitted attributes to another model."""
+        for name in (*names, "n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(model, name, copy.copy(getattr(self, name)))
+        return model
+
+    def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
+        """Score in memory, or where the rows of a collection live."""
+        if not is_collection(X):
+            here = Executor.current() if is_collection(y) or is_collection(sample_weight) else None
+            y, sample_weight = to_memory(y, here), to_memory(sample_weight, here)
+            return float(self._score_in_memory(X, y, sample_weight))
+        check_is_fitted(self)
+        self._check_features(X)
+        return self._score_on_cluster(Executor.current(), X, y, sample_weight)
+
+    def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
+        raise NotImplementedError
+
+    def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
+        raise NotImplementedError
+
+    def _map(self, function: Any, X: Any, columns: Any, dtype: Any, *, floating: bool) -> Any:
+        if not is_collection(X):
+            X = validate_data(
+                self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+            )
+            return function(X)
+        self._check_features(X)
+        return map_rows(function, X, columns=columns, dtype=dtype, promote=floating)
+
+    def _check_features(self, X: Any) -> None:
+        require_matrix(X)
+        meta = frame_meta(X)
+        _check_feature_names(self, meta, reset=False)
+        if hasattr(meta, "shape"):
+            _check_n_features(self, meta, reset=False)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _print_round(event: RoundEvent) -> None:
+    record = event.record
+    found = "" if record.loss is None else f"  loss {record.loss:.8f}"
+    if record.gradient_norm is not None:
+        found += f"  gradient {record.gradient_norm:.2e}"
+    print(f"round {record.round:>4}  {record.step:8}{found}  {record.seconds * 1e3:.1f} ms")
