@@ -1,0 +1,1 @@
+"""Fully connected networks: layers, losses, optimisers, and steps over batches of rows."""

@@ -1,0 +1,50 @@
+"""Updates of parameters in one pass over memory, compiled by Numba where it is installed."""
+
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Updates(NamedTuple):
+    """The compiled functions."""
+
+    adam: Callable[..., None]
+    """Parameters, gradient, both moments, their decays and shares, rate and epsilon."""
+
+
+@cache
+def compiled_updates() -> Updates | None:
+    """Return the compiled functions, or None where Numba is not installed."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    import numba
+
+    # Without numpy's error model a division would be checked for zero, which keeps it scalar.
+    compiled = numba.njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)
+    return Updates(compiled(_adam))
+
+
+def _adam(
+    parameters: Array,
+    gradient: Array,
+    first: Array,
+    second: Array,
+    keep_first: Any,
+    share_first: Any,
+    keep_second: Any,
+    share_second: Any,
+    rate: Any,
+    epsilon: Any,
+) -> None:
+    for i in range(parameters.shape[0]):
+        g = gradient[i]
+        m = keep_first * first[i] + share_first * g
+        v = keep_second * second[i] + share_second * (g * g)
+        first[i] = m
+        second[i] = v
+        parameters[i] -= rate * m / (np.sqrt(v) + epsilon)

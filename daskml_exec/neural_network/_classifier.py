@@ -1,0 +1,372 @@
+"""A multi-layer perceptron for classes."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.validation import check_is_fitted
+
+from daskml_exec.executor import Executor
+from daskml_exec.neural_network._mlp import MLP
+from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
+from daskml_exec.neural_network._problem import Classes
+from daskml_exec.partitions import accuracy, classification_data
+from daskml_exec.training import Callback
+
+
+class MLPClassifier(ClassifierMixin, MLP):
+    r"""A multi-layer perceptron for classes, trained over partitions by averaged local steps.
+
+    Every partition takes optimiser steps on its own rows, starting from the same parameters. After
+    `sync_every` steps the parameters and the optimiser's moments are averaged by the weight of
+    the rows that were gone through, :math:`\theta = \sum n_i \theta_i / \sum n_i`, and all go on
+    from the average. The loss is scikit-learn's: the cross-entropy of the softmax, or of the
+    logistic function for two classes, with an L2 penalty. The same chunks and `random_state` give
+    the same bits on any number of Workers. On one partition the fit is scikit-learn's own
+    algorithm.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        Of the hidden units.
+    solver : {"adam", "sgd"}, default="adam"
+        The optimiser of the local steps.
+    alpha : float, default=1e-4
+        Strength of the penalty: a step over rows of weight s adds ``alpha / (2 s)`` times the sum
+        of the squared weights to the mean loss, as in scikit-learn.
+    batch_size : int or "auto", default="auto"
+        Rows per step over all partitions together; "auto" is ``min(200, n)``. Each partition takes
+        its share, in proportion to its rows, but at least 16. Where that makes a step larger than
+        asked for, by the factor r, the learning rate is multiplied by r for "sgd" [1]_ and by its
+        square root for "adam" [2]_.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        For "sgd": "invscaling" divides the rate by the square root of the rows gone through,
+        "adaptive" divides it by five where training would stop otherwise.
+    learning_rate_init : float, default=1e-3
+    max_iter : int, default=200
+        Epochs at most.
+    shuffle : bool or "partitions", default=True
+        Whether each partition goes through its rows in a new order each epoch. "partitions" also
+        deals the rows anew over the partitions before the first epoch, once: it moves all rows,
+        and helps where they are sorted.
+    random_state : int, RandomState instance or None, default=None
+        Of which one number is drawn: it seeds the weights, the orders, and which rows are held out.
+    tol : float, default=1e-4
+        What counts as an improvement of the loss, or of the score with `early_stopping`.
+    verbose : bool, default=False
+        Whether to print a line for each round.
+    warm_start : bool, default=False
+        Start from the weights of the last `fit`, which must have the same shapes.
+    momentum : float, default=0.9
+        For "sgd".
+    nesterovs_momentum : bool, default=True
+        For "sgd".
+    early_stopping : bool, default=False
+        Hold some rows of every partition out, stop when their score does not improve any more, and
+        keep the parameters of the best score.
+    validation_fraction : float, default=0.1
+        Of the rows, that are held out.
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        For "adam".
+    n_iter_no_change : int or np.inf, default=10
+        Training stops after more than so many epochs in a row without an improvement.
+    sync_every : int, "epoch" or "auto", default="auto"
+        Local steps between two averages; "epoch" for all of an epoch, "auto" for a quarter of an
+        epoch, but 16 at least. The average that ends an epoch comes earlier where steps run out.
+    compression : None, "fp16" or "topk:SHARE", default=None
+        How the change of the model travels, both ways: as it is, in half precision, or as the
+        given share of its entries, those of largest magnitude. What a message loses is added to
+        the next one [3]_. Optimiser moments then do not travel: each partition has its own. After
+        64 such rounds, and at the end, one round sends everything. With one partition
+        nothing travels.
+    outer : {"nesterov", "average"}, default="nesterov"
+        What is done with the average: it replaces the parameters, or its difference from them is
+        taken for a gradient, with Nesterov's momentum of a half, which makes up for the shorter
+        steps of averages [4]_ [5]_. With one partition there is nothing to average.
+    callbacks : sequence of callables, optional
+        Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
+        returns True stops the fit. With callbacks every round passes through the driver, also
+        for one partition.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The sorted labels, in their own dtype.
+    coefs_ : list of ndarray of shape (units, next units)
+        In X's dtype.
+    intercepts_ : list of ndarray of shape (next units,)
+    loss_curve_ : list of float
+        Mean loss of each epoch's steps, with the penalty.
+    loss_ : float
+        The last of them.
+    best_loss_ : float or None
+        The least of them; None with `early_stopping`.
+    validation_scores_ : list of float or None
+        Accuracy on the rows held out, after each epoch; None without `early_stopping`.
+    best_validation_score_ : float or None
+    n_iter_ : int
+        Epochs.
+    t_ : int
+        Rows gone through.
+    n_layers_, n_outputs_ : int
+    out_activation_ : str
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only when X had columns with names that are all strings.
+    history_ : daskml_exec.training.History
+        One record per round: loss, seconds, bytes, workers, losses.
+
+    Notes
+    -----
+    X may be what the linear models take: NumPy, SciPy sparse, pandas, Dask collections (of CSR or
+    CuPy chunks, too), or a list of futures. y has one column. In-memory data is cut by its size
+    alone (dask config ``daskml-exec.partition-bytes``): pass a Dask array with the chunks that
+    are to be trained in parallel. Columns should be scaled, as for any network.
+
+    A partition that has gone through its rows contributes nothing until the epoch ends. Rows of
+    weight zero are in the batches, but change nothing.
+
+    With the extra ``numba`` Adam takes its step in one pass over memory.
+
+    References
+    ----------
+    .. [1] Goyal et al. (2017), Accurate, large minibatch SGD: training ImageNet in 1 hour.
+    .. [2] Malladi, Lyu, Panigrahi and Arora (2022), On the SDEs and scaling rules for adaptive
+       gradient algorithms, NeurIPS.
+    .. [3] Tang, Lian, Yu, Zhang and Liu (2019), DoubleSqueeze: parallel stochastic gradient
+       descent with double-pass error-compensated compression, ICML.
+    .. [4] Wang, Tantia, Ballas and Rabbat (2020), SlowMo: improving communication-efficient
+       distributed SGD with slow momentum, ICLR.
+    .. [5] Douillard et al. (2023), DiLoCo: distributed low-communication training of language
+       models.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from sklearn.datasets import load_digits
+    >>> from daskml_exec import Executor
+    >>> from daskml_exec.neural_network import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = da.from_array(X / 16, chunks=(450, 64))
+    >>> with Executor(processes=False, n_workers=2):
+    ...     model = MLPClassifier((32,), learning_rate_init=1e-2, random_state=0).fit(X, y)
+    ...     accuracy = model.score(X, y)
+    >>> model.history_.n_partitions, round(accuracy, 1)
+    (4, 1.0)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 1e-4,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 1e-3,
+        max_iter: int = 200,
+        shuffle: Any = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        sync_every: Any = "auto",
+        compression: str | None = None,
+        outer: str = "nesterov",
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.sync_every = sync_every
+        self.compression = compression
+        self.outer = outer
+        self.callbacks = callbacks
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPClassifier":
+        """Train on the rows of X.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
+        y : the same kinds, shape (n,)
+            Labels: at least two different ones.
+        sample_weight : the same kinds, shape (n,), optional
+            Weights from 0; None means ones.
+
+        Returns
+        -------
+        MLPClassifier
+            This estimator, fitted.
+
+        Raises
+        ------
+        ValueError
+            An argument is not as described; the message names it, what came and what is allowed.
+        daskml_exec.neural_network.DivergenceError
+            The loss or the parameters became infinite.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            `max_iter` was reached while the loss, or the score, still improved.
+        UserWarning
+            Rows are sorted over the partitions by their label.
+        """
+        self._fit(X, y, sample_weight, classes=None, incremental=False)
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> "MLPClassifier":
+        """Train for one epoch more, on these rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`
+            y may lack some of the classes.
+        classes : array-like of shape (n_classes,), optional
+            All labels that there will be; needed in the first call.
+
+        Returns
+        -------
+        MLPClassifier
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            X has another number of features than in the first call, y has a label that is not
+            among the classes, or `classes` differ from those of the first call.
+        """
+        self._refuse_early_stopping()
+        known = getattr(self, "classes_", None) if hasattr(self, "coefs_") else None
+        if classes is not None:
+            given = np.unique(np.asarray(classes))
+            if known is not None and not np.array_equal(given, known):
+                raise ValueError(
+                    f"classes={given.tolist()} differ from those of the first call to "
+                    f"partial_fit, {known.tolist()}; allowed are the same, or None"
+                )
+            known = given
+        if known is None:
+            raise ValueError(
+                "classes must be passed on the first call to partial_fit: all labels that there "
+                "will be"
+            )
+        self._fit(X, y, sample_weight, classes=known, incremental=True)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, incremental: bool) -> None:
+        executor = self._check_arguments(y)
+        again = incremental and hasattr(self, "coefs_")
+        X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight, reset=not again)
+        data = classification_data(
+            executor,
+            X,
+            y,
+            sample_weight,
+            class_weight=None,
+            feature_names=names,
+            known_classes=classes,
+        )
+        self._learn_features(X, data.partitions, reset=not again)
+        n = len(data.classes)
+        self._train(
+            data.partitions,
+            Classes(n),
+            "logistic" if n == 2 else "softmax",
+            1 if n == 2 else n,
+            partial(_set_classes, classes=data.classes),
+            incremental=incremental,
+        )
+
+    def predict(self, X: Any) -> Any:
+        """Return the most probable label of each row; kinds as `predict_proba`."""
+        check_is_fitted(self)
+        return self._map(self._labels(), X, None, self.classes_.dtype, floating=False)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, shape (n, n_classes).
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Returns
+        -------
+        array of shape (n, n_classes)
+            A NumPy array for data in memory; lazily, a Dask array with the row chunks of X for a
+            Dask array, a Dask dataframe with the index of X for a Dask dataframe; a list of
+            futures for a list of futures.
+        """
+        return self._probabilities(X, log=False)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of `predict_proba`."""
+        return self._probabilities(X, log=True)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows, by weight, whose label is predicted.
+
+        For a Dask collection or a list of futures the Workers count, and only counts travel.
+        """
+        return self._score(X, y, sample_weight)
+
+    def to_sklearn(self) -> SklearnMLPClassifier:
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        check_is_fitted(self)
+        model = SklearnMLPClassifier(**self._sklearn_arguments())
+        model._label_binarizer = LabelBinarizer().fit(self.classes_)
+        return self._copy_network(model, "classes_")
+
+    def _probabilities(self, X: Any, *, log: bool) -> Any:
+        check_is_fitted(self)
+        function = ProbabilitiesOf(self._outputs(), log)
+        return self._map(function, X, self.classes_, self.coefs_[0].dtype, floating=True)
+
+    def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
+        return ClassifierMixin.score(self, X, y, sample_weight)
+
+    def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
+        return accuracy(executor, self._labels(), X, y, sample_weight)
+
+    def _labels(self) -> LabelsOf:
+        return LabelsOf(self._outputs(), self.classes_)
+
+
+def _set_classes(model: MLPClassifier, *, classes: Any) -> None:
+    model.classes_ = classes

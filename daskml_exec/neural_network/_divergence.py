@@ -1,0 +1,49 @@
+"""The error of a network whose training diverged."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class DivergenceError(ValueError):
+    """Local training gave a loss or parameters that are not finite.
+
+    Attributes
+    ----------
+    round, partition : int
+        Where it happened, counted from zero.
+    learning_rate : float
+        That of the local steps.
+    coefs, intercepts : list of ndarray
+        The last good parameters: those that the round started from.
+    """
+
+    def __init__(
+        self,
+        round: int,
+        partition: int,
+        learning_rate: float,
+        coefs: Sequence[np.ndarray[Any, Any]],
+        intercepts: Sequence[np.ndarray[Any, Any]],
+    ) -> None:
+        self.round = round
+        self.partition = partition
+        self.learning_rate = learning_rate
+        self.coefs = list(coefs)
+        self.intercepts = list(intercepts)
+        super().__init__(
+            f"training diverged in round {round}, partition {partition}, at the learning rate "
+            f"{learning_rate:g}: the loss or the parameters are not finite. Lower "
+            "learning_rate_init or rescale X; the error's `coefs` and `intercepts` are the last "
+            "good parameters"
+        )
+
+    def __reduce__(self) -> Any:
+        return type(self), (
+            self.round,
+            self.partition,
+            self.learning_rate,
+            self.coefs,
+            self.intercepts,
+        )

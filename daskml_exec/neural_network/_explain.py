@@ -1,0 +1,76 @@
+"""What was planned for a network's fit, beside what was measured."""
+
+from dataclasses import dataclass
+
+from daskml_exec.kernels.networks.network import Network
+from daskml_exec.neural_network._batching import LEAST_BATCH, Batching
+from daskml_exec.training import History
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How rows were shared, how often local models were averaged, and what the rounds took.
+
+    Attributes
+    ----------
+    network : Network
+    batching : Batching
+        Rows, rows per step and steps of each partition.
+    compression : str or None
+    history : daskml_exec.training.History
+    """
+
+    network: Network
+    batching: Batching
+    compression: str | None
+    history: History
+
+    def __str__(self) -> str:
+        units = "-".join(map(str, self.network.layout.units))
+        lines = [
+            f"network   {units}, {self.network.layout.size:,} parameters, "
+            f"{self.network.activation_name}, {self.network.output_name}",
+            f"data      {sum(self.batching.rows):,} rows to train on, {_partitions(self.batching)}",
+            f"steps     {self._steps()}",
+            f"averages  {self._averages()}",
+            "measured",
+        ]
+        for step in dict.fromkeys(record.step for record in self.history):
+            records = [record for record in self.history if record.step == step]
+            moved = sum(record.bytes_out + record.bytes_back for record in records)
+            seconds = sum(record.seconds for record in records)
+            busy = sum(record.busiest_seconds for record in records)
+            lines.append(
+                f"  {step:7} {len(records):5,} rounds {seconds:8.3f} s, {busy:.3f} s of them "
+                f"computing, {moved / 1e6:,.2f} MB moved"
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _steps(self) -> str:
+        plan = self.batching
+        taken = [batch for batch, n in zip(plan.batches, plan.rows, strict=True) if n]
+        each = f"{min(taken)}" if min(taken) == max(taken) else f"{min(taken)} to {max(taken)}"
+        text = (
+            f"{sum(taken):,} rows each, {each} per partition; {plan.steps_per_epoch:,} steps an "
+            "epoch"
+        )
+        if plan.learning_rate_factor > 1:
+            text += (
+                f"; learning rate x {plan.learning_rate_factor:.3g}, since {LEAST_BATCH} rows per "
+                "partition at least are more than were asked for"
+            )
+        return text
+
+    def _averages(self) -> str:
+        plan = self.batching
+        if len(plan.rows) == 1:
+            return "none: one partition"
+        rounds = -(-plan.steps_per_epoch // plan.sync_steps)
+        codec = "uncompressed" if self.compression is None else self.compression
+        return f"every {plan.sync_steps:,} steps, {rounds:,} an epoch, {codec}"
+
+
+def _partitions(plan: Batching) -> str:
+    return f"{len(plan.rows)} partition" + ("s" if len(plan.rows) != 1 else "")

@@ -1,0 +1,289 @@
+"""What both networks share: from arguments and partitions to rounds, and fitted attributes."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from daskml_exec.kernels.networks.batches import rows_trained_on
+from daskml_exec.kernels.networks.layout import Layout, initial_parameters
+from daskml_exec.kernels.networks.network import Network
+from daskml_exec.kernels.networks.optimisers import SGD, Adam, Optimiser, init
+from daskml_exec.neural_network._batching import batching
+from daskml_exec.neural_network._compressed import CompressedRounds
+from daskml_exec.neural_network._explain import Explanation
+from daskml_exec.neural_network._layers import hidden_units
+from daskml_exec.neural_network._model import Model
+from daskml_exec.neural_network._predictions import OutputsOf
+from daskml_exec.neural_network._problem import NetworkProblem, Target
+from daskml_exec.neural_network._progress import Progress, Stopping
+from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
+from daskml_exec.neural_network._target_spread import SORTED, explained_by_partition
+from daskml_exec.partitions import Partitions, dealt
+from daskml_exec.training import PartitionedEstimator, run_rounds
+from daskml_exec.training.compression import codec_named
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class MLP(PartitionedEstimator):
+    """Base of the networks; holds nothing of the cluster."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "solver": [StrOptions({"adam", "sgd"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean", StrOptions({"partitions"})],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "sync_every": [StrOptions({"auto", "epoch"}), Interval(Integral, 1, None, closed="left")],
+        "compression": [str, None],
+        "outer": [StrOptions({"average", "nesterov"})],
+        "callbacks": ["array-like", None],
+    }
+
+    def explain(self) -> Explanation:
+        """Return how the last fit was planned, beside what it took: a text to print."""
+        check_is_fitted(self)
+        return Explanation(*self._plan, self.history_)
+
+    def _train(
+        self,
+        partitions: Partitions,
+        target: Target,
+        output: str,
+        n_outputs: int,
+        fitted: Callable[..., None],
+        *,
+        incremental: bool,
+    ) -> None:
+        """Run the rounds, and set what `fitted(estimator)` and they give."""
+        try:
+            seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            if self.shuffle == "partitions":
+                partitions = dealt(partitions, seed)
+            units = hidden_units(self.hidden_layer_sizes)
+            layout = Layout((partitions.n_features, *units, n_outputs))
+            network = Network(layout, self.activation, output)
+            model = self._first_model(network, seed, partitions.dtype, incremental)
+            held_out = self.validation_fraction if self.early_stopping else 0.0
+            rows = rows_trained_on(partitions.rows, held_out)
+            self._require_validation(sum(partitions.rows) - sum(rows), sum(rows))
+            problem = NetworkProblem(
+                network=network,
+                optimiser=self._optimiser(),
+                target=target,
+                alpha=float(self.alpha),
+                batching=batching(
+                    rows,
+                    self.batch_size,
+                    self.sync_every,
+                    linear_scaling=self.solver == "sgd",
+                ),
+                seed=seed,
+                shuffle=bool(self.shuffle),
+                validation_fraction=held_out,
+                feature_names=partitions.feature_names,
+            )
+            start = self._start(model, incremental)
+            result = run_rounds(
+                self._algorithm(problem),
+                start,
+                partitions,
+                callbacks=self._callbacks(),
+                snapshot=lambda state: partial(
+                    _snapshot, self, fitted, network, state.model.parameters
+                ),
+                name=type(self).__name__.lower(),
+            )
+        finally:
+            # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
+            partitions.release()
+        state = result.state
+        fitted(self)
+        best = state.progress.best_parameters if self.early_stopping else None
+        _set_layers(self, network, state.model.parameters if best is None else best)
+        self._set_progress(state)
+        self._model, self._progress = state.model, state.progress
+        self._plan = network, problem.batching, self.compression
+        self.history_ = result.history
+        self._warn_of_sorted(state, partitions)
+        if not incremental and not state.progress.stopped and state.done:
+            warnings.warn(
+                f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs, and the "
+                f"{'score' if self.early_stopping else 'loss'} still improves by more than "
+                f"tol={self.tol:g} within {self.n_iter_no_change} epochs: it has not converged. "
+                "Raise max_iter or tol",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _first_model(
+        self, network: Network, seed: int, dtype: np.dtype[Any], incremental: bool
+    ) -> Model:
+        """Return the model to start from: a new one, or the last one of the same shape."""
+        layout = network.layout
+        if hasattr(self, "coefs_") and (self.warm_start or incremental):
+            shapes = [coef.shape for coef in self.coefs_]
+            if shapes != layout.shapes:
+                raise ValueError(
+                    f"the weights of the last fit have the shapes {shapes}; this data and "
+                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} need {layout.shapes}"
+                )
+            parameters = layout.flat(self.coefs_, self.intercepts_).astype(dtype, copy=False)
+            if incremental and self._model.optimiser.moments.dtype == dtype:
+                return Model(parameters, self._model.optimiser)
+        else:
+            parameters = initial_parameters(
+                layout, seed=seed, logistic=self.activation == "logistic", dtype=dtype
+            )
+        return Model(parameters, init(self._optimiser(), layout.size, dtype))
+
+    def _start(self, model: Model, incremental: bool) -> NetworkFit:
+        rate = float(self.learning_rate_init)
+        progress = Progress(rate)
+        if incremental and hasattr(self, "coefs_"):
+            progress = replace(self._progress, stopped=False)
+        return NetworkFit(
+            model=model,
+            progress=progress,
+            max_iter=progress.epochs + 1 if incremental else self.max_iter,
+        )
+
+    def _algorithm(self, problem: NetworkProblem) -> NetworkRounds | CompressedRounds:
+        stopping = Stopping(
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            by_score=self.early_stopping,
+            schedule=self.learning_rate if self.solver == "sgd" else "constant",
+            initial_rate=float(self.learning_rate_init),
+        )
+        codec = codec_named(self.compression)
+        if len(problem.batching.rows) == 1:  # nothing is averaged, nothing travels
+            return NetworkRounds(problem, stopping, "average")
+        rounds = NetworkRounds(problem, stopping, self.outer)
+        if codec is None:
+            return rounds
+        return CompressedRounds(rounds, codec)
+
+    def _optimiser(self) -> Optimiser:
+        if self.solver == "adam":
+            return Adam(self.beta_1, self.beta_2, self.epsilon)
+        return SGD(self.momentum, self.nesterovs_momentum)
+
+    def _require_validation(self, held_out: int, trained_on: int) -> None:
+        if self.early_stopping and (held_out < 2 or trained_on < 1):
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction:g} of the data is {held_out} rows, "
+                f"and {trained_on} remain to train on; at least 2 rows must be held out, and 1 "
+                "remain"
+            )
+
+    def _set_progress(self, state: NetworkFit) -> None:
+        progress = state.progress
+        self.n_iter_ = progress.epochs
+        self.t_ = progress.samples
+        self.loss_curve_ = list(progress.loss_curve)
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
+        scored = bool(self.early_stopping)
+        self.validation_scores_ = list(progress.scores) if scored else None
+        self.best_validation_score_ = progress.best_score if scored else None
+        self.best_loss_ = None if scored else progress.best_loss
+
+    def _warn_of_sorted(self, state: NetworkFit, partitions: Partitions) -> None:
+        if state.spread is None or len(partitions.rows) == 1:
+            return
+        share = explained_by_partition(state.spread, classes=hasattr(self, "classes_"))
+        if share > SORTED:
+            warnings.warn(
+                f"the partition that a row is in says much of its target ({share:.0%} of what it "
+                "could say), as where rows are sorted: averages of local models are then worse "
+                "than the models. shuffle='partitions' deals the rows anew; a smaller sync_every "
+                "averages more often",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    def _outputs(self) -> OutputsOf:
+        layout = Layout((self.n_features_in_, *(len(b) for b in self.intercepts_)))
+        network = Network(layout, self.activation, self.out_activation_)
+        return OutputsOf(network, layout.flat(self.coefs_, self.intercepts_), type(self).__name__)
+
+    def _refuse_early_stopping(self) -> None:
+        if self.early_stopping:
+            raise ValueError(
+                "early_stopping=True: partial_fit does not support early_stopping; it trains for "
+                "one epoch"
+            )
+
+    def _copy_network(self, model: Any, *names: str) -> Any:
+        """Copy fitted attributes to scikit-learn's model."""
+        return self._copy_fitted(
+            model,
+            *names,
+            "coefs_",
+            "intercepts_",
+            "n_layers_",
+            "n_outputs_",
+            "out_activation_",
+            "n_iter_",
+            "t_",
+            "loss_",
+            "loss_curve_",
+            "best_loss_",
+            "validation_scores_",
+            "best_validation_score_",
+        )
+
+    def _sklearn_arguments(self) -> dict[str, Any]:
+        """Return the arguments that scikit-learn's network has, too."""
+        ours = {"sync_every", "compression", "outer", "callbacks"}
+        arguments = {k: v for k, v in self.get_params(deep=False).items() if k not in ours}
+        arguments["shuffle"] = bool(self.shuffle)
+        return arguments
+
+
+def _set_layers(model: MLP, network: Network, parameters: Array) -> None:
+    """Set the fitted attributes that predictions need."""
+    layers = network.layout.layers(parameters)
+    model.coefs_ = [np.array(coef) for coef in layers.coefs]
+    model.intercepts_ = [np.array(intercept) for intercept in layers.intercepts]
+    model.n_layers_ = len(network.layout.units)
+    model.n_outputs_ = network.layout.units[-1]
+    model.out_activation_ = network.output_name
+
+
+def _snapshot(
+    estimator: MLP, fitted: Callable[..., None], network: Network, parameters: Array
+) -> MLP:
+    """Return an estimator like this one, fitted with these parameters."""
+    other: MLP = estimator._like_this()
+    fitted(other)
+    _set_layers(other, network, parameters)
+    return other

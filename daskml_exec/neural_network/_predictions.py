@@ -1,0 +1,83 @@
+"""What a fitted network says of a block of rows: picklable functions of the block."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_device_of, to_host
+from daskml_exec.kernels.networks.network import Network, forward, forward_on
+from daskml_exec.kernels.networks.outputs import probabilities
+from daskml_exec.partitions import matrix
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def margins(network: Network, parameters: Array, X: Any) -> Array:
+    """Return the inputs of the output layer's activation on the host, shape (n, outputs)."""
+    result: Array
+    if is_host(X):
+        result = forward(network, parameters, X)
+    else:
+        there = forward_on(array_namespace(X), network, to_device_of(parameters, X), X)
+        result = to_host(there)
+    return result
+
+
+@dataclass(frozen=True)
+class OutputsOf:
+    """Inputs of the output layer's activation, shape (n, outputs)."""
+
+    network: Network
+    parameters: Array
+    estimator: str
+    """Named in messages."""
+    __name__ = "outputs"  # what Dask calls the result
+
+    def __call__(self, block: Any) -> Array:
+        X = matrix(block, where="a block", finite=True)
+        expected = self.network.layout.units[0]
+        if X.shape[1] != expected:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but {self.estimator} is expecting {expected} "
+                "features as input"
+            )
+        return margins(self.network, self.parameters, X)
+
+
+@dataclass(frozen=True)
+class NumbersOf:
+    """The only output, shape (n,)."""
+
+    outputs: OutputsOf
+    __name__ = "numbers"
+
+    def __call__(self, block: Any) -> Array:
+        return self.outputs(block)[:, 0]
+
+
+@dataclass(frozen=True)
+class ProbabilitiesOf:
+    """Class probabilities, or their logarithms, shape (n, classes)."""
+
+    outputs: OutputsOf
+    log: bool = False
+    __name__ = "probabilities"
+
+    def __call__(self, block: Any) -> Array:
+        return probabilities(self.outputs(block), log=self.log)
+
+
+@dataclass(frozen=True)
+class LabelsOf:
+    """The most probable label, shape (n,)."""
+
+    outputs: OutputsOf
+    classes: Array
+    __name__ = "labels"
+
+    def __call__(self, block: Any) -> Array:
+        z = self.outputs(block)
+        codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.intp)
+        labels: Array = self.classes[codes]
+        return labels

@@ -1,0 +1,79 @@
+"""What is known after each epoch: losses, scores, and whether to go on."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_LEAST_RATE = 1e-6
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop, by scikit-learn's rules.
+
+    Attributes
+    ----------
+    tol : float
+    n_iter_no_change : int
+        Epochs in a row without an improvement by `tol` that end the fit if one more follows.
+    by_score : bool
+        Whether the score on the rows held out is to improve, or the loss.
+    schedule : {"constant", "invscaling", "adaptive"}
+    initial_rate : float
+    """
+
+    tol: float
+    n_iter_no_change: int
+    by_score: bool
+    schedule: str
+    initial_rate: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Immutable; `after_epoch` and `after_score` return the next one."""
+
+    learning_rate: float
+    samples: int = 0
+    loss_curve: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+    best_loss: float = np.inf
+    best_score: float = -np.inf
+    best_parameters: Array | None = None
+    without_improvement: int = 0
+    stopped: bool = False
+
+    @property
+    def epochs(self) -> int:
+        return len(self.loss_curve)
+
+    def after_epoch(self, loss: float, rows: int, rule: Stopping) -> "Progress":
+        """Return the progress after an epoch with this mean loss."""
+        after = replace(self, loss_curve=(*self.loss_curve, loss), samples=self.samples + rows)
+        if rule.by_score:
+            return after
+        improved = loss <= self.best_loss - rule.tol
+        after = replace(after, best_loss=min(loss, self.best_loss))
+        return after._judged(improved, rule)
+
+    def after_score(self, score: float, parameters: Array, rule: Stopping) -> "Progress":
+        """Return the progress after the parameters' score on the rows held out is known."""
+        improved = score >= self.best_score + rule.tol
+        after = replace(self, scores=(*self.scores, score))
+        if score > self.best_score or self.best_parameters is None:
+            after = replace(after, best_score=score, best_parameters=parameters)
+        return after._judged(improved, rule)
+
+    def _judged(self, improved: bool, rule: Stopping) -> "Progress":
+        count = 0 if improved else self.without_improvement + 1
+        rate, stopped = self.learning_rate, False
+        if rule.schedule == "invscaling":
+            rate = rule.initial_rate / (self.samples + 1) ** 0.5
+        if count > rule.n_iter_no_change:
+            stopped = rule.schedule != "adaptive" or rate <= _LEAST_RATE
+            if not stopped:
+                rate, count = rate / 5, 0
+        return replace(self, without_improvement=count, learning_rate=rate, stopped=stopped)
