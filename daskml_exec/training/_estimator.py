@@ -97,7 +97,7 @@ class PartitionedEstimator(BaseEstimator):
         """Copy fitted attributes to another model."""
         for name in (*names, "n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
-                setattr(model, name, copy.copy(getattr(self, name)))
+                setattr(model, name, copy.deepcopy(getattr(self, name)))
         return model
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
@@ -143,4 +143,6 @@ def _print_round(event: RoundEvent) -> None:
     found = "" if record.loss is None else f"  loss {record.loss:.8f}"
     if record.gradient_norm is not None:
         found += f"  gradient {record.gradient_norm:.2e}"
+    if record.score is not None:
+        found += f"  score {record.score:.4f}"
     print(f"round {record.round:>4}  {record.step:8}{found}  {record.seconds * 1e3:.1f} ms")

@@ -1,7 +1,7 @@
 """What happened in a fit, one record per round."""
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,9 +16,11 @@ class RoundRecord:
 
     round: int
     step: str
-    """What the round did: "moments", "hessian", "gradient", "solve", "normal" or "refine"."""
+    """What the round did: "moments", "hessian", "gradient", "solve", "normal", "refine"; "train" or
+    "score" of networks."""
     loss: float | None
-    """Objective, per unit of sample weight; None for a round that does not see it."""
+    """Objective, per unit of sample weight; None for a round that does not see it. Of networks, the
+    mean of what the round's steps saw before each."""
     gradient_norm: float | None
     """The norm that is compared with ``tol``."""
     seconds: float
@@ -35,6 +37,8 @@ class RoundRecord:
     """Tasks run again because their Worker was lost, while running or with their result."""
     retries: int
     """How often the whole round was submitted again."""
+    score: float | None = None
+    """On rows held out, of a round that scores."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,9 @@ class History(Sequence[RoundRecord]):
         return frame.set_index("round")
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the loss, and the gradient norm on a logarithmic axis, against the round.
+        """Draw the loss against the round, and beside it the gradient norm or the score.
+
+        The gradient norm has a logarithmic axis.
 
         Parameters
         ----------
@@ -128,59 +134,52 @@ class History(Sequence[RoundRecord]):
         ax.plot(list(losses), list(losses.values()), "o-", ms=3, label="loss")
         ax.set_xlabel("round")
         ax.set_ylabel("loss", color="C0")
-        right = ax.twinx()
         # A logarithmic axis has no place for zero.
         norms = {r.round: r.gradient_norm for r in self.records if r.gradient_norm}
-        right.semilogy(list(norms), list(norms.values()), ".--", color="C1", ms=3)
-        right.set_ylabel("gradient norm", color="C1")
+        scores = {r.round: r.score for r in self.records if r.score is not None}
+        if norms:
+            right = ax.twinx()
+            right.semilogy(list(norms), list(norms.values()), ".--", color="C1", ms=3)
+            right.set_ylabel("gradient norm", color="C1")
+        elif scores:
+            right = ax.twinx()
+            right.plot(list(scores), list(scores.values()), ".--", color="C1", ms=3)
+            right.set_ylabel("score", color="C1")
         for lost in (r for r in self.records if r.workers_lost):
             ax.axvline(lost.round, color="C3", ls=":", label="worker lost")
         return ax
 
     def __repr__(self) -> str:
-        lines = [
-            f"{'round':>5}  {'step':9}{'loss':>12}  {'gradient':>9}  {'ms':>7}  {'bytes':>9}"
-            f"  {'workers':>7}  lost"
-        ]
-        shown = self.records if len(self) <= 20 else (*self.records[:10], None, *self.records[-9:])
-        for record in shown:
-            if record is None:
-                lines.append(f"{'...':>5}  ({len(self) - 19} more)")
-                continue
-            lines.append(
-                f"{record.round:>5}  {record.step:9}{_number(record.loss, '.6g'):>12}  "
-                f"{_number(record.gradient_norm, '.2e'):>9}  {record.seconds * 1e3:>7.1f}  "
-                f"{record.bytes_out + record.bytes_back:>9,}  {record.workers:>7}  "
-                f"{record.workers_lost or ''}".rstrip()
-            )
+        columns = self._columns()
+        lines = [_line([column.title for column in columns], columns)]
+        lines += [_line([c.cell(record) for c in columns], columns) for record in self.records]
+        if len(self) > _SHOWN:
+            left_out = slice(1 + _SHOWN // 2, 1 - _SHOWN // 2)
+            lines[left_out] = [f"{'...':>5}  ({len(self) - _SHOWN + 1} more)"]
         return "\n".join([self._summary(), *lines])
 
     def _repr_html_(self) -> str:
+        columns = self._columns()
         rows = "".join(
             "<tr>"
-            + "".join(
-                f"<td>{html.escape(cell)}</td>"
-                for cell in (
-                    str(r.round),
-                    r.step,
-                    _number(r.loss, ".6g"),
-                    _number(r.gradient_norm, ".2e"),
-                    f"{r.seconds * 1e3:.1f}",
-                    f"{r.bytes_out + r.bytes_back:,}",
-                    str(r.workers),
-                    str(r.workers_lost or ""),
-                )
-            )
+            + "".join(f"<td>{html.escape(column.cell(record))}</td>" for column in columns)
             + "</tr>"
-            for r in self.records
+            for record in self.records
         )
-        titles = ("round", "step", "loss", "gradient norm", "ms", "bytes", "workers", "lost")
-        header = "".join(f"<th>{title}</th>" for title in titles)
+        header = "".join(f"<th>{column.title}</th>" for column in columns)
         return (
             f"<b>History</b>: {html.escape(self._summary())}"
             '<div style="max-height: 24em; overflow-y: auto">'
             f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
+
+    def _columns(self) -> list["_Column"]:
+        """Return the columns to show: of what is not always measured, what was."""
+        return [
+            column
+            for column in _COLUMNS
+            if column.always or any(column.cell(record) for record in self.records)
+        ]
 
     def _summary(self) -> str:
         text = (
@@ -192,5 +191,40 @@ class History(Sequence[RoundRecord]):
         return text
 
 
+_SHOWN = 20
+"""Lines that longer histories are cut to."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """How one thing about a round is shown; what was not measured is an empty text."""
+
+    title: str
+    width: int
+    cell: Callable[[RoundRecord], str]
+    always: bool = True
+
+
+def _line(cells: Sequence[str], columns: Sequence[_Column]) -> str:
+    aligned = (
+        cell.ljust(column.width) if column.title == "step" else cell.rjust(column.width)
+        for cell, column in zip(cells, columns, strict=True)
+    )
+    return "  ".join(aligned).rstrip()
+
+
 def _number(value: Any, spec: str) -> str:
     return "" if value is None else format(value, spec)
+
+
+_COLUMNS = (
+    _Column("round", 5, lambda r: str(r.round)),
+    _Column("step", 8, lambda r: r.step),
+    _Column("loss", 12, lambda r: _number(r.loss, ".6g")),
+    _Column("gradient", 9, lambda r: _number(r.gradient_norm, ".2e"), always=False),
+    _Column("score", 8, lambda r: _number(r.score, ".4f"), always=False),
+    _Column("ms", 7, lambda r: f"{r.seconds * 1e3:.1f}"),
+    _Column("bytes", 11, lambda r: f"{r.bytes_out + r.bytes_back:,}"),
+    _Column("workers", 7, lambda r: str(r.workers)),
+    _Column("lost", 4, lambda r: str(r.workers_lost or "")),
+)

@@ -107,6 +107,7 @@ def _round_over_partitions(
         workers_lost=outcome.workers_lost,
         tasks_recomputed=outcome.tasks_recomputed,
         retries=outcome.retries,
+        score=measured.score,
     )
     return state, [record]
 
@@ -190,6 +191,7 @@ def _local_rounds(
                 workers_lost=0,
                 tasks_recomputed=0,
                 retries=0,
+                score=measured.score,
             )
         )
     return _LocalRounds(state, records)

@@ -35,6 +35,7 @@ class Measured:
 
     loss: float | None = None
     gradient_norm: float | None = None
+    score: float | None = None
 
 
 class Round(Protocol[S]):

@@ -120,3 +120,23 @@ def test_plot_keeps_norms_at_their_rounds_when_one_is_zero(pyplot):
 def test_plot_draws_where_it_is_told(history, pyplot):
     _, ax = pyplot.subplots()
     assert history.plot(ax) is ax
+
+
+def test_columns_are_those_of_what_was_measured():
+    trained = record(0, step="train", gradient_norm=None)
+    scored = record(1, step="score", loss=None, gradient_norm=None, score=0.25)
+    assert "gradient" in repr(History((record(0),), 1)) and "score" not in repr(
+        History((record(0),), 1)
+    )
+    of_network = History((trained, scored), 1)
+    assert "gradient" not in repr(of_network) and "0.2500" in repr(of_network)
+    assert "<th>score</th>" in of_network._repr_html_()
+
+
+def test_a_plot_draws_scores_where_there_are_no_gradients():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    scored = [record(i, step="score", loss=None, gradient_norm=None, score=i / 4) for i in (1, 3)]
+    trained = [record(i, step="train", gradient_norm=None) for i in (0, 2)]
+    ax = History(tuple(trained + scored), 1).plot()
+    assert [other.get_ylabel() for other in ax.figure.axes] == ["loss", "score"]

@@ -100,14 +100,19 @@ def executor():
 
 
 def descend(executor, n_partitions=3, rounds=10, algorithm=None, callbacks=()):
-    return run_rounds(
-        algorithm or LeastSquares(),
-        Descent(np.zeros(3), rounds),
-        place(executor, n_partitions),
-        callbacks=callbacks,
-        snapshot=lambda state: state.at.copy,
-        name="toy",
-    )
+    partitions = place(executor, n_partitions)
+    try:
+        return run_rounds(
+            algorithm or LeastSquares(),
+            Descent(np.zeros(3), rounds),
+            partitions,
+            callbacks=callbacks,
+            snapshot=lambda state: state.at.copy,
+            name="toy",
+        )
+    finally:
+        # As the estimators do: an exception, which a log may keep, keeps the frames it passed.
+        partitions.release()
 
 
 @pytest.mark.parametrize("n_partitions", [1, 2, 5])
