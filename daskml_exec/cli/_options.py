@@ -2,9 +2,9 @@
 
 import argparse
 from dataclasses import dataclass, fields
-from typing import Any
 
-from daskml_exec.cli._errors import CommandError
+from daskml_exec.cli._models import MODELS, ModelKind, option
+from daskml_exec.cli._models._kind import require
 
 
 @dataclass(frozen=True)
@@ -12,33 +12,36 @@ class TrainOptions:
     """Options of ``train``; None where the default depends on the machine or the data."""
 
     file: str
-    model: str
+    model: ModelKind
     workers: int | None
     scheduler: str | None
     partitions: int | None
     test: str | None
-    solver: str
-    max_iter: int
-    tol: float
-    C: float
     save: str | None
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "TrainOptions":
-        """Take the fields from what argparse parsed."""
+        """Take the fields from what argparse parsed; exit where they do not go together."""
         values = {field.name: getattr(arguments, field.name) for field in fields(cls)}
-        return cls(**values)
+        return cls(**{**values, "model": _model(arguments)})
 
     def check(self) -> None:
         """Raise CommandError for a value out of range: before anything is started or read."""
-        for name in ("workers", "partitions", "max_iter"):
+        for name in ("workers", "partitions"):
             value = getattr(self, name)
-            _require(value is None or value >= 1, name, value, "integers from 1")
-        _require(self.tol >= 0, "tol", self.tol, "numbers from 0")
-        _require(self.C > 0, "C", self.C, "numbers above 0, and inf for no penalty")
+            require(value is None or value >= 1, name, value, "integers from 1")
+        self.model.check()
 
 
-def _require(allowed: bool, name: str, value: Any, what: str) -> None:
-    if not allowed:
-        option = "--" + name.replace("_", "-")
-        raise CommandError(f"{option} {value} is out of range; allowed are {what}")
+def _model(arguments: argparse.Namespace) -> ModelKind:
+    """Return the model with the options that were given; those of another one are wrong usage."""
+    kind = MODELS[arguments.model]
+    own = [field.name for field in fields(kind)]
+    for other in MODELS.values():
+        for field in fields(other):
+            if field.name not in own and hasattr(arguments, field.name):
+                arguments.wrong_usage(
+                    f"{option(field.name)} is an option of --model {other.name}; allowed with "
+                    f"--model {kind.name} are {', '.join(map(option, own))}"
+                )
+    return kind(**{name: getattr(arguments, name) for name in own if hasattr(arguments, name)})

@@ -1,30 +1,23 @@
 """The arguments that the command takes, and its help."""
 
 import argparse
+import textwrap
 from importlib.metadata import version
 
 from daskml_exec.cli._errors import PROGRAM
-from daskml_exec.linear_model import LogisticRegression
+from daskml_exec.cli._models import MODELS
 
 _TRAIN_EPILOG = """\
 The result goes to stdout, progress and messages to stderr. Exit codes: 0 trained (also where a
 warning says that it has not converged), 1 failed (also a value out of range), 2 wrong usage,
 130 interrupted.
 
-A model saved with --save is a safetensors file with the arrays "coef" and "intercept". Every
-value of its metadata is JSON. To read it and to predict, with X an array or a sparse matrix:
+A model saved with --save is a safetensors file. Every value of its metadata is JSON. To read it
+and to predict, with X an array or a sparse matrix:
 
   import json
   import numpy as np
   from safetensors import safe_open
-
-  with safe_open("model.safetensors", framework="numpy") as file:
-      coef, intercept = file.get_tensor("coef"), file.get_tensor("intercept")
-      about = {key: json.loads(value) for key, value in file.metadata().items()}
-  margins = X @ coef.T + intercept        # column j of X is index j + about["first_index"]
-  if len(about["classes"]) == 2:          # one margin, that of the second class
-      margins = np.hstack([-margins, margins])
-  labels = np.take(about["classes"], margins.argmax(axis=1))
 """
 
 
@@ -44,16 +37,19 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    defaults = LogisticRegression()
     parser = commands.add_parser(
         "train",
         help="train a model on a libsvm file",
-        description="Train a model on a libsvm file, with the rows spread over workers.",
-        epilog=_TRAIN_EPILOG,
+        description="Train a classifier on a libsvm file, with the rows spread over workers.",
+        epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(wrong_usage=parser.error)
     parser.add_argument("file", metavar="FILE", help="libsvm file: a path, URL or glob")
+    parser.add_argument(
+        "--model", choices=list(MODELS), default="logistic", help="(default: %(default)s)"
+    )
     parser.add_argument(
         "--test", metavar="FILE", help="libsvm file on which to measure the accuracy afterwards"
     )
@@ -80,37 +76,17 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="N",
         help="row ranges to cut FILE into (default: one per 64 MiB, at least one per file)",
     )
+    for kind in MODELS.values():
+        # Without defaults, so that an option is known to have been given.
+        group = parser.add_argument_group(
+            f"--model {kind.name}", kind.about, argument_default=argparse.SUPPRESS
+        )
+        kind.add_options(group)
 
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--model", choices=["logistic"], default="logistic", help="(default: %(default)s)"
+
+def _epilog() -> str:
+    readings = (
+        f"  # --model {kind.name}\n{textwrap.indent(kind.reading, '  ')}"
+        for kind in MODELS.values()
     )
-    model.add_argument(
-        "--solver",
-        choices=["auto", "newton", "lbfgs", "averaging"],
-        default=defaults.solver,
-        help="auto is newton: a few rounds; lbfgs sums gradients, averaging averages local models "
-        "(default: %(default)s)",
-    )
-    model.add_argument(
-        "--max-iter",
-        type=int,
-        metavar="N",
-        default=defaults.max_iter,
-        help="iterations at most (default: %(default)s)",
-    )
-    model.add_argument(
-        "--tol",
-        type=float,
-        metavar="X",
-        default=defaults.tol,
-        help="stop when no component of the gradient is larger, relative to the square root of the "
-        "objective and in standardised coordinates; see LogisticRegression (default: %(default)s)",
-    )
-    model.add_argument(
-        "--C",
-        type=float,
-        metavar="X",
-        default=defaults.C,
-        help="inverse strength of the penalty, inf for none (default: %(default)s)",
-    )
+    return "\n".join([_TRAIN_EPILOG, *readings])

@@ -1,7 +1,7 @@
 """Tell how training goes, round by round: a bar on a terminal, lines in a log."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -49,7 +49,7 @@ class ProgressBar:
         record = event.record
         if record.loss is not None:
             self._bar.set_postfix_str(
-                f"loss={record.loss:.6f}, gradient={record.gradient_norm:.1e}", refresh=False
+                ", ".join(f"{name}={value}" for name, value in _found(record)), refresh=False
             )
         if record.workers_lost:
             self._bar.write(_loss_of_workers(record), file=self._stream)
@@ -120,17 +120,21 @@ class ProgressLines:
 
     def _say(self, record: RoundRecord) -> None:
         now = self._clock()
-        found = (
-            record.step
-            if record.loss is None
-            else f"loss {record.loss:.6f}  gradient {record.gradient_norm:.1e}"
-        )
+        found = "  ".join(f"{name} {value}" for name, value in _found(record)) or record.step
         self._write(f"round {record.round:>5}  {found}  {now - self._started:.1f} s")
         self._due = now + self._interval
         self._unsaid = None
 
     def _write(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
+
+
+def _found(record: RoundRecord) -> Iterator[tuple[str, str]]:
+    """Return what a round has measured: names with values."""
+    if record.loss is not None:
+        yield "loss", f"{record.loss:.6f}"
+    if record.gradient_norm is not None:
+        yield "gradient", f"{record.gradient_norm:.1e}"
 
 
 def _loss_of_workers(record: RoundRecord) -> str:

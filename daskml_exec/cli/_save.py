@@ -1,4 +1,4 @@
-"""Write a fitted linear model as one safetensors file."""
+"""Write a fitted model as one safetensors file."""
 
 import json
 import os
@@ -89,32 +89,24 @@ class Destination:
         return CommandError(f"cannot write --save {self.url}: {reason or one_line(error)}")
 
 
-def model_bytes(model: Any, about: Mapping[str, Any]) -> bytes:
-    """Return a fitted linear classifier in the safetensors format.
+def model_bytes(arrays: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
+    """Return a fitted model in the safetensors format.
 
     Parameters
     ----------
-    model : LogisticRegression
+    arrays : mapping of str to ndarray
     about : mapping of str to what JSON can hold
-        Further metadata.
-
-    Returns
-    -------
-    bytes
-        With the arrays "coef" and "intercept". Every value of the metadata is JSON.
+        The metadata, in which every value will be JSON.
     """
     metadata = {
         "format_version": FORMAT_VERSION,
         "daskml_exec_version": version("daskml-exec"),
-        "classes": model.classes_.tolist(),
-        "n_features": model.n_features_in_,
         **about,
     }
-    arrays = {
-        "coef": np.ascontiguousarray(model.coef_),
-        "intercept": np.ascontiguousarray(model.intercept_),
-    }
-    return save(arrays, {k: json.dumps(v, allow_nan=False) for k, v in metadata.items()})
+    return save(
+        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+        {key: json.dumps(value, allow_nan=False) for key, value in metadata.items()},
+    )
 
 
 def _write_through(path: Path, data: bytes) -> None:

@@ -1,6 +1,5 @@
 """``daskml-exec train``: read, fit, measure, tell."""
 
-import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from daskml_exec.cli._progress import progress_on
 from daskml_exec.cli._report import Report
 from daskml_exec.cli._save import Destination, model_bytes
 from daskml_exec.executor import Executor
-from daskml_exec.linear_model import LogisticRegression
 
 
 def train(options: TrainOptions, *, out: TextIO, log: TextIO) -> None:
@@ -40,21 +38,20 @@ def train(options: TrainOptions, *, out: TextIO, log: TextIO) -> None:
     destination = None if options.save is None else Destination(options.save)
     with open_executor(options) as executor:
         try:
-            model, report = _fit(executor, options, log)
+            report = _fit(executor, options, log)
         except Exception as error:
             if options.scheduler is None or not _lost_scheduler(executor, error):
                 raise
             raise CommandError(f"lost the scheduler at {options.scheduler}") from error
     print(report, file=out, flush=True)
     if destination is not None:
-        destination.write(model_bytes(model, _about(options, report)))
+        destination.write(model_bytes(report.kind.arrays(report.model), _about(report)))
         print(f"{'saved':<19}{destination.url}", file=out, flush=True)
 
 
-def _fit(
-    executor: Executor, options: TrainOptions, log: TextIO
-) -> tuple[LogisticRegression, Report]:
-    with _warnings_in_lines(log) as caught:
+def _fit(executor: Executor, options: TrainOptions, log: TextIO) -> Report:
+    kind = options.model
+    with _warnings_in_lines(log, kind.usual_warnings) as caught:
         started = time.perf_counter()
         n_workers = len(executor.check_workers())
         data = load_training(executor, options.file, options.partitions)
@@ -62,20 +59,14 @@ def _fit(
         loaded = time.perf_counter()
         print(_loaded(data, n_workers, executor), file=log, flush=True)
         with progress_on(log) as progress:
-            model = LogisticRegression(
-                C=options.C,
-                tol=options.tol,
-                max_iter=options.max_iter,
-                solver=options.solver,
-                callbacks=[progress],
-            ).fit(data.X, data.y)
+            model = kind.estimator([progress]).fit(data.X, data.y)
         trained = time.perf_counter()
-        report = Report(
+        return Report(
             n_rows=data.n_rows,
             n_features=data.n_features,
             n_workers=n_workers,
             first_index=data.first_index,
-            model_name=options.model,
+            kind=kind,
             model=model,
             converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught),
             training_accuracy=model.score(data.X, data.y),
@@ -83,7 +74,6 @@ def _fit(
             loading_seconds=loaded - started,
             training_seconds=trained - loaded,
         )
-    return model, report
 
 
 def _lost_scheduler(executor: Executor, error: Exception) -> bool:
@@ -100,29 +90,28 @@ def _loaded(data: Data, n_workers: int, executor: Executor) -> str:
     )
 
 
-def _about(options: TrainOptions, report: Report) -> dict[str, Any]:
+def _about(report: Report) -> dict[str, Any]:
     return {
-        "model": options.model,
+        "model": report.kind.name,
+        "classes": report.model.classes_.tolist(),
+        "n_features": report.model.n_features_in_,
         "first_index": report.first_index,
-        "n_iter": int(report.model.n_iter_[0]),
         "converged": report.converged,
-        "settings": {
-            "solver": options.solver,
-            "C": options.C if math.isfinite(options.C) else "inf",  # JSON has no infinity
-            "tol": options.tol,
-            "max_iter": options.max_iter,
-        },
+        **report.kind.metadata(report.model),
     }
 
 
 @contextmanager
-def _warnings_in_lines(log: TextIO) -> Iterator[list[warnings.WarningMessage]]:
-    """Collect warnings, and write each in a line at the end, when no bar is in the way."""
+def _warnings_in_lines(
+    log: TextIO, usual: tuple[type[Warning], ...]
+) -> Iterator[list[warnings.WarningMessage]]:
+    """Collect warnings, and write each unusual one in a line when no bar is in the way."""
     with warnings.catch_warnings(record=True) as caught:
-        for category in (ConvergenceWarning, RuntimeWarning):
+        for category in (UserWarning, RuntimeWarning):
             warnings.simplefilter("always", category)
         try:
             yield caught
         finally:
-            for line in dict.fromkeys(" ".join(str(w.message).split()) for w in caught):
+            told = (w.message for w in caught if not issubclass(w.category, usual))
+            for line in dict.fromkeys(" ".join(str(message).split()) for message in told):
                 say(log, f"warning: {line}")

@@ -11,8 +11,10 @@ class DivergenceError(ValueError):
 
     Attributes
     ----------
-    round, partition : int
-        Where it happened, counted from zero.
+    round : int
+        Counted from zero.
+    partition : int or None
+        Its index; None if the average alone is not finite.
     learning_rate : float
         That of the local steps.
     coefs, intercepts : list of ndarray
@@ -22,7 +24,7 @@ class DivergenceError(ValueError):
     def __init__(
         self,
         round: int,
-        partition: int,
+        partition: int | None,
         learning_rate: float,
         coefs: Sequence[np.ndarray[Any, Any]],
         intercepts: Sequence[np.ndarray[Any, Any]],
@@ -32,8 +34,9 @@ class DivergenceError(ValueError):
         self.learning_rate = learning_rate
         self.coefs = list(coefs)
         self.intercepts = list(intercepts)
+        where = "the average" if partition is None else f"partition {partition}"
         super().__init__(
-            f"training diverged in round {round}, partition {partition}, at the learning rate "
+            f"training diverged in round {round}, {where}, at the learning rate "
             f"{learning_rate:g}: the loss or the parameters are not finite. Lower "
             "learning_rate_init or rescale X; the error's `coefs` and `intercepts` are the last "
             "good parameters"

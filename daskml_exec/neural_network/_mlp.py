@@ -244,6 +244,7 @@ class MLP(PartitionedEstimator):
 
     def _copy_network(self, model: Any, *names: str) -> Any:
         """Copy fitted attributes to scikit-learn's model."""
+        model._no_improvement_count = 0  # without it, its training cannot go on
         return self._copy_fitted(
             model,
             *names,

@@ -69,17 +69,28 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a partition cannot be trained on; adds up to that of the first partition."""
+    """Why partitions cannot be trained on: the first thing wrong with the data, or else training.
+
+    Attributes
+    ----------
+    data : str
+        What is wrong with the data; empty if nothing is.
+    diverged : bool
+    partition : int or None
+        Where training diverged; None if only the average did.
+    """
 
     data: str = ""
-    diverged_in: int | None = None
-    """Index of the partition."""
+    diverged: bool = False
+    partition: int | None = None
 
     def __add__(self, other: "Failure") -> "Failure":
+        if other.data and not self.data:
+            return other
         return self if self else other
 
     def __bool__(self) -> bool:
-        return bool(self.data) or self.diverged_in is not None
+        return bool(self.data) or self.diverged
 
 
 @dataclass(frozen=True)

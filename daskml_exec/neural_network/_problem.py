@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.kernels.array_namespace import is_host
+from daskml_exec.kernels.array_namespace import is_host, total
 from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.kernels.networks.device_steps import train_on_device
 from daskml_exec.kernels.networks.local_steps import train_locally
@@ -80,7 +80,8 @@ class Numbers:
         return combine_sums(SquaredError(), left, right)
 
     def score(self, sums: Array) -> float:
-        return explained_share(SquaredError(), sums)
+        weight = sums[1]
+        return explained_share(SquaredError(), sums) if weight else float("nan")
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,9 @@ class NetworkProblem:
         """Say what is not finite in a partition's rows; an empty text if nothing is."""
         X = partition.X
         # One sum says that all is finite; only where it is not, or overflowed, is it looked at.
-        if is_host(X):
-            with np.errstate(over="ignore", invalid="ignore"):
-                if np.isfinite((X.data if sp.issparse(X) else X).sum()):
-                    return ""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(total(X.data if sp.issparse(X) else X)):
+                return ""
         return describe_non_finite(partition, self.feature_names)
 
     def train(self, partition: Partition, training: Training) -> tuple[Losses, Model, float]:
@@ -129,9 +129,9 @@ class NetworkProblem:
         spread: Any = 0.0
         if work.first_round:
             spread = self.target.spread(partition)
-            failure = self.data_failure(partition)
-            if failure:
-                return Losses(0.0, 0.0, Failure(data=failure), spread), model, 0.0
+            wrong = self.data_failure(partition)
+            if wrong:
+                return Losses(0.0, 0.0, Failure(data=wrong), spread), model, 0.0
         rows = self._rows(partition, work)
         if not len(rows):
             return Losses(0.0, 0.0, Failure(), spread), model, 0.0
@@ -154,9 +154,13 @@ class NetworkProblem:
                 learning_rate=work.learning_rate,
                 penalty=self.alpha * self.batching.share(partition.index),
             )
-            finite = np.isfinite(sums.loss) and np.isfinite(local.parameters.sum())
+            finite = all(
+                np.isfinite(np.sum(found))
+                for found in (sums.loss, local.parameters, local.optimiser.moments)
+            )
         if not finite:
-            return Losses(0.0, 0.0, Failure(diverged_in=partition.index), spread), model, 0.0
+            failure = Failure(diverged=True, partition=partition.index)
+            return Losses(0.0, 0.0, failure, spread), model, 0.0
         return Losses(sums.loss, sums.weight, Failure(), spread), local, sums.weight
 
     def score_sums(self, partition: Partition, parameters: Array) -> Array:
@@ -192,9 +196,10 @@ class NetworkProblem:
 def changes(losses: Losses, local: Model, weight: float, start: Model) -> Changes:
     """Return one partition's part of a round's sums."""
     scale = local.parameters.dtype.type(weight)
-    return Changes(
-        losses,
-        scale * (local.parameters - start.parameters),
-        scale * local.optimiser.moments,
-        weight * local.optimiser.scales,
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # the driver looks at the average
+        return Changes(
+            losses,
+            scale * (local.parameters - start.parameters),
+            scale * local.optimiser.moments,
+            weight * local.optimiser.scales,
+        )

@@ -129,15 +129,16 @@ class NetworkRounds:
             return self.failed(state, losses.failure), Measured()
         model, velocity = state.model, state.velocity
         if losses.weight:
-            change = total.parameters / total.parameters.dtype.type(losses.weight)
-            change, velocity = outer_step(self.outer, velocity, change)
-            model = Model(
-                model.parameters + change,
-                OptimiserState(
-                    total.moments / total.moments.dtype.type(losses.weight),
-                    total.scales / losses.weight,
-                ),
-            )
+            with np.errstate(over="ignore", invalid="ignore"):
+                change = total.parameters / total.parameters.dtype.type(losses.weight)
+                change, velocity = outer_step(self.outer, velocity, change)
+                model = Model(
+                    model.parameters + change,
+                    OptimiserState(
+                        total.moments / total.moments.dtype.type(losses.weight),
+                        total.scales / losses.weight,
+                    ),
+                )
         return self.trained(replace(state, velocity=velocity), model, losses)
 
     def trained(
@@ -145,6 +146,10 @@ class NetworkRounds:
     ) -> tuple[NetworkFit, Measured]:
         """Return the state after a training round that gave this model."""
         batching, work = self.problem.batching, self.work(state)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = model.parameters.sum() + model.optimiser.moments.sum()
+        if not np.isfinite(sums):
+            return self.failed(state, Failure(diverged=True)), Measured()
         state = replace(
             state,
             model=model,
@@ -157,6 +162,9 @@ class NetworkRounds:
         measured = Measured(loss=losses.loss / losses.weight if losses.weight else None)
         if state.position < batching.steps_per_epoch:
             return state, measured
+        if not state.weight:
+            nothing = Failure(data="no row with a positive weight is left to train on")
+            return self.failed(state, nothing), measured
         progress = state.progress.after_epoch(
             state.loss / state.weight, sum(batching.rows), self.stopping
         )
@@ -173,16 +181,18 @@ class NetworkRounds:
         """Return the state after the score of its parameters is known."""
         score = self.problem.target.score(total.sums)
         progress = state.progress.after_score(score, state.model.parameters, self.stopping)
-        return replace(state, progress=progress, scoring=False, rounds=state.rounds + 1), Measured()
+        return replace(state, progress=progress, scoring=False, rounds=state.rounds + 1), Measured(
+            score=score
+        )
 
     def failed(self, state: NetworkFit, failure: Failure) -> NetworkFit:
         """Return the state with the error that ends the fit."""
         error: Exception = ValueError(failure.data)
-        if failure.diverged_in is not None:
+        if failure.diverged:
             layers = self.problem.network.layout.layers(state.model.parameters)
             error = DivergenceError(
                 state.rounds,
-                failure.diverged_in,
+                failure.partition,
                 self.work(state).learning_rate,
                 layers.coefs,
                 layers.intercepts,

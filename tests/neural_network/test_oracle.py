@@ -1,4 +1,4 @@
-"""With one partition the weights are scikit-learn's; with several, a step is that of their union."""
+"""With one partition the weights are those of scikit-learn; with several, one step is the union's."""
 
 import numpy as np
 import pytest

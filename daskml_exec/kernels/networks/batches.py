@@ -58,7 +58,8 @@ def held_out(
 
 
 def _n_held_out(start: int, n: int, fraction: float) -> int:
-    return int(fraction * (start + n)) - int(fraction * start)
+    # A product that is a whole number but for its rounding is that number.
+    return int(fraction * (start + n) + 1e-9) - int(fraction * start + 1e-9)
 
 
 # A round is a few steps of an epoch; the permutation is that of all rows. A worker goes through its

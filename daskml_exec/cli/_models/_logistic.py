@@ -1,0 +1,156 @@
+"""Logistic regression on the command line."""
+
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from daskml_exec.cli._models._kind import require
+from daskml_exec.cli._text import count, number, table
+from daskml_exec.linear_model import LogisticRegression
+from daskml_exec.training import Callback
+
+# Of more classes than this, the first ones are shown.
+_MAX_CLASSES = 20
+_N_LARGEST = 5
+
+_DEFAULTS = LogisticRegression()
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """`ModelKind` of `LogisticRegression`."""
+
+    solver: str = _DEFAULTS.solver
+    max_iter: int = _DEFAULTS.max_iter
+    tol: float = _DEFAULTS.tol
+    C: float = _DEFAULTS.C
+
+    name: ClassVar[str] = "logistic"
+    about: ClassVar[str] = "logistic regression"
+    usual_warnings: ClassVar[tuple[type[Warning], ...]] = ()
+    reading: ClassVar[str] = """\
+with safe_open("model.safetensors", framework="numpy") as file:
+    coef, intercept = file.get_tensor("coef"), file.get_tensor("intercept")
+    about = {key: json.loads(value) for key, value in file.metadata().items()}
+margins = X @ coef.T + intercept        # column j of X is index j + about["first_index"]
+if len(about["classes"]) == 2:          # one margin, that of the second class
+    margins = np.hstack([-margins, margins])
+labels = np.take(about["classes"], margins.argmax(axis=1))
+"""
+
+    @classmethod
+    def add_options(cls, group: "argparse._ArgumentGroup") -> None:
+        group.add_argument(
+            "--solver",
+            choices=["auto", "newton", "lbfgs", "averaging"],
+            help="auto is newton: a few rounds; lbfgs sums gradients, averaging averages local "
+            f"models (default: {cls.solver})",
+        )
+        group.add_argument(
+            "--max-iter",
+            type=int,
+            metavar="N",
+            help=f"iterations at most (default: {cls.max_iter})",
+        )
+        group.add_argument(
+            "--tol",
+            type=float,
+            metavar="X",
+            help="stop when no component of the gradient is larger, relative to the square root "
+            "of the objective and in standardised coordinates; see LogisticRegression "
+            f"(default: {cls.tol})",
+        )
+        group.add_argument(
+            "--C",
+            type=float,
+            metavar="X",
+            help=f"inverse strength of the penalty, inf for none (default: {cls.C})",
+        )
+
+    def check(self) -> None:
+        require(self.max_iter >= 1, "max_iter", self.max_iter, "integers from 1")
+        require(self.tol >= 0, "tol", self.tol, "numbers from 0")
+        require(self.C > 0, "C", self.C, "numbers above 0, and inf for no penalty")
+
+    def estimator(self, callbacks: list[Callback]) -> LogisticRegression:
+        return LogisticRegression(
+            C=self.C,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            solver=self.solver,
+            callbacks=callbacks,
+        )
+
+    def head(self, model: Any, *, converged: bool) -> Iterator[tuple[str, str]]:
+        yield "model", f"{self.name}, {len(model.classes_)} classes, C={self.C:g}"
+        yield (
+            "solver",
+            f"{self.solver}, {count(int(model.n_iter_[0]), 'iteration')} in "
+            f"{count(len(model.history_), 'round')}, "
+            f"{'converged' if converged else 'NOT converged'} (tol={self.tol:g})",
+        )
+
+    def details(self, model: Any, first_index: int) -> Iterator[str]:
+        classes = model.classes_
+        # Two classes have one row of coefficients, that of the second class.
+        labels = [_label(value) for value in (classes if len(classes) > 2 else classes[1:])]
+        coef, intercept = model.coef_, model.intercept_
+        shown = range(min(len(coef), _MAX_CLASSES))
+        yield from table(
+            ("class", "non-zero", "min", "max", "norm", "intercept"),
+            [
+                (
+                    labels[k],
+                    f"{np.count_nonzero(coef[k]):,}",
+                    number(coef[k].min()),
+                    number(coef[k].max()),
+                    number(np.linalg.norm(coef[k])),
+                    number(intercept[k]),
+                )
+                for k in shown
+            ],
+        )
+        hidden = len(coef) - len(shown)
+        if hidden:
+            yield f"... and {count(hidden, 'class', 'classes')} more"
+        yield ""
+        header, *rows = table(
+            ("class", *[""] * _N_LARGEST),
+            [(labels[k], *_largest(coef[k], first_index)) for k in shown],
+        )
+        yield f"{header}  largest, as index:value (indices as in the file, from {first_index})"
+        yield from rows
+
+    def loss(self, model: Any) -> str:
+        # The last round may be a step that was tried and refused.
+        loss = min(record.loss for record in model.history_ if record.loss is not None)
+        return f"{loss:.8g} (per row, with the penalty)"
+
+    def arrays(self, model: Any) -> dict[str, np.ndarray[Any, Any]]:
+        return {"coef": model.coef_, "intercept": model.intercept_}
+
+    def metadata(self, model: Any) -> dict[str, Any]:
+        return {
+            "n_iter": int(model.n_iter_[0]),
+            "settings": {
+                "solver": self.solver,
+                "C": self.C if math.isfinite(self.C) else "inf",  # JSON has no infinity
+                "tol": self.tol,
+                "max_iter": self.max_iter,
+            },
+        }
+
+
+def _largest(coef: np.ndarray[Any, Any], first_index: int) -> list[str]:
+    """Return the coefficients of largest magnitude, the first of equal ones first; no zeros."""
+    order = np.argsort(-np.abs(coef), kind="stable")[:_N_LARGEST]
+    cells = [f"{j + first_index}:{coef[j]:+#.3g}" for j in order if coef[j]]
+    return cells + [""] * (_N_LARGEST - len(cells))
+
+
+def _label(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
