@@ -1,10 +1,13 @@
 """Fixtures and settings for every test."""
 
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import distributed.client
 import pytest
+from distributed.batched import BatchedSend
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +30,20 @@ def _reason_without_gpu() -> str | None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and (reason := _reason_without_gpu()):
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def prompt_clients() -> Iterator[None]:
+    """Let clients that are opened meanwhile send at once, for tests that make many small fits.
+
+    Dask's clients send at most every ten milliseconds: of a round over next to no data, half the
+    time. What depends on when messages go out is tested elsewhere, with the interval as it is.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            distributed.client, "BatchedSend", lambda interval, loop: BatchedSend("1ms", loop=loop)
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

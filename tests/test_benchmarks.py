@@ -32,7 +32,8 @@ def combinations(cls: type) -> Iterator[tuple]:
     return itertools.product(*params)
 
 
-def run_once(cls: type, method: str, arguments: tuple) -> None:
+def run_once(cls: type, methods: list[str], arguments: tuple) -> None:
+    """Run each method once, after one `setup`: starting processes for each again takes longest."""
     benchmark = cls()
     if hasattr(benchmark, "setup"):
         try:
@@ -40,9 +41,10 @@ def run_once(cls: type, method: str, arguments: tuple) -> None:
         except NotImplementedError:
             return  # asv's way to leave a combination out
     try:
-        result = getattr(benchmark, method)(*arguments)
-        if method.startswith("track_"):
-            json.dumps(result)  # asv stores it so, and rejects NumPy's scalars
+        for method in methods:
+            result = getattr(benchmark, method)(*arguments)
+            if method.startswith("track_"):
+                json.dumps(result)  # asv stores it so, and rejects NumPy's scalars
     finally:
         if hasattr(benchmark, "teardown"):
             benchmark.teardown(*arguments)
@@ -57,5 +59,5 @@ def test_benchmarks_run(name, monkeypatch, tmp_path):
     assert found, f"benchmarks/{name}.py has no class with a time_, track_ or peakmem_ method"
     for cls, methods in found:
         cached = (cls().setup_cache(),) if hasattr(cls, "setup_cache") else ()
-        for method, combination in itertools.product(methods, combinations(cls)):
-            run_once(cls, method, cached + combination)
+        for combination in combinations(cls):
+            run_once(cls, methods, cached + combination)

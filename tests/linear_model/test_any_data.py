@@ -125,7 +125,7 @@ def test_weights_are_numbers_of_rows(counts, cuts, kind):
 
 
 @pytest.mark.parametrize("model", [LogisticRegression(), PoissonRegressor(), Ridge()])
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(given_fit=fits())
 def test_over_dask(executor, model, given_fit):
     X, weight, cuts, rng, intercept = given_fit
@@ -144,7 +144,7 @@ def test_over_dask(executor, model, given_fit):
         assert_near(kind, model.coef_, model.intercept_, exact(X), y, weight, **near)
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(given_fit=fits(), redundant=st.booleans())
 def test_linear_regression_over_dask(executor, given_fit, redundant):
     X, weight, cuts, rng, intercept = given_fit

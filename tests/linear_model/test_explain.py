@@ -22,18 +22,22 @@ def problem(kind="logistic", n=90, d=4, K=2):
     return X, targets(rng, X, kind, K)
 
 
-@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, as_dask, as_csr, as_frame])
+KINDS = [np.asarray, sp.csr_array, as_dask, as_csr, as_frame]
+CASES = [
+    (LogisticRegression(), "logistic", "hessian"),
+    (LogisticRegression(solver="lbfgs"), "logistic", "gradients"),
+    (LogisticRegression(solver="averaging"), "logistic", "averaging"),
+    (PoissonRegressor(), "poisson", "hessian"),
+    (Ridge(), "ridge", "normal equations"),
+    (Ridge(solver="lbfgs"), "ridge", "gradients"),
+    (LinearRegression(), "ridge", "normal equations"),
+]
+
+
+# What is said of the data depends on its kind, what of the plan on the case.
 @pytest.mark.parametrize(
-    ("model", "target", "regime"),
-    [
-        (LogisticRegression(), "logistic", "hessian"),
-        (LogisticRegression(solver="lbfgs"), "logistic", "gradients"),
-        (LogisticRegression(solver="averaging"), "logistic", "averaging"),
-        (PoissonRegressor(), "poisson", "hessian"),
-        (Ridge(), "ridge", "normal equations"),
-        (Ridge(solver="lbfgs"), "ridge", "gradients"),
-        (LinearRegression(), "ridge", "normal equations"),
-    ],
+    ("kind", "model", "target", "regime"),
+    [*((kind, *CASES[0]) for kind in KINDS), *((as_csr, *case) for case in CASES[1:])],
 )
 def test_it_says_data_regime_reason_and_rounds(kind, model, target, regime):
     X, y = problem(target)

@@ -22,8 +22,8 @@ SOLVERS = ["newton", "lbfgs", "averaging"]
     [("newton", False, np.nan), ("newton", True, np.inf), ("averaging", True, np.nan)],
 )
 @pytest.mark.parametrize("kind", [np.asarray, as_dask, as_csr, as_frame])
-def test_what_is_not_finite_is_named_before_training(iris, solver, value, kind, weighted):
-    X, y, weight = iris
+def test_what_is_not_finite_is_named_before_training(species, solver, value, kind, weighted):
+    X, y, weight = species
     X = X.copy()
     X[60, 2] = value
     what = "NaN" if np.isnan(value) else "infinity"
@@ -37,8 +37,8 @@ def test_what_is_not_finite_is_named_before_training(iris, solver, value, kind, 
     assert events == [] and not hasattr(model, "coef_")
 
 
-def test_values_that_are_too_large_say_so(iris):
-    X, y, _ = iris
+def test_values_that_are_too_large_say_so(species):
+    X, y, _ = species
     with pytest.raises(ValueError, match="squares overflow float64; rescale"):
         LogisticRegression().fit(X * 1e200, y)
 
@@ -47,8 +47,8 @@ def test_values_that_are_too_large_say_so(iris):
     ("solver", "kind"),
     [("newton", np.asarray), ("newton", as_dask), ("lbfgs", as_dask), ("averaging", as_dask)],
 )
-def test_not_converging_warns_with_the_gradient_norm(iris, solver, kind):
-    X, y, _ = iris
+def test_not_converging_warns_with_the_gradient_norm(species, solver, kind):
+    X, y, _ = species
     model = LogisticRegression(solver=solver, max_iter=2, tol=1e-14)
     with pytest.warns(ConvergenceWarning) as caught:
         model.fit(kind(X), y)
@@ -60,15 +60,15 @@ def test_not_converging_warns_with_the_gradient_norm(iris, solver, kind):
     assert model.n_iter_ == [2]
 
 
-def test_a_tolerance_below_rounding_warns_that_rounding_stopped_it(iris):
-    X, y, _ = iris
+def test_a_tolerance_below_rounding_warns_that_rounding_stopped_it(species):
+    X, y, _ = species
     with pytest.warns(ConvergenceWarning, match="rounding stopped progress|max_iter"):
         LogisticRegression(tol=0.0, max_iter=300).fit(X, y)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_warm_start_goes_on(iris, solver):
-    X, y, _ = iris
+def test_warm_start_goes_on(species, solver):
+    X, y, _ = species
     model = LogisticRegression(solver=solver, warm_start=True).fit(as_dask(X), y)
     coef, cold = model.coef_, len(model.history_)
     model.set_params(tol=1e-8).fit(as_dask(X), y)
@@ -89,8 +89,8 @@ def test_warm_start_with_another_shape_raises(iris):
     ("solver", "kind"),
     [("newton", np.asarray), ("newton", as_frame), ("lbfgs", as_dask), ("averaging", as_dask)],
 )
-def test_events_bring_an_estimator_that_scores(iris, solver, kind):
-    X, y, _ = iris
+def test_events_bring_an_estimator_that_scores(species, solver, kind):
+    X, y, _ = species
     seen = []
 
     def watch(event):
@@ -106,8 +106,8 @@ def test_events_bring_an_estimator_that_scores(iris, solver, kind):
     assert losses[-1] == pytest.approx(min(losses), rel=1e-9)
 
 
-def test_the_estimator_of_an_event_is_not_the_one_in_training(iris):
-    X, y, _ = iris
+def test_the_estimator_of_an_event_is_not_the_one_in_training(species):
+    X, y, _ = species
     events = []
     model = LogisticRegression(callbacks=[events.append]).fit(X, y)
     last = events[-1].estimator
@@ -116,8 +116,8 @@ def test_the_estimator_of_an_event_is_not_the_one_in_training(iris):
     assert not events[0].estimator.coef_.any()
 
 
-def test_a_callback_stops_the_fit_without_a_warning(iris):
-    X, y, _ = iris
+def test_a_callback_stops_the_fit_without_a_warning(species):
+    X, y, _ = species
     model = LogisticRegression(callbacks=[lambda event: event.record.round == 4])
     model.fit(as_dask(X), y)
     assert len(model.history_) == 5
@@ -135,8 +135,8 @@ def keys_left(executor):
 
 
 @pytest.mark.parametrize("kind", [np.asarray, as_dask])
-def test_interrupting_a_fit_leaves_nothing_on_the_cluster(iris, executor, kind):
-    X, y, _ = iris
+def test_interrupting_a_fit_leaves_nothing_on_the_cluster(species, executor, kind):
+    X, y, _ = species
 
     def interrupt(event):
         if event.record.round == 3:
@@ -148,8 +148,8 @@ def test_interrupting_a_fit_leaves_nothing_on_the_cluster(iris, executor, kind):
     assert kept.traceback
 
 
-def test_kept_events_keep_nothing_on_the_cluster_and_pickle(iris, executor):
-    X, y, _ = iris
+def test_kept_events_keep_nothing_on_the_cluster_and_pickle(species, executor):
+    X, y, _ = species
     events = []
     model = LogisticRegression(callbacks=[events.append]).fit(as_dask(X), y)
     assert keys_left(executor) == []
@@ -160,8 +160,8 @@ def test_kept_events_keep_nothing_on_the_cluster_and_pickle(iris, executor):
 
 
 @pytest.mark.parametrize("solver", ["newton", "lbfgs"])
-def test_verbose_prints_a_line_per_round(iris, capsys, solver):
-    X, y, _ = iris
+def test_verbose_prints_a_line_per_round(species, capsys, solver):
+    X, y, _ = species
     model = LogisticRegression(solver=solver, verbose=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(model.history_)
@@ -200,14 +200,14 @@ def test_history_counts_what_moved(iris, solver):
     assert others[-1].gradient_norm <= model.tol
 
 
-def test_auto_is_newton(iris):
-    X, y, _ = iris
+def test_auto_is_newton(species):
+    X, y, _ = species
     auto, newton = (LogisticRegression(solver=s).fit(as_dask(X), y) for s in ("auto", "newton"))
     assert np.array_equal(auto.coef_, newton.coef_)
     assert auto.history_[1].step == "hessian"
 
 
 @pytest.mark.parametrize("y", [None, "missing"])
-def test_y_is_required(iris, y):
+def test_y_is_required(species, y):
     with pytest.raises((ValueError, TypeError), match="y"):
-        LogisticRegression().fit(as_dask(iris[0]), *([] if y else [None]))
+        LogisticRegression().fit(as_dask(species[0]), *([] if y else [None]))

@@ -1,5 +1,7 @@
 """The same answer as scikit-learn's Newton solvers at tol=1e-12, with our default tol."""
 
+import itertools
+
 import dask
 import dask.array as da
 import numpy as np
@@ -56,8 +58,7 @@ def assert_same(model, expected, tol):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("C", [1e-2, 1.0, 100.0])
+@pytest.mark.parametrize(("C", "fit_intercept"), [(1e-2, True), (1.0, False), (100.0, True)])
 def test_dense(solver, n_classes, fit_intercept, C):
     X, y, weight = problem(n_classes)
     params = {"C": C, "fit_intercept": fit_intercept}
@@ -66,8 +67,7 @@ def test_dense(solver, n_classes, fit_intercept, C):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("C", [1e-2, 1.0, 100.0])
+@pytest.mark.parametrize(("C", "n_classes"), [(1e-2, 3), (1.0, 2), (100.0, 3)])
 def test_sparse(solver, n_classes, C):
     X, y, weight = problem(n_classes, sparse=True)
     model = LogisticRegression(solver=solver, C=C).fit(chunked(X), y, weight)
@@ -75,9 +75,17 @@ def test_sparse(solver, n_classes, C):
     assert_same(model, oracle(X.toarray(), y, weight, C=C), 1e-6)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("class_weight", [{0: 2.0, 1: 0.5}, {1: 5.0}, "balanced"])
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("solver", "class_weight", "weighted"),  # solvers meet them as weights of rows
+    [
+        ("newton", {0: 2.0, 1: 0.5}, True),
+        ("newton", {1: 5.0}, False),
+        ("newton", "balanced", False),
+        ("newton", "balanced", True),
+        ("lbfgs", "balanced", True),
+        ("averaging", {0: 2.0, 1: 0.5}, True),
+    ],
+)
 def test_class_weights(solver, class_weight, weighted):
     X, y, weight = problem(3)
     weight = weight if weighted else None
@@ -88,9 +96,10 @@ def test_class_weights(solver, class_weight, weighted):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("in_memory", [False, True])
+@pytest.mark.parametrize(
+    ("n_classes", "sparse", "in_memory"),  # each pair of values
+    [(2, False, False), (2, True, True), (3, False, True), (3, True, False)],
+)
 def test_single_precision(solver, n_classes, sparse, in_memory):
     X, y, _ = problem(n_classes, sparse=sparse)
     X = X.astype(np.float32)
@@ -100,9 +109,12 @@ def test_single_precision(solver, n_classes, sparse, in_memory):
     assert_same(model, oracle(exact.toarray() if sparse else exact, y), 1e-4)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize(
-    "kind", [np.asarray, np.asfortranarray, sp.csr_matrix, sp.csc_matrix, list]
+    ("solver", "kind"),  # what is made of a kind does not depend on the solver
+    [
+        *(("newton", kind) for kind in (np.asfortranarray, sp.csc_matrix, list)),
+        *itertools.product(SOLVERS, [np.asarray, sp.csr_matrix]),
+    ],
 )
 def test_in_memory_in_one_partition_and_in_several(solver, kind):
     X, y, weight = problem(3)
@@ -136,8 +148,7 @@ def test_wide_data(solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("C", [1.0, 1e6])
-@pytest.mark.parametrize("value", [0.0, 1.0, 1e4 / 3])
+@pytest.mark.parametrize(("C", "value"), [(1.0, 1e4 / 3), (1e6, 0.0), (1e6, 1.0)])
 def test_constant_and_repeated_columns(solver, C, value):
     X, y, _ = problem(2)
     X = np.column_stack([X, X[:, 3]])
@@ -167,9 +178,17 @@ def test_separable_classes_with_a_tiny_penalty(solver):
     assert_same(model, oracle(X, y, C=1e6), 1e-6)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("n_classes", [2, 4])
-@pytest.mark.parametrize("in_memory", [False, True])
+@pytest.mark.parametrize(
+    ("solver", "n_classes", "in_memory"),
+    [
+        *itertools.product(["newton", "lbfgs"], [2, 4], [False, True]),
+        ("averaging", 2, False),
+        ("averaging", 4, True),
+        # Hundreds of rounds, where the two above have each of the parts.
+        pytest.param("averaging", 4, False, marks=pytest.mark.slow),
+        pytest.param("averaging", 2, True, marks=pytest.mark.slow),
+    ],
+)
 def test_separable_classes_without_penalty_have_no_optimum_but_a_prediction(
     solver, n_classes, in_memory
 ):

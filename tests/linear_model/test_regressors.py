@@ -1,5 +1,6 @@
 """What the regressors offer besides the right coefficients."""
 
+import itertools
 import pickle
 
 import dask
@@ -92,20 +93,21 @@ def test_data_may_be_a_mixture_of_kinds(model, rows, x_kind, y_kind, w_kind):
     np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
 
 
+@pytest.mark.parametrize("given", [Ridge, PoissonRegressor])  # LinearRegression's is Ridge's
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("y_kind", [np.asarray, as_dask, as_frame])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_score_is_the_metric_of_scikit_learn(model, rows, kind, y_kind, weighted):
+def test_score_is_the_metric_of_scikit_learn(given, rows, kind):
     X, y, weight = rows
+    model = given()
     model.fit(as_frame(X) if kind is as_frame else X, y)
     predicted = computed(model.predict(kind(X)))
-    given = weight if weighted else None
-    if isinstance(model, PoissonRegressor):
-        expected = d2_tweedie_score(y, predicted, sample_weight=given, power=1)
-    else:
-        expected = r2_score(y, predicted, sample_weight=given)
-    found = model.score(kind(X), y_kind(y), y_kind(weight) if weighted else None)
-    assert isinstance(found, float) and found == pytest.approx(expected, rel=1e-9)
+    for y_kind, weighted in itertools.product((np.asarray, as_dask, as_frame), (False, True)):
+        sample_weight = weight if weighted else None
+        if isinstance(model, PoissonRegressor):
+            expected = d2_tweedie_score(y, predicted, sample_weight=sample_weight, power=1)
+        else:
+            expected = r2_score(y, predicted, sample_weight=sample_weight)
+        found = model.score(kind(X), y_kind(y), y_kind(weight) if weighted else None)
+        assert isinstance(found, float) and found == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool])

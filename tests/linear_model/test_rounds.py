@@ -21,7 +21,8 @@ def problem(request):
     kind, K = request.param
     rng = np.random.default_rng(3)
     X = features(rng, N, 10)
-    return kind, X, targets(rng, X, kind, K), getattr(without_dask, kind)
+    y = targets(rng, X, kind, K)
+    return X, y, getattr(without_dask, kind), OPTIMA[kind](X, y)
 
 
 def cuts(n_partitions):
@@ -46,7 +47,7 @@ def plan(request):
 
 
 def test_rounds_do_not_grow_with_partitions(problem, plan):
-    _, X, y, fit = problem
+    X, y, fit, _ = problem
     found = [fit(X, y, cuts=cuts(k), plan=plan) for k in (1, 4, 16, 64, 256)]
     counts = [len(rounds) for _, rounds in found]
     assert max(counts) - min(counts) <= 1
@@ -55,13 +56,13 @@ def test_rounds_do_not_grow_with_partitions(problem, plan):
 
 
 def test_sorted_rows_take_about_as_many_rounds_as_shuffled_ones(problem, plan):
-    kind, X, y, fit = problem
+    X, y, fit, optimum = problem
     for n_partitions in (4, 64):
         counts = {}
         for name, order in orders(X, y).items():
             state, rounds = fit(X[order], y[order], cuts=cuts(n_partitions), plan=plan)
             assert state.converged
-            assert_optimum(state, OPTIMA[kind](X, y))
+            assert_optimum(state, optimum)
             counts[name] = len(rounds)
         # Samples are of other rows in another order, and may serve a little worse.
         assert max(counts.values()) <= counts["shuffled"] + (2 if plan is None else 4)
@@ -72,13 +73,14 @@ def test_least_squares_takes_two_rounds_whatever_the_cut(alpha):
     rng = np.random.default_rng(0)
     X = features(rng, N, 10)
     y = targets(rng, X, "ridge")
+    optimum = OPTIMA["ridge"](X, y, alpha=alpha)
     for order in orders(X, (y > 3).astype(int)).values():
         for k in (1, 4, 256):
             state, rounds = without_dask.least_squares(
                 X[order], y[order], alpha=alpha, cuts=cuts(k)
             )
             assert [step for step, _ in rounds] == ["normal", "refine"]
-            assert_optimum(state, OPTIMA["ridge"](X, y, alpha=alpha))
+            assert_optimum(state, optimum)
 
 
 def test_a_large_problem_takes_a_handful_of_rounds():

@@ -28,9 +28,15 @@ def problem(units, seed=0):
     return X, rng.normal(size=N) + 3.0
 
 
-@pytest.mark.parametrize("units", [False, True])
-@pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize(
+    ("units", "intercept", "kind"),  # each pair of values
+    [
+        (False, False, np.asarray),
+        (False, True, sp.csr_array),
+        (True, False, sp.csr_array),
+        (True, True, np.asarray),
+    ],
+)
 def test_the_least_norm(executor, units, intercept, kind):
     X, y = problem(units)
     model = LinearRegression(fit_intercept=intercept).fit(as_futures(executor, kind(X)), y)
