@@ -38,6 +38,17 @@ def test_digits(spawn, digits_libsvm, tmp_path):
     assert saved.exists()
 
 
+def test_digits_on_a_network(spawn, digits_libsvm, tmp_path):
+    saved = tmp_path / "model.safetensors"
+    arguments = f"--model mlp --partitions 4 --workers 2 --epochs 10 --save {saved}"
+    process = spawn("train", str(digits_libsvm), *arguments.split())
+    out, err = process.communicate()
+    assert process.returncode == 0
+    assert "\nmodel              mlp, 10 classes, layers 64-100-10, 7,510 parameters\n" in out
+    assert all(line.startswith(("1,437 rows", "round ")) for line in err.splitlines())
+    assert saved.exists()
+
+
 def test_a_bad_file_is_one_line(spawn, libsvm):
     path = libsvm("1 1:1\n0 1:x\n" * 4)
     process = spawn("train", path, "--workers", "2", "--partitions", "2")

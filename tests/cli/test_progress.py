@@ -79,5 +79,15 @@ def test_the_bar_shows_loss_and_gradient():
     assert shown.endswith("\n")
 
 
+def test_a_round_without_a_gradient(clock):
+    log, terminal = io.StringIO(), Terminal()
+    with ProgressLines(log, clock=clock) as progress:
+        progress(event(0, loss=0.25, gradient=None))
+    assert log.getvalue() == "round     0  loss 0.250000  0.0 s\n"
+    with progress_on(terminal) as progress:
+        progress(event(0, loss=0.25, gradient=None))
+    assert "loss=0.250000]" in terminal.getvalue()
+
+
 def test_a_stream_that_is_no_terminal_gets_lines():
     assert isinstance(progress_on(io.StringIO()), ProgressLines)

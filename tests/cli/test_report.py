@@ -3,14 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from daskml_exec.cli._models._logistic import Logistic
+from daskml_exec.cli._models._mlp import Mlp
 from daskml_exec.cli._report import Report
 from daskml_exec.linear_model import LogisticRegression
+from daskml_exec.neural_network import MLPClassifier
 from daskml_exec.training import History
 from tests.cli.toolbox import record
 
 
 def fitted(coef, classes):
-    model = LogisticRegression(C=0.5, tol=1e-4)
+    model = LogisticRegression()
     model.coef_ = np.array(coef)
     model.intercept_ = np.arange(len(coef)) / 4
     model.classes_ = np.array(classes, dtype=float)
@@ -26,7 +29,7 @@ def report():
         n_features=6,
         n_workers=2,
         first_index=1,
-        model_name="logistic",
+        kind=Logistic(C=0.5, tol=1e-4),
         model=fitted(
             [[0.0, -2.0, 1.0, 2.0, 0.125, 1e-7], [0, 0, 0, 3, 0, 0], [0.0] * 6], [3, 1, 2.5]
         ),
@@ -93,3 +96,41 @@ def test_the_loss_is_the_lowest_not_that_of_a_refused_step(report):
     records = (record(0, None), record(1, 0.5), record(2, 0.25), record(3, 0.75))
     report.model.history_ = History(records, n_partitions=3)
     assert "\ntraining loss      0.25 (" in str(report)
+
+
+@pytest.fixture
+def network_report(report):
+    model = MLPClassifier()
+    model.coefs_ = [np.ones((6, 4)), np.ones((4, 3))]
+    model.intercepts_ = [np.ones(4), np.ones(3)]
+    model.n_features_in_ = 6
+    model.classes_ = np.arange(3.0)
+    model.loss_curve_ = [1.25, 0.75, 0.5]
+    model.n_iter_ = 3
+    records = (record(0, gradient=None), record(1, gradient=None))
+    model.history_ = History(records, n_partitions=3)
+    return replace(report, kind=Mlp((4,), compression="fp16"), model=model, converged=False)
+
+
+def test_the_whole_text_of_a_network(network_report):
+    assert str(network_report).splitlines() == [
+        "data               12,345 rows x 6 features",
+        "cluster            3 partitions on 2 workers",
+        "model              mlp, 3 classes, layers 6-4-3, 43 parameters",
+        "training           3 epochs in 2 rounds (learning rate 0.001, compression fp16)",
+        "",
+        "training loss      1.25 in the first epoch, 0.5 in the last (per row, with the penalty)",
+        "training accuracy  98.76%",
+        "time               1.23 s loading, 5.68 s training",
+        "bytes moved        2,000",
+    ]
+
+
+def test_a_network_that_stopped_by_itself(network_report):
+    text = str(replace(network_report, converged=True))
+    assert "3 epochs in 2 rounds, until the loss fell no more (" in text
+
+
+def test_the_loss_of_one_epoch(network_report):
+    network_report.model.loss_curve_ = [1.25]
+    assert "\ntraining loss      1.25 (per row, with the penalty)\n" in str(network_report)

@@ -58,30 +58,79 @@ def test_where_nothing_can_be_written_nothing_starts(refused, tmp_path):
     assert "Protocol not known: nowhere" in refused("x", "--save", "nowhere://model")
 
 
-@pytest.mark.parametrize("first", [0, 1])
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_saved_model_is_read_as_the_help_says(run, libsvm, tmp_path, monkeypatch, first, classes):
-    monkeypatch.chdir(tmp_path)
-    text = ROWS + ("2 2:5 3:0.5\n" if classes == 3 else "") + (f"1 {first}:1\n")
-    assert run(libsvm(text), "--save", "model.safetensors", "--C", "inf", "--tol", "1e-2").code == 0
-
-    epilog = _parser._TRAIN_EPILOG
-    code = textwrap.dedent(epilog[epilog.index("  import json") :])
-    X, y = load_svmlight_file("rows.libsvm", zero_based=first == 0)
+def labels_as_the_help_says(model, X):
+    """Run the lines that the help has for a model."""
+    epilog = _parser._epilog()
+    imports, *snippets = epilog[epilog.index("  import json") :].split("  # --model ")
+    [code] = [snippet for snippet in snippets if snippet.startswith(f"{model}\n")]
     names = {"X": X}
-    exec(code, names)
-    np.testing.assert_array_equal(names["labels"], y)
-    assert names["about"] == {
+    exec(textwrap.dedent(imports), names)
+    exec(textwrap.dedent(code.partition("\n")[2]), names)
+    return names["labels"], names["about"]
+
+
+@pytest.fixture(params=[2, 3])
+def saved(request, run, libsvm, tmp_path, monkeypatch):
+    """Train and save; return the rows and labels of as many classes."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(first, *argv):
+        text = ROWS + ("2 2:5 3:0.5\n" if request.param == 3 else "") + f"1 {first}:1\n"
+        assert run(libsvm(text), "--save", "model.safetensors", *argv).code == 0
+        return load_svmlight_file("rows.libsvm", zero_based=first == 0)
+
+    return call
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_saved_model_is_read_as_the_help_says(saved, first):
+    X, y = saved(first, "--C", "inf", "--tol", "1e-2")
+    labels, about = labels_as_the_help_says("logistic", X)
+    np.testing.assert_array_equal(labels, y)
+    assert about == {
         "format_version": 1,
-        "daskml_exec_version": names["about"]["daskml_exec_version"],
+        "daskml_exec_version": about["daskml_exec_version"],
         "model": "logistic",
         "classes": sorted(set(y)),
         "n_features": X.shape[1],
         "first_index": first,
-        "n_iter": names["about"]["n_iter"],
+        "n_iter": about["n_iter"],
         "converged": True,
         "settings": {"solver": "auto", "C": "inf", "tol": 0.01, "max_iter": 2000},
     }
     with safe_open("model.safetensors", framework="numpy") as file:
         assert set(file.keys()) == {"coef", "intercept"}
         assert all(json.dumps(json.loads(v)) == v for v in file.metadata().values())
+
+
+def test_a_saved_network_is_read_as_the_help_says(saved):
+    arguments = "--model mlp --hidden 8,4 --epochs 30 --learning-rate 0.05"
+    X, y = saved(1, *arguments.split())
+    for rows in (X, X.toarray()):
+        labels, about = labels_as_the_help_says("mlp", rows)
+        np.testing.assert_array_equal(labels, y)
+    n_classes = len(set(y))
+    assert about == {
+        "format_version": 1,
+        "daskml_exec_version": about["daskml_exec_version"],
+        "model": "mlp",
+        "classes": sorted(set(y)),
+        "n_features": 3,
+        "first_index": 1,
+        "converged": False,
+        "layers": [3, 8, 4, 1 if n_classes == 2 else n_classes],
+        "activation": "relu",
+        "n_epochs": 30,
+        "settings": {
+            "hidden": [8, 4],
+            "epochs": 30,
+            "batch_size": "auto",
+            "learning_rate": 0.05,
+            "shuffle": "rows",
+            "sync_every": "auto",
+            "compression": "none",
+            "seed": 0,
+        },
+    }
+    with safe_open("model.safetensors", framework="numpy") as file:
+        assert set(file.keys()) == {f"{name}_{k}" for name in ("coef", "intercept") for k in "012"}

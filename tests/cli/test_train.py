@@ -2,9 +2,11 @@
 
 import gzip
 import os
+import re
 
 import dask
 import pytest
+from safetensors.numpy import load_file
 
 from daskml_exec.cli import _train, main
 from daskml_exec.datasets._libsvm_ranges import find_files
@@ -72,6 +74,45 @@ def test_not_converged_is_a_warning(run, libsvm):
     assert "NOT converged" in result.out
     warning = result.err.splitlines()[-1]
     assert warning.startswith("daskml-exec: warning: LogisticRegression(solver='auto') stopped")
+
+
+def test_a_network(run, digits_libsvm):
+    test = digits_libsvm.with_name("digits_test.libsvm")
+    arguments = "--model mlp --partitions 4 --epochs 4 --batch-size 64 --compression fp16"
+    result = run(str(digits_libsvm), "--test", str(test), *arguments.split())
+    assert result.code == 0
+    assert result.out.startswith(
+        "data               1,437 rows x 64 features\n"
+        "cluster            4 partitions on 2 workers\n"
+        "model              mlp, 10 classes, layers 64-100-10, 7,510 parameters\n"
+        "training           4 epochs in "
+    )
+    first, last = re.search(r"loss +([\d.]+) in the first epoch, ([\d.]+) in", result.out).groups()
+    assert float(last) < float(first) / 4
+    assert float(re.search(r"test accuracy +([\d.]+)%", result.out)[1]) > 85
+    # That it could go on is no warning: four epochs were asked for.
+    _, *rounds = result.err.splitlines()
+    assert all(re.fullmatch(r"round +\d+  loss [\d.]+  [\d.]+ s", line) for line in rounds)
+
+
+def test_the_same_seed_gives_the_same_network(run, libsvm, tmp_path):
+    def arrays(seed):
+        path = tmp_path / "model.safetensors"
+        arguments = f"--model mlp --partitions 2 --epochs 2 --seed {seed} --save {path}"
+        assert run(libsvm(), *arguments.split()).code == 0
+        return load_file(path)
+
+    one, again, other = (arrays(seed)["coef_0"] for seed in (1, 1, 2))
+    assert one.tobytes() == again.tobytes() != other.tobytes()
+
+
+def test_a_sorted_file_is_told_and_can_be_mended(run, libsvm):
+    path = libsvm("0 1:1\n" * 60 + "1 2:1\n" * 60)
+    arguments = ["--model", "mlp", "--partitions", "2", "--epochs", "2"]
+    [warning] = [line for line in run(path, *arguments).err.splitlines() if "warning" in line]
+    assert "says much of its target" in warning
+    assert "shuffle='partitions'" in warning
+    assert "warning" not in run(path, *arguments, "--shuffle", "partitions").err
 
 
 def test_a_terminal_gets_a_bar(run, libsvm, monkeypatch):

@@ -24,12 +24,15 @@ def error_line(out: str, err: str) -> str:
     return line.removeprefix("daskml-exec: error: ")
 
 
-def record(number: int, loss: float | None = 0.5, lost: int = 0) -> RoundRecord:
+def record(
+    number: int, loss: float | None = 0.5, lost: int = 0, gradient: float | None = 0.1
+) -> RoundRecord:
+    """`gradient` is in units of the loss."""
     return RoundRecord(
         round=number,
         step="moments" if loss is None else "gradient",
         loss=loss,
-        gradient_norm=None if loss is None else loss / 10,
+        gradient_norm=None if loss is None or gradient is None else loss * gradient,
         seconds=0.01,
         bytes_out=600,
         bytes_back=400,
@@ -41,5 +44,7 @@ def record(number: int, loss: float | None = 0.5, lost: int = 0) -> RoundRecord:
     )
 
 
-def event(number: int, loss: float | None = 0.5, lost: int = 0) -> RoundEvent:
-    return RoundEvent(record(number, loss, lost), lambda: None)
+def event(
+    number: int, loss: float | None = 0.5, lost: int = 0, gradient: float | None = 0.1
+) -> RoundEvent:
+    return RoundEvent(record(number, loss, lost, gradient), lambda: None)
