@@ -1,5 +1,7 @@
 """Every comparison with a peer runs at a tiny size, so that none rots between two measurements."""
 
+import contextlib
+import gzip
 import importlib
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ CASES = (
     "linear",
     "poisson",
     "rounds",
+    "network",
 )
 # Answers a setting with what shows that data, setting and cluster-like chatter all arrive.
 FAKE_SERVER = """
@@ -45,10 +48,10 @@ serve(fit)
 
 @pytest.fixture
 def peers(monkeypatch):
-    """Import a module of the package; Spark and dask-ml are not there, whoever runs this."""
+    """Import a module of the package; other interpreters are not there, whoever runs this."""
     monkeypatch.syspath_prepend(ASV_BENCH)
-    for name in ("PEERS_SPARK_PYTHON", "PEERS_DASK_ML_PYTHON"):
-        monkeypatch.setenv(name, str(ASV_BENCH / "no-such-python"))
+    for peer in ("SPARK", "DASK_ML", "TORCH", "TENSORFLOW"):
+        monkeypatch.setenv(f"PEERS_{peer}_PYTHON", str(ASV_BENCH / "no-such-python"))
     return lambda name: importlib.import_module(f"peers.{name}")
 
 
@@ -58,6 +61,8 @@ def test_all_cases_are_tested(peers):
 
 @pytest.mark.parametrize("name", CASES)
 def test_cases_run(name, peers):
+    if name == "network":
+        pytest.importorskip("daskml_exec.neural_network")
     options = peers("options").Options(tiny=True, pairs=1)
     with Executor(processes=False, n_workers=2):  # for the case that asks for the current one
         rows, remarks = peers("__main__").CASES[name](options)
@@ -66,7 +71,7 @@ def test_cases_run(name, peers):
     # All sides work on the same objective, or else one of them would not come near the least.
     missed = [row.who for row in rows if "missed" in row.suboptimality]
     assert set(missed) <= {"scikit-learn saga"}, table  # it wants more epochs where rows are few
-    assert len(remarks) == (2 if name == "dense" else 0)
+    assert len(remarks) == (2 if name in ("dense", "network") else 0)
 
 
 def test_missing_peers_are_named_with_the_remedy(peers):
@@ -129,3 +134,109 @@ def test_numbers_of_the_table_have_three_digits(peers):
     spread = peers("table").spread
     assert spread([0.00123456]) == "0.00123"
     assert spread([1234.5, 0.1, 20.0]) == "20.0 (0.100 - 1234)"
+
+
+def test_operations_of_an_epoch_are_those_of_its_products(peers):
+    # Forward two products, backward the gradients of both layers and what lies between them.
+    rows, inputs, hidden, outputs = 7, 5, 3, 2
+    products = 2 * (inputs * hidden + hidden * outputs) + hidden * outputs
+    work = peers("network_work")
+    assert work.epoch_flops(rows, inputs, hidden, outputs) == 2 * rows * products
+    assert work.epoch_flops(60_000) / 1e9 == pytest.approx(24.54, abs=0.01)
+
+
+def test_first_epochs_are_not_counted(peers):
+    assert peers("network_work").steady([90.0, 90.0, 90.0, 1.0, 2.0, 3.0, 4.0, 50.0]) == 3.0
+
+
+@pytest.fixture
+def trainers(peers):
+    """Make a side whose epochs take what its settings say."""
+    network_compare = peers("network_compare")
+
+    def epoch(setting):
+        if setting["seconds"] == 0:
+            raise network_compare.SettingFailedError("no compiler")
+        return network_compare.Epoch(setting["seconds"])
+
+    return lambda who, *seconds: network_compare.Trainer(
+        who, tuple({"seconds": s} for s in seconds), epoch
+    )
+
+
+def test_peers_are_paired_in_their_fastest_setting(peers, trainers):
+    options = peers("options").Options(pairs=2)
+    rows, remarks = peers("network_compare").compare(
+        "case", 600, trainers("ours", 2.0), [trainers("peer", 8.0, 0, 6.0)], options
+    )
+    assert [(row.who, row.setting, row.result) for row in rows] == [
+        ("ours", "seconds=2.0", "300 samples/s"),
+        ("peer", "seconds=6.0", "3.00 (3.00 - 3.00); 100 samples/s"),
+        ("peer", "seconds=8.0", "tried once; 75 samples/s"),
+    ]
+    assert remarks == ["failed: peer, seconds=0: no compiler"]
+
+
+def test_learning_rate_is_chosen_in_validation_and_judged_in_test(peers):
+    accuracy = peers("accuracy")
+    asked = []
+
+    @contextlib.contextmanager
+    def on(part):
+        def fit(rate, seed):
+            asked.append((part, rate, seed))
+            good = rate == (0.002 if part == "validation" else 0.004)
+            return accuracy.Scored(0.9 if good else 0.5 + seed / 10, 1.0, 2_000_000)
+
+        yield fit
+
+    contender = accuracy.Contender("group", "side", on)
+    options = peers("options").Options()
+    result = accuracy.judge(contender, (0.001, 0.002, 0.004), range(1), range(2), options)
+    assert asked[-2:] == [("test", 0.002, 0), ("test", 0.002, 1)]
+    line = accuracy.render([result]).splitlines()[-1]
+    assert "55.00 (7.07)" in line
+    assert "0.001: 50.00, 0.002: 90.00, 0.004: 50.00" in line
+    assert line.split()[-2:] == ["2.00", "1.0"]
+
+
+def test_of_equal_learning_rates_the_lowest_is_taken(peers):
+    best = peers("accuracy").best
+    assert best({0.004: [0.8, 0.6], 0.001: [0.7, 0.7], 0.002: [0.6]}) == 0.001
+
+
+def test_image_files_are_read(peers, monkeypatch, tmp_path):
+    monkeypatch.setenv("PEERS_FASHION_MNIST", str(tmp_path))
+    pixels = np.arange(2 * 784, dtype=np.int64).astype(np.uint8)
+    for name, header, values in (
+        ("images-idx3", 16, pixels),
+        ("labels-idx1", 8, np.array([3, 9], dtype=np.uint8)),
+    ):
+        with gzip.open(tmp_path / f"train-{name}-ubyte.gz", "wb") as file:
+            file.write(bytes(header) + values.tobytes())
+    images = peers("images")
+    read = images.fashion_mnist("train")
+    assert read.X.dtype == np.float32
+    np.testing.assert_allclose(read.X.ravel() * 255, pixels, rtol=1e-6)
+    np.testing.assert_array_equal(read.y, [3, 9])
+    unavailable = peers("other_interpreter").PeerUnavailableError
+    with pytest.raises(unavailable, match=r"dataset-fashion-mnist; PEERS_FASHION_MNIST names"):
+        images.fashion_mnist("t10k")
+
+
+def test_drawn_images_have_zeros_and_all_classes(peers):
+    drawn = peers("images").synthetic(500)
+    assert drawn.X.shape == (500, 784)
+    assert 0.4 < np.mean(drawn.X == 0) < 0.6
+    assert set(drawn.y) == set(range(10))
+
+
+def test_accuracies_are_compared(peers, capsys):
+    pytest.importorskip("daskml_exec.neural_network")
+    fashion = peers("fashion")
+    tiny = ["--scale", "tiny", "--seeds", "1", "--rates", "1e-3", "--epochs", "1"]
+    fashion.main(["sides", "bytes", "sorted", *tiny, "--sync-every", "2", "--compression", "fp16"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split()[:3] == ["what", "side", "rate"]
+    assert len(printed) == 2 + (3 + 1 + 3) + 1
+    assert printed[-1].startswith("not installed: PyTorch")

@@ -1,1 +1,1 @@
-"""Our linear models beside their peers: ``cd asv_bench; python -m peers --help``."""
+"""Our models beside their peers: ``cd asv_bench; python -m peers --help``."""

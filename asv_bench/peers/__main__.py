@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from peers import linear_cases
 from peers.memory import memory
+from peers.network import network
 from peers.options import Options
 from peers.rounds import rounds
 from peers.table import Row, render
@@ -21,6 +22,7 @@ CASES: dict[str, Callable[[Options], tuple[list[Row], list[str]]]] = {
     "linear": linear_cases.linear,
     "poisson": linear_cases.poisson,
     "rounds": rounds,
+    "network": network,
 }
 
 

@@ -9,13 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from peers.problems import Problem
 from peers.sides import Fitted, Setting
 from peers.storage import store
+
+
+class Rows(Protocol):
+    """What a peer is started with: a problem, or anything else that has rows and targets."""
+
+    @property
+    def X(self) -> Any: ...
+    @property
+    def y(self) -> Any: ...
 
 
 class PeerUnavailableError(Exception):
@@ -66,6 +74,16 @@ DASK_ML = OtherPeer(
     "PEERS_DASK_ML_PYTHON",
     "pip install dask-ml",
 )
+TORCH = OtherPeer(
+    "PyTorch", "peers.torch_server", ("torch",), "PEERS_TORCH_PYTHON", "pip install torch"
+)
+TENSORFLOW = OtherPeer(
+    "TensorFlow",
+    "peers.tensorflow_server",
+    ("tensorflow",),
+    "PEERS_TENSORFLOW_PYTHON",
+    "pip install tensorflow",
+)
 
 
 class Server:
@@ -76,11 +94,14 @@ class Server:
 
     def fit(self, setting: Setting, **fixed: Any) -> Fitted:
         """Fit there; the seconds are those that the peer's own clock counted."""
-        print(json.dumps({**fixed, **setting}), file=self._process.stdin, flush=True)
-        answer = self.read()
+        answer = self.ask({**fixed, **setting})
         return Fitted(
             answer["seconds"], np.array(answer["coef"]), np.atleast_1d(answer["intercept"])
         )
+
+    def ask(self, request: dict[str, Any]) -> Any:
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return self.read()
 
     def read(self) -> Any:
         line = self._process.stdout.readline()
@@ -92,7 +113,7 @@ class Server:
 
 
 @contextmanager
-def running(peer: OtherPeer, problem: Problem) -> Iterator[Server]:
+def running(peer: OtherPeer, problem: Rows) -> Iterator[Server]:
     """Start the peer with the problem's rows; it is ready when it holds them in memory."""
     peer.check()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as errors:

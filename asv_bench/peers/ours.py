@@ -14,6 +14,7 @@ from distributed import wait
 
 from daskml_exec import Executor
 from daskml_exec.linear_model import LogisticRegression
+from peers.images import Images
 from peers.options import Options
 from peers.problems import Problem
 from peers.sides import Fitted, Setting, Side, timed_fit, tolerances
@@ -33,7 +34,7 @@ def two_workers(options: Options) -> Iterator[Executor]:
 
 
 def persisted(
-    executor: Executor, problem: Problem, partitions: int = PARTITIONS
+    executor: Executor, problem: Problem | Images, partitions: int = PARTITIONS
 ) -> tuple[da.Array, da.Array]:
     """Return X and y as Dask arrays that the workers hold; they read the rows themselves."""
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +58,7 @@ def _fit(make: MakeModel, X: Any, y: Any, parameters: dict[str, Any], setting: S
     return timed_fit(make(**parameters, **setting), X, y)
 
 
-def _arrays(folder: Path, problem: Problem, partitions: int) -> tuple[da.Array, da.Array]:
+def _arrays(folder: Path, problem: Problem | Images, partitions: int) -> tuple[da.Array, da.Array]:
     bounds = cuts(problem.rows, partitions)
     sizes = tuple(stop - start for start, stop in bounds)
     index = da.arange(partitions, chunks=1)

@@ -1,4 +1,4 @@
-"""The loop inside another interpreter: a setting comes in on a line, a fitted model goes out.
+"""The loop inside another interpreter: a request comes in on a line, its answer goes out on one.
 
 Imports nothing of ours, nor anything outside the standard library.
 """
@@ -14,13 +14,16 @@ Answer = tuple[float, list[float], float]
 
 
 def serve(fit: Callable[[dict[str, Any]], Answer]) -> None:
+    """Answer settings with fitted linear models."""
+    respond(lambda setting: dict(zip(("seconds", "coef", "intercept"), fit(setting), strict=True)))
+
+
+def respond(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Say that the data is ready, then answer each line of standard input."""
     answers = own_standard_output()
     print(json.dumps("ready"), file=answers, flush=True)
     for line in sys.stdin:
-        seconds, coef, intercept = fit(json.loads(line))
-        answer = {"seconds": seconds, "coef": coef, "intercept": intercept}
-        print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
 
 
 def own_standard_output() -> Any:

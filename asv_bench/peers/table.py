@@ -39,6 +39,11 @@ def render(rows: Sequence[Row]) -> str:
         )
         for row in rows
     ]
+    return aligned(cells)
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> str:
+    """Return the rows of cells, the first of them the header, in columns."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
