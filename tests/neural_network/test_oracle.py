@@ -1,4 +1,4 @@
-"""With one partition the weights are those of scikit-learn; with several, one step is the union's."""
+"""With one partition the weights are those of scikit-learn; with several, a step is the union's."""
 
 import numpy as np
 import pytest
