@@ -78,6 +78,8 @@ def over_dask(estimator):
     for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         if hasattr(base, name):
             setattr(OverDask, name, _through_dask(name, OverDask))
+    if hasattr(base, "partial_fit"):
+        OverDask.partial_fit = _partial_fit_over_dask(OverDask)
     return _renamed(OverDask, base)(**estimator.get_params())
 
 
@@ -87,13 +89,36 @@ def over_cut_memory(estimator):
 
     class Cut(base):
         def fit(self, X, y, sample_weight=None):
-            csr = sp.csr_array(X) if sp.issparse(X) else None
-            arrays = (np.asarray(X),) if csr is None else (csr.data, csr.indices, csr.indptr)
-            size = sum(array.nbytes for array in arrays)
-            with dask.config.set({"daskml-exec.partition-bytes": max(1, size // N_CHUNKS)}):
+            with _cut(X):
                 return super().fit(X, y, sample_weight)
 
+    if hasattr(base, "partial_fit"):
+        Cut.partial_fit = _partial_fit_in_pieces(Cut)
     return _renamed(Cut, base)(**estimator.get_params())
+
+
+def _cut(X):
+    """Return a context in which data like X is cut into at least three partitions."""
+    csr = sp.csr_array(X) if sp.issparse(X) else None
+    arrays = (np.asarray(X),) if csr is None else (csr.data, csr.indices, csr.indptr)
+    size = sum(array.nbytes for array in arrays)
+    return dask.config.set({"daskml-exec.partition-bytes": max(1, size // N_CHUNKS)})
+
+
+def _partial_fit_over_dask(owner):
+    def partial_fit(self, X, y, *args, **kwargs):
+        data = collection(X), collection(y, N_CHUNKS - 1)
+        return super(owner, self).partial_fit(*data, *args, **kwargs)
+
+    return partial_fit
+
+
+def _partial_fit_in_pieces(owner):
+    def partial_fit(self, X, y, *args, **kwargs):
+        with _cut(X):
+            return super(owner, self).partial_fit(X, y, *args, **kwargs)
+
+    return partial_fit
 
 
 def _through_dask(name, owner):

@@ -1,7 +1,8 @@
 """With CuPy itself, on a device: `pytest -m gpu`. Skipped where there is none.
 
 What a device does to a fit, transfer by transfer, is tested without one, with a stand-in, in
-`tests/linear_model/test_device_fits.py`. Here the stand-in's promises are held by CuPy.
+`tests/linear_model/test_device_fits.py` and its namesake for networks. Here the stand-in's
+promises are held by CuPy.
 """
 
 import dask.array as da
@@ -18,6 +19,7 @@ from daskml_exec.kernels.moments import column_moments, first_non_finite
 from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.kernels.standardisation import standardisation
 from daskml_exec.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.gpu
 
@@ -34,6 +36,16 @@ ESTIMATORS = {
     "ridge-newton": (Ridge(solver="newton"), "numbers"),
     "ridge-lbfgs": (Ridge(solver="lbfgs"), "numbers"),
     "least-squares": (LinearRegression(), "numbers"),
+}
+FEW_EPOCHS = {"hidden_layer_sizes": (8, 5), "max_iter": 3, "batch_size": 60, "random_state": 0}
+NETWORKS = {
+    "two-adam": (MLPClassifier(**FEW_EPOCHS), "classes-2"),
+    "two-logistic": (MLPClassifier(**FEW_EPOCHS, activation="logistic"), "classes-2"),
+    "three-sgd": (MLPClassifier(**FEW_EPOCHS, solver="sgd", activation="tanh"), "classes-3"),
+    "three-early": (MLPClassifier(**FEW_EPOCHS, early_stopping=True), "classes-3"),
+    "numbers-adam": (MLPRegressor(**FEW_EPOCHS, activation="identity"), "numbers"),
+    "numbers-sgd": (MLPRegressor(**FEW_EPOCHS, solver="sgd", momentum=0.0), "numbers"),
+    "numbers-dealt": (MLPRegressor(**FEW_EPOCHS, shuffle="partitions"), "numbers"),
 }
 on_losses = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
 on_estimators = pytest.mark.parametrize("name", ESTIMATORS)
@@ -200,3 +212,61 @@ def test_what_is_not_finite_is_named(name):
     X[133, 2] = np.nan
     with pytest.raises(ValueError, match=r"contains NaN in partition 1, column 2 \(row 3"):
         type(estimator)().fit(chunked(X).map_blocks(to_cupy), chunked(y))
+
+
+def scaled(target):
+    X, y, weight = data(target)
+    return (X - X.mean(axis=0)) / X.std(axis=0), y, weight
+
+
+def assert_same_network(there, here, rtol):
+    for found, expected in zip(
+        (*there.coefs_, *there.intercepts_), (*here.coefs_, *here.intercepts_), strict=True
+    ):
+        assert isinstance(found, np.ndarray) and found.dtype == expected.dtype
+        assert_allclose(found, expected, rtol=rtol, atol=rtol)
+    assert there.loss_curve_ == pytest.approx(here.loss_curve_, rel=rtol)
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("columns_there", [False, True])
+@pytest.mark.filterwarnings("ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning")
+def test_a_network_over_chunks_on_the_device_is_that_on_the_host(name, weighted, columns_there):
+    estimator, target = NETWORKS[name]
+    X, y, weight = scaled(target)
+    columns = [chunked(column) for column in ([y, weight] if weighted else [y])]
+    expected = type(estimator)(**estimator.get_params()).fit(chunked(X), *columns)
+    there = chunked(X).map_blocks(to_cupy)
+    if columns_there:
+        columns = [column.map_blocks(to_cupy) for column in columns]
+    model = type(estimator)(**estimator.get_params()).fit(there, *columns)
+    assert_same_network(model, expected, rtol=1e-7)
+    score = expected.score(X, y, weight if weighted else None)
+    assert model.score(there, *columns) == pytest.approx(score, rel=1e-7)
+    predicted = model.predict(there).compute()
+    assert isinstance(predicted, np.ndarray)
+    assert_allclose(predicted, expected.predict(X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("name", ["two-adam", "three-early", "numbers-sgd"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.filterwarnings("ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning")
+def test_a_network_on_one_partition_whose_rounds_run_in_one_task(name, dtype):
+    estimator, target = NETWORKS[name]
+    X, y, _ = scaled(target)
+    X = X.astype(dtype)
+    expected = type(estimator)(**estimator.get_params()).fit(X, y)
+    there = da.from_array(X, chunks=X.shape).map_blocks(to_cupy)
+    model = type(estimator)(**estimator.get_params()).fit(there, da.from_array(y, chunks=len(y)))
+    assert_same_network(model, expected, rtol=1e-7 if dtype == np.float64 else 1e-3)
+
+
+@pytest.mark.usefixtures("executor")
+def test_a_network_names_what_is_not_finite():
+    X, y, _ = scaled("classes-2")
+    X[133, 2] = np.nan
+    with pytest.raises(ValueError, match=r"contains NaN in partition 1, column 2 \(row 3"):
+        MLPClassifier().fit(chunked(X).map_blocks(to_cupy), chunked(y))

@@ -122,7 +122,8 @@ def in_four(X):
 def test_kinds_that_are_cut_alike_give_the_same_bits(executor, kind, dtype, n_classes):
     data = X.astype(dtype)
     rows, y, weight = (DENSE | SPARSE)[kind](executor, data, target(n_classes), WEIGHT)
-    size = in_four(rows) if isinstance(rows, (np.ndarray, pd.DataFrame)) or sp.issparse(rows) else 1
+    in_memory = isinstance(rows, (np.ndarray, pd.DataFrame)) or sp.issparse(rows)
+    size = in_four(rows) if in_memory else "64 MiB"
     with dask.config.set({"daskml-exec.partition-bytes": size}):
         model = estimator(n_classes).fit(rows, y, weight)
     assert model.history_.n_partitions == 4

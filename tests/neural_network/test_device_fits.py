@@ -133,8 +133,7 @@ def test_probabilities_come_back_to_the_host(target):
     assert len(LOG) == 2 * 2 * PARTITIONS
 
 
-@on_cases
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("name", "weighted"), [(name, i % 2 == 0) for i, name in enumerate(CASES)])
 def test_parameters_cross_once_per_round_and_partition(name, weighted):
     seen = []
 
@@ -147,8 +146,10 @@ def test_parameters_cross_once_per_round_and_partition(name, weighted):
     size = sum(piece.size for piece in (*model.coefs_, *model.intercepts_))
     n_moments = {"adam": 2, "sgd": 1 if model.momentum else 0}[model.solver]
     for record, log in seen[1:]:  # in the first one the data is looked at, too
-        parameters = {to: [shape for at, shape in log if at == to and shape == (size,)] for to in
-                      (REMOTE, HOST)}
+        parameters = {
+            to: [shape for at, shape in log if at == to and shape == (size,)]
+            for to in (REMOTE, HOST)
+        }
         if record.step == "score":
             assert len(parameters[REMOTE]) == PARTITIONS and not parameters[HOST]
             continue

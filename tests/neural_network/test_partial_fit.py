@@ -138,11 +138,11 @@ def test_same_bits_on_one_worker_and_on_two(new, compression):
 
 @on_both
 def test_the_loss_sinks_from_call_to_call(new):
-    model = new(learning_rate_init=0.01)
-    for _ in range(12):
+    model = new(learning_rate_init=0.03)
+    for _ in range(6):
         more(model, as_frame(X), target(model))
-    assert model.loss_curve_[-1] < 0.7 * model.loss_curve_[0]
-    assert len(model.loss_curve_) == model.n_iter_ == 12
+    assert model.loss_curve_[-1] < 0.8 * model.loss_curve_[0]
+    assert len(model.loss_curve_) == model.n_iter_ == 6
     assert model.best_loss_ == min(model.loss_curve_)
 
 
@@ -262,7 +262,7 @@ def test_without_warm_start_the_same_state_gives_the_same_bits(new, kind):
 @on_both
 @pytest.mark.parametrize("kind", [np.asarray, as_dask])
 def test_warm_start_goes_on_from_the_weights(new, kind):
-    model = new(max_iter=20, learning_rate_init=0.01, warm_start=True)
+    model = new(max_iter=20, learning_rate_init=0.01, warm_start=True, sync_every="epoch")
     model.fit(kind(X), target(model))
     cold, first = model.loss_curve_, bits(model)
     model.fit(kind(X), target(model))

@@ -136,6 +136,7 @@ def assert_same_bits_when_killed(executor, moment, **arguments):
             kill(executor, executor.workers()[0].address)
 
     expected = undisturbed(**arguments)
+    executor.client.wait_for_workers(2)  # the one that was killed before has come back
     with executor:
         model = MLPClassifier(**KILLED, **arguments, callbacks=[kill_after_round])
         model.fit(*lazy_data())
@@ -153,7 +154,7 @@ def test_a_worker_killed_between_two_rounds(processes, compression):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [0, 1, 3, 5])
+@pytest.mark.parametrize("moment", [0, 1, 3])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_a_worker_killed_at_any_moment(processes, compression, moment, early_stopping):
