@@ -85,10 +85,11 @@ class MLPClassifier(ClassifierMixin, MLP):
         the next one [3]_. Optimiser moments then do not travel: each partition has its own. After
         64 such rounds, and at the end, one round sends everything. With one partition
         nothing travels.
-    outer : {"nesterov", "average"}, default="nesterov"
+    outer : {"auto", "nesterov", "average"}, default="auto"
         What is done with the average: it replaces the parameters, or its difference from them is
-        taken for a gradient, with Nesterov's momentum of a half, which makes up for the shorter
-        steps of averages [4]_ [5]_. With one partition there is nothing to average.
+        taken for a gradient, with a rate of 0.7 and Nesterov's momentum of 0.8, which make up for
+        the shorter steps of averages [4]_ [5]_. "auto" is "nesterov" if rounds have 16 steps or
+        more. With one partition there is nothing to average.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also
@@ -130,7 +131,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     are to be trained in parallel. Columns should be scaled, as for any network.
 
     A partition that has gone through its rows contributes nothing until the epoch ends. Rows of
-    weight zero are in the batches, but change nothing.
+    weight zero are left out; they count only in how a step's rows are shared.
 
     With the extra ``numba`` Adam takes its step in one pass over memory.
 
@@ -187,7 +188,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         n_iter_no_change: Any = 10,
         sync_every: Any = "auto",
         compression: str | None = None,
-        outer: str = "nesterov",
+        outer: str = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -292,7 +293,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, incremental: bool) -> None:
         executor = self._check_arguments(y)
-        again = incremental and hasattr(self, "coefs_")
+        again = self._goes_on(incremental)
         X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight, reset=not again)
         data = classification_data(
             executor,
@@ -304,6 +305,12 @@ class MLPClassifier(ClassifierMixin, MLP):
             known_classes=classes,
         )
         self._learn_features(X, data.partitions, reset=not again)
+        if again and not np.array_equal(data.classes, self.classes_):
+            data.partitions.release()
+            raise ValueError(
+                f"warm_start=True, but the last fit had the classes {self.classes_.tolist()}; this "
+                f"data has {data.classes.tolist()}"
+            )
         n = len(data.classes)
         self._train(
             data.partitions,
@@ -316,7 +323,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def predict(self, X: Any) -> Any:
         """Return the most probable label of each row; kinds as `predict_proba`."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return self._map(self._labels(), X, None, self.classes_.dtype, floating=False)
 
     def predict_proba(self, X: Any) -> Any:
@@ -348,13 +355,13 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def to_sklearn(self) -> SklearnMLPClassifier:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         model = SklearnMLPClassifier(**self._sklearn_arguments())
         model._label_binarizer = LabelBinarizer().fit(self.classes_)
         return self._copy_network(model, "classes_")
 
     def _probabilities(self, X: Any, *, log: bool) -> Any:
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         function = ProbabilitiesOf(self._outputs(), log)
         return self._map(function, X, self.classes_, self.coefs_[0].dtype, floating=True)
 

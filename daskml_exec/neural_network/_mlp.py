@@ -22,6 +22,7 @@ from daskml_exec.neural_network._compressed import CompressedRounds
 from daskml_exec.neural_network._explain import Explanation
 from daskml_exec.neural_network._layers import hidden_units
 from daskml_exec.neural_network._model import Model
+from daskml_exec.neural_network._outer import outer_rule
 from daskml_exec.neural_network._predictions import OutputsOf
 from daskml_exec.neural_network._problem import NetworkProblem, Target
 from daskml_exec.neural_network._progress import Progress, Stopping
@@ -64,13 +65,13 @@ class MLP(PartitionedEstimator):
         ],
         "sync_every": [StrOptions({"auto", "epoch"}), Interval(Integral, 1, None, closed="left")],
         "compression": [str, None],
-        "outer": [StrOptions({"average", "nesterov"})],
+        "outer": [StrOptions({"auto", "average", "nesterov"})],
         "callbacks": ["array-like", None],
     }
 
     def explain(self) -> Explanation:
         """Return how the last fit was planned, beside what it took: a text to print."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return Explanation(*self._plan, self.history_)
 
     def _train(
@@ -88,29 +89,9 @@ class MLP(PartitionedEstimator):
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             if self.shuffle == "partitions":
                 partitions = dealt(partitions, seed)
-            units = hidden_units(self.hidden_layer_sizes)
-            layout = Layout((partitions.n_features, *units, n_outputs))
-            network = Network(layout, self.activation, output)
+            problem = self._problem(partitions, target, output, n_outputs, seed)
+            network = problem.network
             model = self._first_model(network, seed, partitions.dtype, incremental)
-            held_out = self.validation_fraction if self.early_stopping else 0.0
-            rows = rows_trained_on(partitions.rows, held_out)
-            self._require_validation(sum(partitions.rows) - sum(rows), sum(rows))
-            problem = NetworkProblem(
-                network=network,
-                optimiser=self._optimiser(),
-                target=target,
-                alpha=float(self.alpha),
-                batching=batching(
-                    rows,
-                    self.batch_size,
-                    self.sync_every,
-                    linear_scaling=self.solver == "sgd",
-                ),
-                seed=seed,
-                shuffle=bool(self.shuffle),
-                validation_fraction=held_out,
-                feature_names=partitions.feature_names,
-            )
             start = self._start(model, incremental)
             result = run_rounds(
                 self._algorithm(problem),
@@ -144,12 +125,41 @@ class MLP(PartitionedEstimator):
                 stacklevel=4,
             )
 
+    def _problem(
+        self, partitions: Partitions, target: Target, output: str, n_outputs: int, seed: int
+    ) -> NetworkProblem:
+        """Return what partitions need to know, from the arguments and the data's shape."""
+        units = hidden_units(self.hidden_layer_sizes)
+        held_out = self.validation_fraction if self.early_stopping else 0.0
+        rows = rows_trained_on(partitions.rows, held_out)
+        self._require_validation(sum(partitions.rows) - sum(rows), sum(rows))
+        return NetworkProblem(
+            network=Network(
+                Layout((partitions.n_features, *units, n_outputs)), self.activation, output
+            ),
+            optimiser=self._optimiser(),
+            target=target,
+            alpha=float(self.alpha),
+            batching=batching(
+                rows, self.batch_size, self.sync_every, linear_scaling=self.solver == "sgd"
+            ),
+            seed=seed,
+            shuffle=bool(self.shuffle),
+            validation_fraction=held_out,
+            feature_names=partitions.feature_names,
+        )
+
+    def _goes_on(self, incremental: bool) -> bool:
+        """Whether training starts from the weights of the last fit."""
+        return hasattr(self, "coefs_") and bool(incremental or self.warm_start)
+
     def _first_model(
         self, network: Network, seed: int, dtype: np.dtype[Any], incremental: bool
     ) -> Model:
         """Return the model to start from: a new one, or the last one of the same shape."""
         layout = network.layout
-        if hasattr(self, "coefs_") and (self.warm_start or incremental):
+        fresh = init(self._optimiser(), layout.size, dtype)
+        if self._goes_on(incremental):
             shapes = [coef.shape for coef in self.coefs_]
             if shapes != layout.shapes:
                 raise ValueError(
@@ -157,19 +167,23 @@ class MLP(PartitionedEstimator):
                     f"hidden_layer_sizes={self.hidden_layer_sizes!r} need {layout.shapes}"
                 )
             parameters = layout.flat(self.coefs_, self.intercepts_).astype(dtype, copy=False)
-            if incremental and self._model.optimiser.moments.dtype == dtype:
-                return Model(parameters, self._model.optimiser)
+            last = self._model.optimiser
+            alike = last.moments.dtype == dtype and last.moments.shape == fresh.moments.shape
+            if incremental and alike:
+                return Model(parameters, last)
         else:
             parameters = initial_parameters(
                 layout, seed=seed, logistic=self.activation == "logistic", dtype=dtype
             )
-        return Model(parameters, init(self._optimiser(), layout.size, dtype))
+        return Model(parameters, fresh)
 
     def _start(self, model: Model, incremental: bool) -> NetworkFit:
-        rate = float(self.learning_rate_init)
-        progress = Progress(rate)
+        progress = Progress(float(self.learning_rate_init))
         if incremental and hasattr(self, "coefs_"):
-            progress = replace(self._progress, stopped=False)
+            rate = progress.learning_rate
+            if self.solver == "sgd" and self.learning_rate != "constant":
+                rate = self._progress.learning_rate
+            progress = replace(self._progress, stopped=False, learning_rate=rate)
         return NetworkFit(
             model=model,
             progress=progress,
@@ -187,7 +201,8 @@ class MLP(PartitionedEstimator):
         codec = codec_named(self.compression)
         if len(problem.batching.rows) == 1:  # nothing is averaged, nothing travels
             return NetworkRounds(problem, stopping, "average")
-        rounds = NetworkRounds(problem, stopping, self.outer)
+        rule = outer_rule(self.outer, problem.batching.sync_steps)
+        rounds = NetworkRounds(problem, stopping, rule)
         if codec is None:
             return rounds
         return CompressedRounds(rounds, codec)
@@ -244,7 +259,10 @@ class MLP(PartitionedEstimator):
 
     def _copy_network(self, model: Any, *names: str) -> Any:
         """Copy fitted attributes to scikit-learn's model."""
-        model._no_improvement_count = 0  # without it, its training cannot go on
+        # Without these its training cannot go on.
+        model._no_improvement_count = 0
+        model._best_coefs = [coef.copy() for coef in self.coefs_]
+        model._best_intercepts = [intercept.copy() for intercept in self.intercepts_]
         return self._copy_fitted(
             model,
             *names,

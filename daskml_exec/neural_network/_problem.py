@@ -189,6 +189,8 @@ class NetworkProblem:
     def _rows(self, partition: Partition, work: Work) -> Array:
         order = RowOrder(self.seed if self.shuffle else None, partition.index)
         trained_on, _ = self._split(partition)
+        if partition.sample_weight is not None:
+            trained_on = trained_on[partition.sample_weight[trained_on] > 0]
         wanted = self.batching.row_range(partition.index, work.first_step, work.n_steps)
         return order.of_epoch(trained_on, work.epoch)[wanted]
 

@@ -81,10 +81,11 @@ class MLPRegressor(RegressorMixin, MLP):
         the next one [3]_. Optimiser moments then do not travel: each partition has its own. After
         64 such rounds, and at the end, one round sends everything. With one partition
         nothing travels.
-    outer : {"nesterov", "average"}, default="nesterov"
+    outer : {"auto", "nesterov", "average"}, default="auto"
         What is done with the average: it replaces the parameters, or its difference from them is
-        taken for a gradient, with Nesterov's momentum of a half, which makes up for the shorter
-        steps of averages [4]_ [5]_. With one partition there is nothing to average.
+        taken for a gradient, with a rate of 0.7 and Nesterov's momentum of 0.8, which make up for
+        the shorter steps of averages [4]_ [5]_. "auto" is "nesterov" if rounds have 16 steps or
+        more. With one partition there is nothing to average.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also
@@ -124,7 +125,7 @@ class MLPRegressor(RegressorMixin, MLP):
     are to be trained in parallel. Columns should be scaled, as for any network.
 
     A partition that has gone through its rows contributes nothing until the epoch ends. Rows of
-    weight zero are in the batches, but change nothing.
+    weight zero are left out; they count only in how a step's rows are shared.
 
     With the extra ``numba`` Adam takes its step in one pass over memory.
 
@@ -181,7 +182,7 @@ class MLPRegressor(RegressorMixin, MLP):
         n_iter_no_change: Any = 10,
         sync_every: Any = "auto",
         compression: str | None = None,
-        outer: str = "nesterov",
+        outer: str = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -266,7 +267,7 @@ class MLPRegressor(RegressorMixin, MLP):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:
         executor = self._check_arguments(y)
-        again = incremental and hasattr(self, "coefs_")
+        again = self._goes_on(incremental)
         X, y, sample_weight, names = self._inputs(
             executor, X, y, sample_weight, y_numeric=True, multi_output=False, reset=not again
         )
@@ -290,7 +291,7 @@ class MLPRegressor(RegressorMixin, MLP):
             Dask array, a Dask series with the index of X for a Dask dataframe; a list of futures
             for a list of futures.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return self._map(self._numbers(), X, None, self.coefs_[0].dtype, floating=True)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -302,7 +303,7 @@ class MLPRegressor(RegressorMixin, MLP):
 
     def to_sklearn(self) -> SklearnMLPRegressor:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         return self._copy_network(SklearnMLPRegressor(**self._sklearn_arguments()))
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:

@@ -5,11 +5,12 @@ import dataclasses
 import dask.array as da
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from daskml_exec import Executor
 from daskml_exec.kernels.networks.layout import Layout
-from daskml_exec.neural_network import MLPClassifier, MLPRegressor
+from daskml_exec.neural_network import DivergenceError, MLPClassifier, MLPRegressor
 from tests.linear_model.toolbox import as_csr, as_dask, as_frame
 from tests.neural_network.test_oracle import distance, sklearn_from
 from tests.neural_network.without_dask import cut, plain
@@ -280,8 +281,9 @@ def test_warm_start_with_another_shape_raises(new, kind):
     model = new(max_iter=2, warm_start=True).fit(kind(X), target(new()))
     before = bits(model)
     shapes = r"\[\(4, 5\), \(5, \d\)\]"
-    with pytest.raises(ValueError, match=rf"the last fit have the shapes {shapes}; .*\[\(3, 5\)"):
+    with pytest.raises(ValueError, match=r"X has 3 features, but MLP.* is expecting 4 features"):
         model.fit(kind(X[:, :3]), target(model))
+    assert len(model.predict(X)) == N  # what was there can still be used
     model.set_params(hidden_layer_sizes=(5, 5))
     with pytest.raises(ValueError, match=rf"{shapes}; this data and hidden_layer_sizes=\(5, 5\)"):
         model.fit(kind(X), target(model))
@@ -289,10 +291,33 @@ def test_warm_start_with_another_shape_raises(new, kind):
 
 
 @pytest.mark.parametrize("kind", [np.asarray, as_dask])
-def test_a_warm_start_with_other_labels(kind):
-    """scikit-learn refuses them; at least they must not be taken for the former ones."""
+@pytest.mark.parametrize("other", ["a", "d"])
+def test_a_warm_start_with_other_labels_raises(kind, other):
     model = classifier(max_iter=2, warm_start=True).fit(kind(X), LABELS)
-    with pytest.raises(ValueError, match="shapes"):
-        model.fit(kind(X), np.where(LABELS == "c", "a", LABELS))
+    with pytest.raises(ValueError, match=r"had the classes \['a', 'b', 'c'\]; this data has"):
+        model.fit(kind(X), np.where(LABELS == "c", other, LABELS))
     assert model.classes_.tolist() == ["a", "b", "c"]
     assert set(model.predict(X)) <= {"a", "b", "c"}
+
+
+def test_after_a_fit_that_failed_it_is_said_that_there_is_none():
+    model = classifier(learning_rate_init=1e30)
+    with pytest.raises(DivergenceError):
+        model.fit(X * 1e200, LABELS)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_partial_fit_takes_the_learning_rate_of_the_moment():
+    model = classifier(solver="sgd", momentum=0.0)
+    model.partial_fit(X, LABELS, classes=["a", "b", "c"])
+    before = bits(model)
+    model.set_params(learning_rate_init=1e-300).partial_fit(X, LABELS)
+    assert bits(model) == before
+
+
+def test_rows_of_weight_zero_may_hold_anything_finite():
+    huge, weight = X.copy(), np.ones(N)
+    huge[5], weight[5] = 1e200, 0.0
+    plain, odd = regressor(max_iter=3), regressor(max_iter=3)
+    assert bits(plain.fit(X, NUMBERS, weight)) == bits(odd.fit(huge, NUMBERS, weight))

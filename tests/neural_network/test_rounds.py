@@ -46,7 +46,8 @@ def rows_of(fit, state):
     for p in fit.partitions:
         order = RowOrder(problem.seed if problem.shuffle else None, p.index)
         wanted = problem.batching.row_range(p.index, work.first_step, work.n_steps)
-        rows.append(p.start + order.of_epoch(np.arange(len(p.y)), work.epoch)[wanted])
+        weight = np.ones(len(p.y)) if p.sample_weight is None else p.sample_weight
+        rows.append(p.start + order.of_epoch(np.flatnonzero(weight), work.epoch)[wanted])
     return rows
 
 
@@ -264,8 +265,8 @@ def test_outer_momentum_is_by_its_formula():
         partials = [fit.algorithm.partial(p, message) for p in fit.partitions]
         total = fold(partials, fit.algorithm.combine)
         d = total.parameters / total.losses.weight
-        u = 0.5 * u + d
-        theta = theta + d + 0.5 * u
+        u = 0.8 * u + d
+        theta = theta + 0.7 * (d + 0.8 * u)
         fit.round()
         assert_allclose(fit.state.model.parameters, theta, rtol=1e-13, atol=1e-15)
         assert_allclose(fit.state.velocity, u, rtol=1e-13, atol=1e-15)
