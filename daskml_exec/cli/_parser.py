@@ -9,8 +9,8 @@ from daskml_exec.cli._models import MODELS
 
 _TRAIN_EPILOG = """\
 The result goes to stdout, progress and messages to stderr. Exit codes: 0 trained (also where a
-warning says that it has not converged), 1 failed (also a value out of range), 2 wrong usage,
-130 interrupted.
+warning says that it has not converged; of a network, whose epochs are given, none does), 1 failed
+(also a value out of range), 2 wrong usage, 130 interrupted.
 
 A model saved with --save is a safetensors file. Every value of its metadata is JSON. To read it
 and to predict, with X an array or a sparse matrix:

@@ -32,7 +32,6 @@ from daskml_exec.neural_network._model import (
     Training,
     Work,
 )
-from daskml_exec.neural_network._outer import outer_step
 from daskml_exec.neural_network._problem import changes
 from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
 from daskml_exec.partitions import Partition
@@ -140,7 +139,7 @@ class CompressedRounds:
         if total.pieces:
             change = fold([_decoded(self.codec, *piece) for piece in total.pieces], np.add)
             change /= change.dtype.type(total.losses.weight)
-            step, velocity = outer_step(self.rounds.outer, velocity, change)
+            step, velocity = self.rounds.outer.step(velocity, change)
         update, residual = compressed(self.codec, step, link.residual)
         model = replace(state.model, parameters=state.model.parameters + self.codec.decode(update))
         state = replace(state, velocity=velocity, link=Link(update, residual, link.length + 1))

@@ -17,12 +17,15 @@ class Explanation:
     batching : Batching
         Rows, rows per step and steps of each partition.
     compression : str or None
+    dealt : bool
+        Whether the rows were dealt anew over the partitions first.
     history : daskml_exec.training.History
     """
 
     network: Network
     batching: Batching
     compression: str | None
+    dealt: bool
     history: History
 
     def __str__(self) -> str:
@@ -30,7 +33,7 @@ class Explanation:
         lines = [
             f"network   {units}, {self.network.layout.size:,} parameters, "
             f"{self.network.activation_name}, {self.network.output_name}",
-            f"data      {sum(self.batching.rows):,} rows to train on, {_partitions(self.batching)}",
+            f"data      {self._data()}",
             f"steps     {self._steps()}",
             f"averages  {self._averages()}",
             "measured",
@@ -47,6 +50,11 @@ class Explanation:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _data(self) -> str:
+        rows, n = sum(self.batching.rows), len(self.batching.rows)
+        text = f"{rows:,} rows to train on in {n} partition" + ("s" if n != 1 else "")
+        return text + (", dealt anew first: each row moved once" if self.dealt else "")
 
     def _steps(self) -> str:
         plan = self.batching
@@ -70,7 +78,3 @@ class Explanation:
         rounds = -(-plan.steps_per_epoch // plan.sync_steps)
         codec = "uncompressed" if self.compression is None else self.compression
         return f"every {plan.sync_steps:,} steps, {rounds:,} an epoch, {codec}"
-
-
-def _partitions(plan: Batching) -> str:
-    return f"{len(plan.rows)} partition" + ("s" if len(plan.rows) != 1 else "")

@@ -22,7 +22,7 @@ from daskml_exec.neural_network._compressed import CompressedRounds
 from daskml_exec.neural_network._explain import Explanation
 from daskml_exec.neural_network._layers import hidden_units
 from daskml_exec.neural_network._model import Model
-from daskml_exec.neural_network._outer import outer_rule
+from daskml_exec.neural_network._outer import Outer, outer_rule
 from daskml_exec.neural_network._predictions import OutputsOf
 from daskml_exec.neural_network._problem import NetworkProblem, Target
 from daskml_exec.neural_network._progress import Progress, Stopping
@@ -112,15 +112,15 @@ class MLP(PartitionedEstimator):
         _set_layers(self, network, state.model.parameters if best is None else best)
         self._set_progress(state)
         self._model, self._progress = state.model, state.progress
-        self._plan = network, problem.batching, self.compression
+        self._plan = network, problem.batching, self.compression, self.shuffle == "partitions"
         self.history_ = result.history
         self._warn_of_sorted(state, partitions)
         if not incremental and not state.progress.stopped and state.done:
             warnings.warn(
-                f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs, and the "
-                f"{'score' if self.early_stopping else 'loss'} still improves by more than "
-                f"tol={self.tol:g} within {self.n_iter_no_change} epochs: it has not converged. "
-                "Raise max_iter or tol",
+                f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs, before the "
+                f"{'score' if self.early_stopping else 'loss'} had stopped to improve by "
+                f"tol={self.tol:g} for more than {self.n_iter_no_change} epochs: it has not "
+                "converged. Raise max_iter or tol",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -200,7 +200,7 @@ class MLP(PartitionedEstimator):
         )
         codec = codec_named(self.compression)
         if len(problem.batching.rows) == 1:  # nothing is averaged, nothing travels
-            return NetworkRounds(problem, stopping, "average")
+            return NetworkRounds(problem, stopping, Outer())
         rule = outer_rule(self.outer, problem.batching.sync_steps)
         rounds = NetworkRounds(problem, stopping, rule)
         if codec is None:
@@ -225,7 +225,9 @@ class MLP(PartitionedEstimator):
         self.n_iter_ = progress.epochs
         self.t_ = progress.samples
         self.loss_curve_ = list(progress.loss_curve)
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
+        # A callback may have stopped the fit within the first epoch.
+        so_far = state.loss / state.weight if state.weight else np.inf
+        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else so_far
         scored = bool(self.early_stopping)
         self.validation_scores_ = list(progress.scores) if scored else None
         self.best_validation_score_ = progress.best_score if scored else None
@@ -239,8 +241,8 @@ class MLP(PartitionedEstimator):
             warnings.warn(
                 f"the partition that a row is in says much of its target ({share:.0%} of what it "
                 "could say), as where rows are sorted: averages of local models are then worse "
-                "than the models. shuffle='partitions' deals the rows anew; a smaller sync_every "
-                "averages more often",
+                "than the models. shuffle='partitions' deals the rows anew; where they must stay, "
+                "a smaller sync_every may help",
                 UserWarning,
                 stacklevel=5,
             )

@@ -79,13 +79,14 @@ class MLPRegressor(RegressorMixin, MLP):
         How the change of the model travels, both ways: as it is, in half precision, or as the
         given share of its entries, those of largest magnitude. What a message loses is added to
         the next one [3]_. Optimiser moments then do not travel: each partition has its own. After
-        64 such rounds, and at the end, one round sends everything. With one partition
-        nothing travels.
+        64 such rounds, and at the end, one round sends everything. With one partition it
+        has no effect.
     outer : {"auto", "nesterov", "average"}, default="auto"
         What is done with the average: it replaces the parameters, or its difference from them is
         taken for a gradient, with a rate of 0.7 and Nesterov's momentum of 0.8, which make up for
-        the shorter steps of averages [4]_ [5]_. "auto" is "nesterov" if rounds have 16 steps or
-        more. With one partition there is nothing to average.
+        the shorter steps of averages [4]_ [5]_. "auto" is "nesterov" for rounds of 16 steps or
+        more, and nearer to "average" the fewer they have. With one partition there is nothing to
+        average.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also

@@ -18,7 +18,7 @@ from daskml_exec.neural_network._model import (
     Training,
     Work,
 )
-from daskml_exec.neural_network._outer import outer_step
+from daskml_exec.neural_network._outer import Outer
 from daskml_exec.neural_network._problem import NetworkProblem, changes
 from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.partitions import Partition
@@ -92,7 +92,7 @@ class NetworkRounds:
 
     problem: NetworkProblem
     stopping: Stopping
-    outer: str
+    outer: Outer
 
     def outgoing(self, state: NetworkFit) -> Training | Scoring:
         if state.scoring:
@@ -131,7 +131,7 @@ class NetworkRounds:
         if losses.weight:
             with np.errstate(over="ignore", invalid="ignore"):
                 change = total.parameters / total.parameters.dtype.type(losses.weight)
-                change, velocity = outer_step(self.outer, velocity, change)
+                change, velocity = self.outer.step(velocity, change)
                 model = Model(
                     model.parameters + change,
                     OptimiserState(

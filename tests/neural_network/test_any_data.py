@@ -59,7 +59,7 @@ def oracle(X, weight, n_classes, bounds=(0, *CUTS, N), **arguments):
         learning_rate=0.02,
         sync_every=1,
         seed=SEED,
-        outer="nesterov",
+        outer="auto",
         **arguments,
     )
     return fit.run().model.parameters.tobytes()

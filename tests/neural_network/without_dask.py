@@ -14,6 +14,7 @@ from daskml_exec.kernels.networks.optimisers import Adam, init
 from daskml_exec.neural_network._batching import batching
 from daskml_exec.neural_network._compressed import CompressedRounds
 from daskml_exec.neural_network._model import Model
+from daskml_exec.neural_network._outer import outer_rule
 from daskml_exec.neural_network._problem import Classes, NetworkProblem, Numbers
 from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
@@ -124,7 +125,8 @@ def plain(
         schedule=schedule,
         initial_rate=learning_rate,
     )
-    algorithm: Any = NetworkRounds(problem, stopping, outer)
+    rule = outer_rule(outer, problem.batching.sync_steps)
+    algorithm: Any = NetworkRounds(problem, stopping, rule)
     codec = codec_named(compression) if isinstance(compression, str) else compression
     if codec is not None:
         algorithm = CompressedRounds(algorithm, codec)
