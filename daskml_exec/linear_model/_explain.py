@@ -56,17 +56,11 @@ class Explanation:
                 f"({self.pool_share * shape.rows * shape.row_bytes / 1e6:,.1f} MB)"
             )
         lines.append("measured")
-        for step in dict.fromkeys(record.step for record in history):
-            records = [record for record in history if record.step == step]
-            moved = sum(record.bytes_out + record.bytes_back for record in records)
-            seconds = sum(record.seconds for record in records)
+        for step, part in (history.by_step() | {"all": history}).items():
             lines.append(
-                f"  {step:9} {_rounds(len(records))} {seconds:8.3f} s {moved / 1e6:10,.2f} MB moved"
+                f"  {step:9} {_rounds(len(part))} {part.seconds:8.3f} s "
+                f"{part.bytes / 1e6:10,.2f} MB moved"
             )
-        lines.append(
-            f"  {'all':9} {_rounds(len(history))} {history.seconds:8.3f} s "
-            f"{history.bytes / 1e6:10,.2f} MB moved"
-        )
         return "\n".join(lines)
 
     __repr__ = __str__

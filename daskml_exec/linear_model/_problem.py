@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from daskml_exec.kernels.loss_sums import LossSums, loss_sums
 from daskml_exec.kernels.moments import Moments, column_moments
-from daskml_exec.kernels.row_sample import row_sample, take_rows
+from daskml_exec.kernels.row_sample import row_sample
 from daskml_exec.kernels.standardisation import Standardisation, standardisation
 from daskml_exec.linear_model._family import Family, Target
 from daskml_exec.partitions import Partition, describe_non_finite
@@ -168,11 +168,4 @@ def sample_of(partition: Partition, share: float) -> Partition:
     """Return the rows of a partition that belong to a sample of this share of all rows."""
     if share >= 1.0:
         return partition
-    X, weight = partition.X, partition.sample_weight
-    rows = row_sample(partition.start, X.shape[0], share)
-    return replace(
-        partition,
-        X=take_rows(X, rows),
-        y=take_rows(partition.y, rows),
-        sample_weight=None if weight is None else take_rows(weight, rows),
-    )
+    return partition.take(row_sample(partition.start, partition.X.shape[0], share))

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import expit, log_expit, log_softmax, softmax
 
 from daskml_exec.kernels.array_namespace import is_host, to_device_of, to_host
-from daskml_exec.partitions import matrix
+from daskml_exec.kernels.probabilities import class_probabilities
+from daskml_exec.partitions import block_to_predict
 
 Array = np.ndarray[Any, Any]
 
@@ -24,12 +24,7 @@ class MarginsOf:
     __name__ = "margins"  # what Dask calls the result
 
     def __call__(self, block: Any) -> Array:
-        X = matrix(block, where="a block", finite=True)
-        if X.shape[1] != self.coef.shape[1]:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but {self.estimator} is expecting "
-                f"{self.coef.shape[1]} features as input"
-            )
+        X = block_to_predict(block, self.coef.shape[1], self.estimator)
         margins: Array
         if is_host(X):
             if not sp.issparse(X):
@@ -50,14 +45,7 @@ class ProbabilitiesOf:
     __name__ = "probabilities"
 
     def __call__(self, block: Any) -> Array:
-        z = self.margins(block)
-        result: Array
-        if z.ndim == 1:
-            sigmoid = log_expit if self.log else expit
-            result = np.column_stack([sigmoid(-z), sigmoid(z)])
-        else:
-            result = (log_softmax if self.log else softmax)(z, axis=1)
-        return result
+        return class_probabilities(self.margins(block), log=self.log)
 
 
 @dataclass(frozen=True)

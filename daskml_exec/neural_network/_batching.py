@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 LEAST_BATCH = 16
@@ -99,7 +99,7 @@ def batching(
     if ratio < 1.25:
         ratio = 1.0  # rounding alone
     plan = Batching(tuple(rows), batches, ratio if linear_scaling else math.sqrt(ratio), 1)
-    return Batching(plan.rows, batches, plan.learning_rate_factor, _sync_steps(plan, sync_every))
+    return replace(plan, sync_steps=_sync_steps(plan, sync_every))
 
 
 def _least(n_partitions: int) -> int:

@@ -1,6 +1,5 @@
 """A multi-layer perceptron for classes."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,6 @@ from daskml_exec.neural_network._mlp import MLP
 from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
 from daskml_exec.neural_network._problem import Classes
 from daskml_exec.partitions import accuracy, classification_data
-from daskml_exec.training import Callback
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -162,61 +160,6 @@ class MLPClassifier(ClassifierMixin, MLP):
     >>> model.history_.n_partitions, round(accuracy, 1)
     (4, 1.0)
     """
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 1e-4,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 1e-3,
-        max_iter: int = 200,
-        shuffle: Any = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: Any = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
-        sync_every: Any = "auto",
-        compression: str | None = None,
-        outer: str = "auto",
-        callbacks: Sequence[Callback] | None = None,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.sync_every = sync_every
-        self.compression = compression
-        self.outer = outer
-        self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPClassifier":
         """Train on the rows of X.

@@ -38,14 +38,11 @@ class Explanation:
             f"averages  {self._averages()}",
             "measured",
         ]
-        for step in dict.fromkeys(record.step for record in self.history):
-            records = [record for record in self.history if record.step == step]
-            moved = sum(record.bytes_out + record.bytes_back for record in records)
-            seconds = sum(record.seconds for record in records)
-            busy = sum(record.busiest_seconds for record in records)
+        for step, part in self.history.by_step().items():
+            busy = sum(record.busiest_seconds for record in part)
             lines.append(
-                f"  {step:7} {len(records):5,} rounds {seconds:8.3f} s, {busy:.3f} s of them "
-                f"computing, {moved / 1e6:,.2f} MB moved"
+                f"  {step:7} {len(part):5,} rounds {part.seconds:8.3f} s, {busy:.3f} s of them "
+                f"computing, {part.bytes / 1e6:,.2f} MB moved"
             )
         return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """What both networks share: from arguments and partitions to rounds, and fitted attributes."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -29,7 +29,7 @@ from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
 from daskml_exec.neural_network._target_spread import SORTED, explained_by_partition
 from daskml_exec.partitions import Partitions, dealt
-from daskml_exec.training import PartitionedEstimator, run_rounds
+from daskml_exec.training import Callback, PartitionedEstimator, run_rounds
 from daskml_exec.training.compression import codec_named
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -68,6 +68,61 @@ class MLP(PartitionedEstimator):
         "outer": [StrOptions({"auto", "average", "nesterov"})],
         "callbacks": ["array-like", None],
     }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 1e-4,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 1e-3,
+        max_iter: int = 200,
+        shuffle: Any = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        sync_every: Any = "auto",
+        compression: str | None = None,
+        outer: str = "auto",
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.sync_every = sync_every
+        self.compression = compression
+        self.outer = outer
+        self.callbacks = callbacks
 
     def explain(self) -> Explanation:
         """Return how the last fit was planned, beside what it took: a text to print."""

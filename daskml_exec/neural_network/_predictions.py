@@ -7,8 +7,8 @@ import numpy as np
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_device_of, to_host
 from daskml_exec.kernels.networks.network import Network, forward, forward_on
-from daskml_exec.kernels.networks.outputs import probabilities
-from daskml_exec.partitions import matrix
+from daskml_exec.kernels.probabilities import class_probabilities
+from daskml_exec.partitions import block_to_predict
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,13 +35,7 @@ class OutputsOf:
     __name__ = "outputs"  # what Dask calls the result
 
     def __call__(self, block: Any) -> Array:
-        X = matrix(block, where="a block", finite=True)
-        expected = self.network.layout.units[0]
-        if X.shape[1] != expected:
-            raise ValueError(
-                f"X has {X.shape[1]} features, but {self.estimator} is expecting {expected} "
-                "features as input"
-            )
+        X = block_to_predict(block, self.network.layout.units[0], self.estimator)
         return margins(self.network, self.parameters, X)
 
 
@@ -65,7 +59,7 @@ class ProbabilitiesOf:
     __name__ = "probabilities"
 
     def __call__(self, block: Any) -> Array:
-        return probabilities(self.outputs(block), log=self.log)
+        return class_probabilities(self.outputs(block), log=self.log)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a partition computes for a network: local training, and a score."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,6 @@ from daskml_exec.kernels.networks.device_steps import train_on_device
 from daskml_exec.kernels.networks.local_steps import train_locally
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Optimiser
-from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.neural_network._batching import Batching
 from daskml_exec.neural_network._model import Changes, Failure, Losses, Model, Training, Work
 from daskml_exec.neural_network._predictions import margins
@@ -166,16 +165,9 @@ class NetworkProblem:
     def score_sums(self, partition: Partition, parameters: Array) -> Array:
         """Return the sums for the score of a partition's rows that are held out."""
         _, held = self._split(partition)
-        rows = replace(
-            partition,
-            X=take_rows(partition.X, held),
-            y=partition.y[held],
-            sample_weight=np.ones(len(held))
-            if partition.sample_weight is None
-            else partition.sample_weight[held],
-        )
-        z = margins(self.network, parameters, rows.X)
-        return self.target.score_sums(z, rows.y, rows.sample_weight)
+        rows = partition.take(held)
+        weight = np.ones(len(held)) if rows.sample_weight is None else rows.sample_weight
+        return self.target.score_sums(margins(self.network, parameters, rows.X), rows.y, weight)
 
     def _split(self, partition: Partition) -> tuple[Array, Array]:
         return held_out(

@@ -18,7 +18,7 @@ from daskml_exec.partitions._kinds import (
 )
 from daskml_exec.partitions._non_finite import describe_non_finite
 from daskml_exec.partitions._partition import Partition, Partitions
-from daskml_exec.partitions._predict import map_rows
+from daskml_exec.partitions._predict import block_to_predict, map_rows, require_features
 from daskml_exec.partitions._regression import regression_data
 from daskml_exec.partitions._scores import accuracy, d2_poisson, r2
 
@@ -29,6 +29,7 @@ __all__ = [
     "SquaredError",
     "accuracy",
     "block_sums",
+    "block_to_predict",
     "classification_data",
     "combine_sums",
     "d2_poisson",
@@ -42,6 +43,7 @@ __all__ = [
     "r2",
     "refuse_dates",
     "regression_data",
+    "require_features",
     "require_matrix",
     "to_memory",
 ]

@@ -12,7 +12,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host
-from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.partitions._assemble import canonical
 from daskml_exec.partitions._partition import Partition, Partitions
 
@@ -173,13 +172,7 @@ def _piece(partition: Partition, target: int, deal: Deal, seed: int) -> Partitio
     rng = np.random.default_rng(np.random.SeedSequence((seed, partition.index, _DEALING)))
     start = partition.start
     rows = rng.permutation(n)[deal.targets(start, start + n) == target]
-    weight = partition.sample_weight
-    return replace(
-        partition,
-        X=take_rows(partition.X, rows),
-        y=partition.y[rows],
-        sample_weight=None if weight is None else weight[rows],
-    )
+    return partition.take(rows)
 
 
 def _joined(index: int, start: int, pieces: list[Partition]) -> Partition:

@@ -1,6 +1,6 @@
 """A row range of the data, and all of them together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from distributed import Future
 
 from daskml_exec.executor import Executor
+from daskml_exec.kernels.row_sample import take_rows
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,16 @@ class Partition:
     X: Any
     y: Any
     sample_weight: Any
+
+    def take(self, rows: np.ndarray[Any, np.dtype[np.intp]]) -> "Partition":
+        """Return these rows, as a partition of the same index and start."""
+        weight = self.sample_weight
+        return replace(
+            self,
+            X=take_rows(self.X, rows),
+            y=take_rows(self.y, rows),
+            sample_weight=None if weight is None else take_rows(weight, rows),
+        )
 
     def __sizeof__(self) -> int:
         """Return the bytes of the rows: Dask spills by what it is told that objects take."""

@@ -7,9 +7,25 @@ import dask.array as da
 import numpy as np
 import pandas as pd
 
+from daskml_exec.partitions._assemble import matrix
 from daskml_exec.partitions._kinds import FRAME, FUTURES, kind_of, require_matrix
 
 Function = Callable[[Any], np.ndarray[Any, Any]]
+
+
+def require_features(found: int, expected: int, estimator: str) -> None:
+    """Raise ValueError unless X has as many columns as the estimator was fitted with."""
+    if found != expected:
+        raise ValueError(
+            f"X has {found} features, but {estimator} is expecting {expected} features as input"
+        )
+
+
+def block_to_predict(block: Any, n_features: int, estimator: str) -> Any:
+    """Return a block of rows as `matrix` does, with finite values and as many columns as fitted."""
+    X = matrix(block, where="a block", finite=True)
+    require_features(X.shape[1], n_features, estimator)
+    return X
 
 
 def map_rows(

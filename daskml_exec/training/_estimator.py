@@ -21,6 +21,7 @@ from daskml_exec.partitions import (
     is_collection,
     map_rows,
     refuse_dates,
+    require_features,
     require_matrix,
     to_memory,
 )
@@ -72,11 +73,8 @@ class PartitionedEstimator(BaseEstimator):
         _check_feature_names(self, frame, reset=reset)
         if reset:
             self.n_features_in_ = partitions.n_features
-        elif partitions.n_features != self.n_features_in_:
-            raise ValueError(
-                f"X has {partitions.n_features} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
+        else:
+            require_features(partitions.n_features, self.n_features_in_, type(self).__name__)
 
     def _callbacks(self) -> list[Callback]:
         given = list(self.callbacks or [])

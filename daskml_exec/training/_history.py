@@ -98,6 +98,14 @@ class History(Sequence[RoundRecord]):
         """Tasks run again because a Worker was lost."""
         return sum(record.tasks_recomputed for record in self.records)
 
+    def by_step(self) -> dict[str, "History"]:
+        """Return the rounds of each kind, as histories of their own."""
+        kinds = dict.fromkeys(record.step for record in self.records)
+        return {
+            kind: History(tuple(r for r in self.records if r.step == kind), self.n_partitions)
+            for kind in kinds
+        }
+
     def to_frame(self) -> "pd.DataFrame":
         """Return a pandas DataFrame with one row per round."""
         import pandas as pd

@@ -8,7 +8,7 @@ outputs then run over whole rows of memory.
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_expit
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -97,17 +97,6 @@ class Identity:
         """Return each row's loss and the residual, in another array namespace."""
         residual = z - y[None, :]
         return 0.5 * xp.sum(residual * residual, axis=0), residual
-
-
-def probabilities(z: Array, *, log: bool = False) -> Array:
-    """Return probabilities of the classes, shape (rows, classes), for inputs (rows, outputs)."""
-    result: Array
-    if z.shape[1] == 1:
-        sigmoid = log_expit if log else expit
-        result = np.column_stack([sigmoid(-z[:, 0]), sigmoid(z[:, 0])])
-    else:
-        result = (log_softmax if log else softmax)(z, axis=1)
-    return result
 
 
 def _without_denormals(values: Array) -> None:

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from daskml_exec.kernels.array_namespace import to_host
 from daskml_exec.kernels.networks.device_steps import loss_and_gradient_on
 from daskml_exec.kernels.networks.network import forward, forward_on
-from daskml_exec.kernels.networks.outputs import probabilities
+from daskml_exec.kernels.probabilities import class_probabilities
 from tests.kernels.networks.examples import (
     ACTIVATIONS,
     HIDDEN,
@@ -36,7 +36,7 @@ def objective(network, parameters, X, y, weight, penalty):
     if network.output_name == "identity":
         losses = 0.5 * (z[:, 0] - y) ** 2
     else:
-        p = probabilities(z, log=True)
+        p = class_probabilities(z, log=True)
         losses = -p[np.arange(len(y)), y.astype(int)]
     weight = np.ones(len(y)) if weight is None else weight
     coefs, _ = network.layout.layers(parameters)
@@ -138,7 +138,7 @@ def test_extreme_inputs_of_the_output_do_not_overflow(output, scale, dtype):
 def test_loss_is_that_of_sklearn(output):
     network, parameters, X, y, weight = example(output)
     loss, _ = loss_and_gradient(network, parameters, X, y, weight, 0.0)
-    p = probabilities(forward(network, parameters, X))
+    p = class_probabilities(forward(network, parameters, X))
     assert_allclose(p.sum(axis=1), 1.0)
     assert loss == pytest.approx(log_loss(y, p, sample_weight=weight), rel=1e-12)
-    assert_allclose(np.log(p), probabilities(forward(network, parameters, X), log=True))
+    assert_allclose(np.log(p), class_probabilities(forward(network, parameters, X), log=True))
