@@ -10,9 +10,9 @@ from daskml_exec.executor._failures import (
 from daskml_exec.executor._gather import gather
 from daskml_exec.executor._job import Job, Progress, Task
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
-from daskml_exec.executor._ship import ship
-from daskml_exec.executor._tree import fold, fold_siblings
+from daskml_exec.executor._ship import share, ship
 from daskml_exec.executor._workers import WorkerInfo, WorkerTable
+from daskml_exec.kernels.fixed_tree import fold, fold_siblings
 
 __all__ = [
     "Executor",
@@ -29,6 +29,7 @@ __all__ = [
     "fold",
     "fold_siblings",
     "gather",
+    "share",
     "ship",
     "single_threaded_blas",
 ]

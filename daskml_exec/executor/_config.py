@@ -10,6 +10,14 @@ DEFAULTS = {
         # How long to wait for a worker while the cluster has none: it is still starting, or has
         # lost them all.
         "workers-timeout": "120s",
+        # How long a worker may take to answer another one within a segment, and how long to come
+        # to its start: it may have other tasks to finish first.
+        "peer-timeout": "60s",
+        "segment-start-timeout": "300s",
+        # How long a segment lasts, unless the epoch ends before; another fit on the same workers
+        # waits for its end. How often blocks are written to another worker's disk.
+        "segment-duration": "5s",
+        "commit-interval": "60s",
         # In-memory data is cut into pieces of about this size. Below 10 MB a piece travels
         # inside its task, so that the scheduler can rebuild it when its worker dies.
         "partition-bytes": "8MiB",

@@ -18,8 +18,8 @@ from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_workers
 from daskml_exec.executor._job import Job, Task
-from daskml_exec.executor._tree import fold
 from daskml_exec.executor._workers import WorkerTable, worker_table
+from daskml_exec.kernels.fixed_tree import fold
 
 
 class Executor(concurrent.futures.Executor):

@@ -8,7 +8,7 @@ from typing import Any
 from distributed import get_worker
 
 from daskml_exec.executor._blas import single_threaded_blas
-from daskml_exec.executor._tree import Node, fold_siblings
+from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 
 Partial = Callable[[Any, Any], Any]
 CarryingPartial = Callable[[Any, Any, Any], tuple[Any, Any]]

@@ -38,7 +38,12 @@ def plan_groups(
     room = {address: _room_of_a_task(worker) for address, worker in workers.items()}
     groups = cut_groups(group_by_worker(holders, sorted(workers)), partition_nbytes, room)
     # Workers of this machine can be reached from here; behind a gateway others cannot.
-    return Plan(groups, all(worker.startswith(_OF_THIS_MACHINE) for worker in workers))
+    return Plan(groups, all(map(is_of_this_machine, workers)))
+
+
+def is_of_this_machine(address: str) -> bool:
+    """Return whether a worker's address is one of this machine's own."""
+    return address.startswith(_OF_THIS_MACHINE)
 
 
 def group_by_worker(holders: Sequence[Sequence[str]], workers: Sequence[str]) -> list[Group]:

@@ -28,7 +28,7 @@ from daskml_exec.executor._group_task import (
 )
 from daskml_exec.executor._groups import Group, plan_groups
 from daskml_exec.executor._ship import share
-from daskml_exec.executor._tree import fold_siblings
+from daskml_exec.kernels.fixed_tree import fold_siblings
 
 if TYPE_CHECKING:
     from daskml_exec.executor._executor import Executor

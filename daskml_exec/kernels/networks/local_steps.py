@@ -77,7 +77,7 @@ def train_locally(
     gradient, scratch = np.empty_like(parameters), np.empty_like(parameters)
     coef_gradient = gradient[: network.layout.n_coefs]
     add, dot = get_blas_funcs(("axpy", "dot"), (parameters,))
-    take_X, take_y, take_weight = (_taker(array, rows, batch) for array in (X, y, weight))
+    take_X, take_y, take_weight = (rows_taker(array, rows, batch) for array in (X, y, weight))
     spaces: dict[int, Workspace] = {}
     loss, seen, steps = 0.0, 0.0, 0
     for start in range(0, len(rows), batch):
@@ -106,7 +106,7 @@ def train_locally(
     return StepSums(loss, seen, steps)
 
 
-def _taker(array: Any, rows: Array, batch: int) -> Callable[[int, int], Any]:
+def rows_taker(array: Any, rows: Array, batch: int) -> Callable[[int, int], Any]:
     """Return a function of a range of the order: its rows, valid until the next call."""
     if array is None:
         return lambda start, stop: None

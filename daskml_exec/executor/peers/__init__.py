@@ -1,0 +1,26 @@
+"""Work among peers: tasks that run at the same time, one per worker, and talk to one another.
+
+Arrays stay resident on their workers from one segment of work to the next. The scheduler owns the
+truth about which generation of a run is current; workers refuse what belongs to older ones.
+"""
+
+from daskml_exec.executor.peers._commits import Commit, restore, write_to_next
+from daskml_exec.executor.peers._crew import Answer, Crew
+from daskml_exec.executor.peers._errors import PeersInterrupted, PeerTimeoutError
+from daskml_exec.executor.peers._exchange import BlockExchange
+from daskml_exec.executor.peers._files import Entry
+from daskml_exec.executor.peers._peer import Peer, Source
+
+__all__ = [
+    "Answer",
+    "BlockExchange",
+    "Commit",
+    "Crew",
+    "Entry",
+    "Peer",
+    "PeerTimeoutError",
+    "PeersInterrupted",
+    "Source",
+    "restore",
+    "write_to_next",
+]

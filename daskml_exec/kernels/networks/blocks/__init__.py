@@ -1,0 +1,1 @@
+"""Networks whose weight matrices are cut into blocks: shapes, first values, and training steps."""
