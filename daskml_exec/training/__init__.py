@@ -5,6 +5,8 @@ from daskml_exec.training._events import Callback, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._loop import FitResult, run_rounds
 from daskml_exec.training._round import CarryingRound, Measured, Round, Stepping
+from daskml_exec.training._segment import Segmented
+from daskml_exec.training._segment_loop import SegmentsResult, run_segments
 
 __all__ = [
     "Callback",
@@ -16,6 +18,9 @@ __all__ = [
     "Round",
     "RoundEvent",
     "RoundRecord",
+    "Segmented",
+    "SegmentsResult",
     "Stepping",
     "run_rounds",
+    "run_segments",
 ]

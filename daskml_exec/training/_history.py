@@ -39,6 +39,8 @@ class RoundRecord:
     """How often the whole round was submitted again."""
     score: float | None = None
     """On rows held out, of a round that scores."""
+    bytes_between: int = 0
+    """Arrays that Workers sent to one another, of a segment of model or hybrid parallelism."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class History(Sequence[RoundRecord]):
 
     @property
     def bytes(self) -> int:
-        """Payload sent and returned in all rounds together."""
-        return sum(record.bytes_out + record.bytes_back for record in self.records)
+        """Payload sent and returned in all rounds together, and sent between Workers."""
+        return sum(r.bytes_out + r.bytes_back + r.bytes_between for r in self.records)
 
     @property
     def seconds(self) -> float:

@@ -76,12 +76,12 @@ def run_rounds(
             if state.failure is not None:
                 raise state.failure
             records.extend(new)
-            if callbacks and _tell(callbacks, RoundEvent(records[-1], snapshot(state))):
+            if callbacks and tell(callbacks, RoundEvent(records[-1], snapshot(state))):
                 break
     return FitResult(state, History(tuple(records), n_partitions))
 
 
-def _tell(callbacks: Sequence[Callback], event: RoundEvent) -> bool:
+def tell(callbacks: Sequence[Callback], event: RoundEvent) -> bool:
     """Call every callback, also when one of them wants to stop; return whether one does."""
     answers = [callback(event) for callback in callbacks]
     return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)

@@ -1,0 +1,167 @@
+"""What an algorithm must provide to be run in segments, and what runs on a worker in one."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from daskml_exec.executor.peers import Commit, Entry, Peer, Source, restore, write_to_next
+from daskml_exec.training._round import Measured, S
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Unit(Protocol):
+    """What stays on a worker: a block with the state of its optimiser."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Return by name, without copying, all that is needed to go on from here."""
+
+
+class Segmented(Protocol[S]):
+    """A model-parallel algorithm: what the workers do with their units, and what the driver knows.
+
+    `create`, `revive`, `train` and `result` run on Workers. A segment is a function of the units
+    before it and of its work: it can be repeated, on other workers, and gives the same bits.
+    """
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are; fixed, whatever the number of workers."""
+
+    def outgoing(self, state: S, limit: int | None) -> Any:
+        """Return the work of the next segment, of about `limit` steps where it may choose."""
+
+    def sources(self, work: Any) -> Sequence[int]:
+        """Return which partitions the work goes through."""
+
+    def create(self, unit: int, given: Any) -> Unit:
+        """Return a unit before the first segment.
+
+        `given` is what the driver has sent for it, or None.
+        """
+
+    def revive(self, unit: int, arrays: Mapping[str, Array]) -> Unit:
+        """Return the unit that had these arrays, which become its own."""
+
+    def train(
+        self,
+        peer: Peer,
+        owners: Sequence[int],
+        units: Mapping[int, Any],
+        work: Any,
+        sources: Mapping[int, Source],
+        name: int,
+    ) -> Any:
+        """Do a segment's work, changing this worker's units in place; return what it found.
+
+        Parameters
+        ----------
+        peer : Peer
+        owners : sequence of int
+            Per unit, the index of the member that has it.
+        units : mapping of unit to Unit
+            Those of this worker.
+        work : object
+        sources : mapping of partition index to Source
+        name : int
+            Tells the exchanges of this segment from those of others.
+        """
+
+    def update(self, state: S, work: Any, found: Sequence[Any]) -> tuple[S, Measured]:
+        """Return the next state from what each member found in the work, and what to record."""
+
+    def steps(self, work: Any) -> int:
+        """Return how many steps the work is."""
+
+    def result(self, unit: int, value: Any) -> Any:
+        """Return the part of a unit that the driver wants in the end; None for nothing."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a member is told to do in one task.
+
+    Attributes
+    ----------
+    owners : tuple of int
+        Per unit, the index of the member that has it.
+    position : int
+        How many segments the units have been through before.
+    resident : bool
+        Whether they are in memory; else they come from `origin`, or are created.
+    origin : Commit or None
+    given : mapping of unit to Source
+        What units that are created begin with; where there is none, from their own.
+    works : tuple
+        Of the segments to go through, one after the other.
+    sources : mapping of partition index to Source
+    stage : bool
+        Whether to write the units to another worker's disk at the end.
+    committed : int or None
+        The version that counts from now on.
+    """
+
+    owners: tuple[int, ...]
+    position: int
+    resident: bool
+    origin: Commit | None
+    given: Mapping[int, Source]
+    works: tuple[Any, ...]
+    sources: Mapping[int, Source]
+    stage: bool
+    committed: int | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a member found in the last segment of its order, and where it has staged its units."""
+
+    found: Any
+    seconds: float
+    """Of the segments alone."""
+    holder: str | None
+    entries: Mapping[int, tuple[Entry, ...]]
+
+
+def follow(peer: Peer, algorithm: Any, order: Order) -> Report:
+    """Do what an order says, on a member."""
+    run = peer.run
+    if order.committed is not None:
+        peer.files.commit(run.id, order.committed)
+    units = _units(peer, algorithm, order)
+    found, started = None, time.perf_counter()
+    for number, work in enumerate(order.works, order.position):
+        found = algorithm.train(peer, order.owners, units, work, order.sources, number)
+    seconds = time.perf_counter() - started
+    position = order.position + len(order.works)
+    holder: str | None = None
+    written: dict[int, tuple[Entry, ...]] = {}
+    if order.stage:
+        holder, written = write_to_next(
+            peer, position, {unit: value.arrays() for unit, value in units.items()}
+        )
+    peer.residents.put(run, position, units)
+    return Report(found, seconds, holder, written)
+
+
+def results(peer: Peer, algorithm: Any, position: int, wanted: Sequence[int]) -> dict[int, Any]:
+    """Return what the driver wants of some units, from the member that has them."""
+    units = peer.residents.take(peer.run, position)
+    peer.residents.put(peer.run, position, units)
+    return {unit: algorithm.result(unit, units[unit]) for unit in wanted if unit in units}
+
+
+def _units(peer: Peer, algorithm: Any, order: Order) -> Mapping[int, Any]:
+    if order.resident:
+        return peer.residents.take(peer.run, order.position)
+    if order.origin is not None:
+        brought = restore(peer, order.origin, order.owners)
+        return {unit: algorithm.revive(unit, brought.pop(unit)) for unit in sorted(brought)}
+    mine = [unit for unit, owner in enumerate(order.owners) if owner == peer.index]
+    given = iter(peer.partitions([order.given[unit] for unit in mine if unit in order.given]))
+    return {
+        unit: algorithm.create(unit, next(given) if unit in order.given else None) for unit in mine
+    }

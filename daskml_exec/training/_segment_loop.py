@@ -1,0 +1,138 @@
+"""Run segments until the algorithm is done."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from daskml_exec.executor import single_threaded_blas
+from daskml_exec.partitions import Partitions
+from daskml_exec.training._events import Callback, RoundEvent
+from daskml_exec.training._history import History, RoundRecord
+from daskml_exec.training._loop import tell
+from daskml_exec.training._payload import payload_nbytes
+from daskml_exec.training._round import S
+from daskml_exec.training._segment import Report, Segmented
+from daskml_exec.training._segment_runner import SegmentRunner
+
+# The first segment shows how long a step takes; there may be many.
+_FIRST_STEPS = 8
+
+
+@dataclass(frozen=True)
+class SegmentsResult(Generic[S]):
+    """The state after the last segment, the history, and what the units hold."""
+
+    state: S
+    history: History
+    units: Mapping[int, Any]
+
+
+def run_segments(
+    algorithm: Segmented[S],
+    state: S,
+    partitions: Partitions,
+    *,
+    given: Mapping[int, Any],
+    callbacks: Sequence[Callback] = (),
+    snapshot: Callable[[S, Mapping[int, Any]], Any],
+    name: str,
+) -> SegmentsResult[S]:
+    """Run segments until ``state.done`` or a callback returns True.
+
+    Parameters
+    ----------
+    algorithm : Segmented
+    state : Stepping
+        The first state.
+    partitions : Partitions
+    given : mapping of unit to distributed.Future
+        What units begin with; may be empty.
+    callbacks : sequence of callables
+        Each is called with a `RoundEvent` after each segment. Its estimator is brought from the
+        workers when it is asked for, which must be before the callback returns.
+    snapshot : callable
+        Returns an estimator, from a state and what the units hold.
+    name : str
+        What the tasks are called.
+    """
+    executor = partitions.executor
+    runner = SegmentRunner(executor, algorithm, partitions.futures, given, name)
+    records: list[RoundRecord] = []
+    limit = _FIRST_STEPS
+    losses = _Losses(executor.events, partitions)
+    with closing(runner), single_threaded_blas():
+        while not state.done:
+            started = time.perf_counter()
+            work, step = algorithm.outgoing(state, limit), state.step
+            before = runner.interruptions
+            answers = runner.advance(work)
+            reports: list[Report] = [answer.value for answer in answers]
+            state, measured = algorithm.update(state, work, [report.found for report in reports])
+            if state.failure is not None:
+                raise state.failure
+            workers_lost, recomputed = losses.since_last()
+            records.append(
+                RoundRecord(
+                    round=len(records),
+                    step=step,
+                    loss=measured.loss,
+                    gradient_norm=measured.gradient_norm,
+                    seconds=time.perf_counter() - started,
+                    bytes_out=len(answers) * payload_nbytes(work),
+                    bytes_back=sum(payload_nbytes(report.found) for report in reports),
+                    workers=len(answers),
+                    busiest_seconds=max(report.seconds for report in reports),
+                    workers_lost=workers_lost,
+                    tasks_recomputed=recomputed,
+                    retries=runner.interruptions - before,
+                    score=measured.score,
+                    bytes_between=sum(answer.bytes_sent for answer in answers),
+                )
+            )
+            per_step = records[-1].busiest_seconds / max(1, algorithm.steps(work))
+            limit = max(1, int(runner.segment_seconds / max(per_step, 1e-9)))
+            if callbacks:
+                moment = _Moment(runner, state, snapshot)
+                stopped = tell(callbacks, RoundEvent(records[-1], moment))
+                moment.passed = True
+                if stopped:
+                    break
+        units = runner.results()
+    return SegmentsResult(state, History(tuple(records), len(partitions.futures)), units)
+
+
+@dataclass
+class _Moment(Generic[S]):
+    """Brings the estimator of a moment from the workers, until that moment has passed."""
+
+    runner: SegmentRunner
+    state: S
+    snapshot: Callable[[S, Mapping[int, Any]], Any]
+    passed: bool = False
+
+    def __call__(self) -> Any:
+        if self.passed:
+            raise RuntimeError(
+                "the event's estimator was asked for after its callback had returned: with "
+                "parallel='model' or 'hybrid' the weights live on the workers, which have gone on"
+            )
+        return self.snapshot(self.state, self.runner.results())
+
+
+class _Losses:
+    """Counts what the cluster lost between two segments."""
+
+    def __init__(self, events: Any, partitions: Partitions) -> None:
+        self._events = events
+        self._keys = [str(future.key) for future in partitions.futures]
+        self._lost, self._recomputed = partitions.workers_lost_before, 0
+
+    def since_last(self) -> tuple[int, int]:
+        """Return the workers lost and the partitions computed again since the last call."""
+        lost = len(self._events.workers_lost)
+        recomputed = self._events.interruptions(self._keys)
+        found = lost - self._lost, recomputed - self._recomputed
+        self._lost, self._recomputed = lost, recomputed
+        return found

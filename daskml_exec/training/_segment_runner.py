@@ -1,0 +1,151 @@
+"""Run segments on the workers that there are, and repeat what a lost worker takes away."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from daskml_exec.executor import Executor
+from daskml_exec.executor.peers import Answer, Commit, Crew, PeersInterrupted, Source
+from daskml_exec.training._segment import Order, Report, Segmented, follow, results
+
+T = TypeVar("T")
+
+# How often in a row segments are repeated before the cluster is given up.
+_MAX_INTERRUPTIONS = 10
+
+
+class SegmentRunner:
+    """Knows where the units are, what they have been through, and what is on disk.
+
+    Parameters
+    ----------
+    executor : Executor
+    algorithm : Segmented
+    futures : sequence of distributed.Future
+        Of the partitions.
+    given : mapping of unit to distributed.Future
+        What units begin with; may be empty.
+    name : str
+        What the tasks are called.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        algorithm: Segmented[Any],
+        futures: Sequence[Any],
+        given: Mapping[int, Any],
+        name: str,
+    ) -> None:
+        self._algorithm = algorithm
+        self._futures = futures
+        self._given = dict(given)
+        self._crew = Crew(executor, name)
+        self._commit_interval = self._crew.commit_interval
+        self.segment_seconds = self._crew.segment_seconds
+        self._works: list[Any] = []
+        self._owners: tuple[int, ...] = ()
+        self._commit: Commit | None = None
+        self._counted: int | None = None
+        self._written_at = time.monotonic()
+        self._together = False
+        self.interruptions = 0
+
+    def advance(self, work: Any) -> list[Answer]:
+        """Do the work of the next segment; return each member's answer, of a `Report`."""
+        stage = time.monotonic() - self._written_at >= self._commit_interval
+        answers = self._until_done(lambda: self._order((work,), stage=stage))
+        self._works.append(work)
+        if stage:
+            self._written_at = time.monotonic()
+            self._count(answers)
+        return answers
+
+    def results(self) -> dict[int, Any]:
+        """Return what the driver wants of each unit; one is fetched after the other."""
+        found: dict[int, Any] = {}
+        for unit in range(self._algorithm.n_units):
+            arguments = (self._algorithm, len(self._works), (unit,))
+            answers = self._until_done(partial(self._ask, results, arguments))
+            found.update({u: v for answer in answers for u, v in answer.value.items()})
+        return found
+
+    def close(self) -> None:
+        """Remove all that the workers keep of this."""
+        self._crew.close()
+
+    def _until_done(self, action: Callable[[], T]) -> T:
+        in_a_row = 0
+        while True:
+            self._crew.admit()
+            try:
+                if not self._together:
+                    self._come_together()
+                return action()
+            except PeersInterrupted as error:
+                self._together = False
+                self.interruptions += 1
+                in_a_row += 1
+                if in_a_row >= _MAX_INTERRUPTIONS:
+                    raise RuntimeError(
+                        f"a segment was interrupted {in_a_row} times in a row, the last time "
+                        f"because {error}"
+                    ) from error
+            finally:
+                self._crew.leave()
+
+    def _come_together(self) -> None:
+        """Share the units among the workers that live, and bring them to where they were."""
+        while not self._crew.open(members := self._choose()):
+            pass
+        n_units = self._algorithm.n_units
+        n_owners = min(n_units, len(members))
+        self._owners = tuple(unit * n_owners // n_units for unit in range(n_units))
+        if self._commit is not None and not set(self._commit.holders.values()) <= set(members):
+            self._commit = self._counted = None  # lost with its worker: from the beginning
+        done = 0 if self._commit is None else self._commit.version
+        self._order(tuple(self._works[done:]), resident=False)
+        self._together = True
+
+    def _choose(self) -> list[str]:
+        """Return the members: those of before, who may hold something, and new ones as needed."""
+        living = self._crew.workers()
+        before = [worker for worker in self._crew.members if worker in living]
+        new = [worker for worker in living if worker not in before]
+        return sorted(before + new[: max(0, self._algorithm.n_units - len(before))])
+
+    def _order(
+        self, works: tuple[Any, ...], *, resident: bool = True, stage: bool = False
+    ) -> list[Answer]:
+        stage = stage and len(self._crew.members) > 1
+        needed = sorted({index for work in works for index in self._algorithm.sources(work)})
+        position = len(self._works) - (0 if resident else len(works))
+        order = Order(
+            owners=self._owners,
+            position=position,
+            resident=resident,
+            origin=None if resident else self._commit,
+            given=self._sources(self._given) if not resident and self._commit is None else {},
+            works=works,
+            sources=self._sources({index: self._futures[index] for index in needed}),
+            stage=stage,
+            committed=self._counted,
+        )
+        return self._ask(follow, (self._algorithm, order))
+
+    def _sources(self, futures: Mapping[int, Any]) -> dict[int, Source]:
+        return dict(zip(futures, self._crew.sources(list(futures.values())), strict=True))
+
+    def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Answer]:
+        return self._crew.run(function, [arguments] * len(self._crew.members))
+
+    def _count(self, answers: Sequence[Answer]) -> None:
+        """Count a version that all members have written; the next order tells them so."""
+        reports: list[Report] = [answer.value for answer in answers]
+        written = {unit: r.holder for r in reports for unit in r.entries if r.holder is not None}
+        if len(written) < self._algorithm.n_units:
+            return  # there was only one worker
+        entries = {unit: found for report in reports for unit, found in report.entries.items()}
+        self._commit = Commit(len(self._works), written, entries)
+        self._counted = self._commit.version
