@@ -18,7 +18,8 @@ class DivergenceError(ValueError):
     learning_rate : float
         That of the local steps.
     coefs, intercepts : list of ndarray
-        The last good parameters: those that the round started from.
+        The last good parameters: those that the round started from. Empty with blocks on the
+        workers, which have gone with the fit.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class DivergenceError(ValueError):
         self.learning_rate = learning_rate
         self.coefs = list(coefs)
         self.intercepts = list(intercepts)
-        where = "the average" if partition is None else f"partition {partition}"
+        where = f"partition {partition}"
+        if partition is None:
+            where = "the average" if coefs else "its blocks"
         super().__init__(
             f"training diverged in round {round}, {where}, at the learning rate "
             f"{learning_rate:g}: the loss or the parameters are not finite. Lower "
-            "learning_rate_init or rescale X; the error's `coefs` and `intercepts` are the last "
-            "good parameters"
+            "learning_rate_init or rescale X"
+            + ("; the error's `coefs` and `intercepts` are the last good parameters" * bool(coefs))
         )
 
     def __reduce__(self) -> Any:

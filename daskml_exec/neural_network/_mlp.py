@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -14,25 +14,45 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.kernels.networks.batches import rows_trained_on
-from daskml_exec.kernels.networks.layout import Layout, initial_parameters
+from daskml_exec.kernels.networks.layout import Layers, Layout, initial_parameters
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import SGD, Adam, Optimiser, init
 from daskml_exec.neural_network._batching import batching
+from daskml_exec.neural_network._block_explain import BlockExplanation
+from daskml_exec.neural_network._block_fit import fit_blocks
+from daskml_exec.neural_network._block_plan import BlockPlan, block_plan
+from daskml_exec.neural_network._block_segments import BlockFit, BlockSegments
 from daskml_exec.neural_network._compressed import CompressedRounds
 from daskml_exec.neural_network._explain import Explanation
 from daskml_exec.neural_network._layers import hidden_units
 from daskml_exec.neural_network._model import Model
 from daskml_exec.neural_network._outer import Outer, outer_rule
+from daskml_exec.neural_network._parallel import (
+    N_REPLICAS,
+    default_n_blocks,
+)
 from daskml_exec.neural_network._predictions import OutputsOf
 from daskml_exec.neural_network._problem import NetworkProblem, Target
 from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
 from daskml_exec.neural_network._target_spread import SORTED, explained_by_partition
 from daskml_exec.partitions import Partitions, dealt
-from daskml_exec.training import Callback, PartitionedEstimator, run_rounds
+from daskml_exec.training import Callback, History, PartitionedEstimator, run_rounds
 from daskml_exec.training.compression import codec_named
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training has given, however it was shared."""
+
+    state: NetworkFit | BlockFit
+    layers: Layers
+    model: Model | None
+    history: History
+    explanation: Explanation | BlockExplanation
+    spread: Any
 
 
 class MLP(PartitionedEstimator):
@@ -66,6 +86,9 @@ class MLP(PartitionedEstimator):
         "sync_every": [StrOptions({"auto", "epoch"}), Interval(Integral, 1, None, closed="left")],
         "compression": [str, None],
         "outer": [StrOptions({"auto", "average", "nesterov"})],
+        "parallel": [StrOptions({"auto", "data", "model", "hybrid"})],
+        "n_blocks": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_replicas": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
         "callbacks": ["array-like", None],
     }
 
@@ -96,6 +119,9 @@ class MLP(PartitionedEstimator):
         sync_every: Any = "auto",
         compression: str | None = None,
         outer: str = "auto",
+        parallel: str = "data",
+        n_blocks: Any = "auto",
+        n_replicas: Any = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -122,12 +148,15 @@ class MLP(PartitionedEstimator):
         self.sync_every = sync_every
         self.compression = compression
         self.outer = outer
+        self.parallel = parallel
+        self.n_blocks = n_blocks
+        self.n_replicas = n_replicas
         self.callbacks = callbacks
 
-    def explain(self) -> Explanation:
+    def explain(self) -> Explanation | BlockExplanation:
         """Return how the last fit was planned, beside what it took: a text to print."""
         check_is_fitted(self, "coefs_")
-        return Explanation(*self._plan, self.history_)
+        return self._explanation
 
     def _train(
         self,
@@ -145,31 +174,20 @@ class MLP(PartitionedEstimator):
             if self.shuffle == "partitions":
                 partitions = dealt(partitions, seed)
             problem = self._problem(partitions, target, output, n_outputs, seed)
-            network = problem.network
-            model = self._first_model(network, seed, partitions.dtype, incremental)
-            start = self._start(model, incremental)
-            result = run_rounds(
-                self._algorithm(problem),
-                start,
-                partitions,
-                callbacks=self._callbacks(),
-                snapshot=lambda state: partial(
-                    _snapshot, self, fitted, network, state.model.parameters
-                ),
-                name=type(self).__name__.lower(),
-            )
+            parallel = self.parallel
+            train = self._train_whole if parallel == "data" else self._train_blocks
+            trained = train(partitions, problem, fitted, incremental)
         finally:
             # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
             partitions.release()
-        state = result.state
+        state = trained.state
         fitted(self)
-        best = state.progress.best_parameters if self.early_stopping else None
-        _set_layers(self, network, state.model.parameters if best is None else best)
+        _set_layers(self, problem.network, trained.layers)
         self._set_progress(state)
-        self._model, self._progress = state.model, state.progress
-        self._plan = network, problem.batching, self.compression, self.shuffle == "partitions"
-        self.history_ = result.history
-        self._warn_of_sorted(state, partitions)
+        self._model, self._progress = trained.model, state.progress
+        self._explanation = trained.explanation
+        self.history_ = trained.history
+        self._warn_of_sorted(trained.spread, partitions)
         if not incremental and not state.progress.stopped and state.done:
             warnings.warn(
                 f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs, before the "
@@ -179,6 +197,93 @@ class MLP(PartitionedEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
+
+    def _train_whole(
+        self,
+        partitions: Partitions,
+        problem: NetworkProblem,
+        fitted: Callable[..., None],
+        incremental: bool,
+    ) -> Trained:
+        """Average local models of the whole network, round by round."""
+        network = problem.network
+        model = self._first_model(network, problem.seed, partitions.dtype, incremental)
+        result = run_rounds(
+            self._algorithm(problem),
+            NetworkFit(model=model, **self._beginning(incremental)),
+            partitions,
+            callbacks=self._callbacks(),
+            snapshot=lambda state: partial(
+                _snapshot, self, fitted, network, network.layout.layers(state.model.parameters)
+            ),
+            name=type(self).__name__.lower(),
+        )
+        state = result.state
+        best = state.progress.best_parameters if self.early_stopping else None
+        return Trained(
+            state=state,
+            layers=network.layout.layers(state.model.parameters if best is None else best),
+            model=state.model,
+            history=result.history,
+            explanation=Explanation(
+                network,
+                problem.batching,
+                self.compression,
+                self.shuffle == "partitions",
+                result.history,
+            ),
+            spread=state.spread,
+        )
+
+    def _train_blocks(
+        self,
+        partitions: Partitions,
+        problem: NetworkProblem,
+        fitted: Callable[..., None],
+        incremental: bool,
+    ) -> Trained:
+        """Train blocks of the network that stay on their workers."""
+        layout = problem.network.layout
+        segments = BlockSegments(
+            problem, self._block_plan(partitions, problem), self._stopping(), partitions.dtype
+        )
+        outcome = fit_blocks(
+            segments,
+            BlockFit(**self._beginning(incremental)),
+            partitions,
+            layers=self._last_layers(layout) if self._goes_on(incremental) else None,
+            callbacks=self._callbacks(),
+            snapshot=partial(_snapshot, self, fitted, problem.network),
+            name=type(self).__name__.lower(),
+        )
+        return Trained(
+            state=outcome.state,
+            layers=outcome.layers,
+            model=None,
+            history=outcome.history,
+            explanation=BlockExplanation(problem.network, segments.plan, outcome.history),
+            spread=None,
+        )
+
+    def _block_plan(self, partitions: Partitions, problem: NetworkProblem) -> BlockPlan:
+        layout, rows = problem.network.layout, problem.batching.rows
+        moments = problem.optimiser.n_moments
+        n_blocks = self.n_blocks
+        if n_blocks == "auto":
+            state_bytes = (1 + moments) * layout.size * partitions.dtype.itemsize
+            n_blocks = default_n_blocks(layout, state_bytes)
+        n_replicas = 1
+        if self.parallel == "hybrid":
+            n_replicas = N_REPLICAS if self.n_replicas == "auto" else self.n_replicas
+        batch = min(200, sum(rows)) if self.batch_size == "auto" else self.batch_size
+        return block_plan(
+            rows,
+            batch,
+            n_blocks=n_blocks,
+            n_replicas=n_replicas,
+            sync_every=self.sync_every,
+            seed=problem.seed if problem.shuffle else None,
+        )
 
     def _problem(
         self, partitions: Partitions, target: Target, output: str, n_outputs: int, seed: int
@@ -215,44 +320,52 @@ class MLP(PartitionedEstimator):
         layout = network.layout
         fresh = init(self._optimiser(), layout.size, dtype)
         if self._goes_on(incremental):
-            shapes = [coef.shape for coef in self.coefs_]
-            if shapes != layout.shapes:
-                raise ValueError(
-                    f"the weights of the last fit have the shapes {shapes}; this data and "
-                    f"hidden_layer_sizes={self.hidden_layer_sizes!r} need {layout.shapes}"
-                )
-            parameters = layout.flat(self.coefs_, self.intercepts_).astype(dtype, copy=False)
-            last = self._model.optimiser
-            alike = last.moments.dtype == dtype and last.moments.shape == fresh.moments.shape
-            if incremental and alike:
-                return Model(parameters, last)
+            parameters = layout.flat(*self._last_layers(layout)).astype(dtype, copy=False)
+            if incremental and self._model is not None:
+                last = self._model.optimiser
+                alike = last.moments.dtype == dtype and last.moments.shape == fresh.moments.shape
+                if alike:
+                    return Model(parameters, last)
         else:
             parameters = initial_parameters(
                 layout, seed=seed, logistic=self.activation == "logistic", dtype=dtype
             )
         return Model(parameters, fresh)
 
-    def _start(self, model: Model, incremental: bool) -> NetworkFit:
+    def _last_layers(self, layout: Layout) -> Layers:
+        """Return the weights of the last fit, which must have these shapes."""
+        shapes = [coef.shape for coef in self.coefs_]
+        if shapes != layout.shapes:
+            raise ValueError(
+                f"the weights of the last fit have the shapes {shapes}; this data and "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} need {layout.shapes}"
+            )
+        return Layers(self.coefs_, self.intercepts_)
+
+    def _beginning(self, incremental: bool) -> dict[str, Any]:
+        """Return the progress that training starts with, and where it ends."""
         progress = Progress(float(self.learning_rate_init))
         if incremental and hasattr(self, "coefs_"):
             rate = progress.learning_rate
             if self.solver == "sgd" and self.learning_rate != "constant":
                 rate = self._progress.learning_rate
             progress = replace(self._progress, stopped=False, learning_rate=rate)
-        return NetworkFit(
-            model=model,
-            progress=progress,
-            max_iter=progress.epochs + 1 if incremental else self.max_iter,
-        )
+        return {
+            "progress": progress,
+            "max_iter": progress.epochs + 1 if incremental else self.max_iter,
+        }
 
-    def _algorithm(self, problem: NetworkProblem) -> NetworkRounds | CompressedRounds:
-        stopping = Stopping(
+    def _stopping(self) -> Stopping:
+        return Stopping(
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             by_score=self.early_stopping,
             schedule=self.learning_rate if self.solver == "sgd" else "constant",
             initial_rate=float(self.learning_rate_init),
         )
+
+    def _algorithm(self, problem: NetworkProblem) -> NetworkRounds | CompressedRounds:
+        stopping = self._stopping()
         codec = codec_named(self.compression)
         if len(problem.batching.rows) == 1:  # nothing is averaged, nothing travels
             return NetworkRounds(problem, stopping, Outer())
@@ -275,7 +388,7 @@ class MLP(PartitionedEstimator):
                 "remain"
             )
 
-    def _set_progress(self, state: NetworkFit) -> None:
+    def _set_progress(self, state: NetworkFit | BlockFit) -> None:
         progress = state.progress
         self.n_iter_ = progress.epochs
         self.t_ = progress.samples
@@ -288,10 +401,10 @@ class MLP(PartitionedEstimator):
         self.best_validation_score_ = progress.best_score if scored else None
         self.best_loss_ = None if scored else progress.best_loss
 
-    def _warn_of_sorted(self, state: NetworkFit, partitions: Partitions) -> None:
-        if state.spread is None or len(partitions.rows) == 1:
+    def _warn_of_sorted(self, spread: Any, partitions: Partitions) -> None:
+        if spread is None or len(partitions.rows) == 1:
             return
-        share = explained_by_partition(state.spread, classes=hasattr(self, "classes_"))
+        share = explained_by_partition(spread, classes=hasattr(self, "classes_"))
         if share > SORTED:
             warnings.warn(
                 f"the partition that a row is in says much of its target ({share:.0%} of what it "
@@ -339,15 +452,22 @@ class MLP(PartitionedEstimator):
 
     def _sklearn_arguments(self) -> dict[str, Any]:
         """Return the arguments that scikit-learn's network has, too."""
-        ours = {"sync_every", "compression", "outer", "callbacks"}
+        ours = {
+            "sync_every",
+            "compression",
+            "outer",
+            "parallel",
+            "n_blocks",
+            "n_replicas",
+            "callbacks",
+        }
         arguments = {k: v for k, v in self.get_params(deep=False).items() if k not in ours}
         arguments["shuffle"] = bool(self.shuffle)
         return arguments
 
 
-def _set_layers(model: MLP, network: Network, parameters: Array) -> None:
+def _set_layers(model: MLP, network: Network, layers: Layers) -> None:
     """Set the fitted attributes that predictions need."""
-    layers = network.layout.layers(parameters)
     model.coefs_ = [np.array(coef) for coef in layers.coefs]
     model.intercepts_ = [np.array(intercept) for intercept in layers.intercepts]
     model.n_layers_ = len(network.layout.units)
@@ -355,11 +475,9 @@ def _set_layers(model: MLP, network: Network, parameters: Array) -> None:
     model.out_activation_ = network.output_name
 
 
-def _snapshot(
-    estimator: MLP, fitted: Callable[..., None], network: Network, parameters: Array
-) -> MLP:
-    """Return an estimator like this one, fitted with these parameters."""
+def _snapshot(estimator: MLP, fitted: Callable[..., None], network: Network, layers: Layers) -> MLP:
+    """Return an estimator like this one, fitted with these weights."""
     other: MLP = estimator._like_this()
     fitted(other)
-    _set_layers(other, network, parameters)
+    _set_layers(other, network, layers)
     return other

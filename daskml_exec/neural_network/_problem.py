@@ -178,13 +178,17 @@ class NetworkProblem:
             partition=partition.index,
         )
 
-    def _rows(self, partition: Partition, work: Work) -> Array:
+    def rows_in_order(self, partition: Partition, epoch: int) -> Array:
+        """Return which rows of a partition are trained on, in the order of an epoch."""
         order = RowOrder(self.seed if self.shuffle else None, partition.index)
         trained_on, _ = self._split(partition)
         if partition.sample_weight is not None:
             trained_on = trained_on[partition.sample_weight[trained_on] > 0]
+        return order.of_epoch(trained_on, epoch)
+
+    def _rows(self, partition: Partition, work: Work) -> Array:
         wanted = self.batching.row_range(partition.index, work.first_step, work.n_steps)
-        return order.of_epoch(trained_on, work.epoch)[wanted]
+        return self.rows_in_order(partition, work.epoch)[wanted]
 
 
 def changes(losses: Losses, local: Model, weight: float, start: Model) -> Changes:

@@ -1,0 +1,154 @@
+"""Which rows make up the steps of replicas whose weights are cut into blocks."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+# Names the random streams that order the partitions, apart from those of rows and weights.
+_PARTITION_ORDER = 2**31
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive steps on one partition.
+
+    Attributes
+    ----------
+    partition : int
+    first_row, last_row : int
+        A range of the partition's rows in the order of the epoch.
+    """
+
+    partition: int
+    first_row: int
+    last_row: int
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """The steps of each replica. A step's rows are of one partition.
+
+    Attributes
+    ----------
+    n_blocks : int
+        Of each replica.
+    rows : tuple of int
+        Rows trained on, per partition.
+    batch : int
+        Rows per step and replica.
+    replicas : tuple of tuple of int
+        The partitions of each replica, which it goes through one by one.
+    sync_steps : int or None
+        Steps between two averages of the replicas; None for one replica.
+    seed : int or None
+        Of the order of the partitions, drawn anew each epoch; None for their own order.
+    """
+
+    n_blocks: int
+    rows: tuple[int, ...]
+    batch: int
+    replicas: tuple[tuple[int, ...], ...]
+    sync_steps: int | None
+    seed: int | None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(self._steps(replica) for replica in range(len(self.replicas)))
+
+    def stretches(
+        self, replica: int, epoch: int, first_step: int, n_steps: int
+    ) -> Iterator[Stretch]:
+        """Yield where these steps of an epoch take their rows, in order."""
+        at = 0
+        for partition in self._order(replica, epoch):
+            steps = self._steps_of(partition)
+            begin, end = max(first_step - at, 0), min(first_step + n_steps - at, steps)
+            if begin < end:
+                stop = min(end * self.batch, self.rows[partition])
+                yield Stretch(partition, begin * self.batch, stop)
+            at += steps
+
+    def _steps_of(self, partition: int) -> int:
+        return -(-self.rows[partition] // self.batch)
+
+    def _steps(self, replica: int) -> int:
+        return sum(map(self._steps_of, self.replicas[replica]))
+
+    def _order(self, replica: int, epoch: int) -> Sequence[int]:
+        partitions = self.replicas[replica]
+        if self.seed is None or len(partitions) == 1:
+            return partitions
+        stream = np.random.SeedSequence((self.seed, _PARTITION_ORDER, replica, epoch))
+        order = np.random.default_rng(stream).permutation(len(partitions))
+        return [partitions[at] for at in order.tolist()]
+
+
+def block_plan(
+    rows: Sequence[int],
+    batch_size: int,
+    *,
+    n_blocks: int,
+    n_replicas: int,
+    sync_every: Any,
+    seed: int | None,
+) -> BlockPlan:
+    """Share partitions among replicas, in consecutive ranges of about as many rows.
+
+    Parameters
+    ----------
+    rows : sequence of int
+        Rows trained on, per partition.
+    batch_size : int
+        Rows per step of all replicas together.
+    n_blocks, n_replicas : int
+    sync_every : int, "epoch" or "auto"
+        Steps between two averages; "auto" for a quarter of an epoch. One replica has none.
+    seed : int or None
+
+    Examples
+    --------
+    >>> plan = block_plan(
+    ...     [300, 500, 400], 200, n_blocks=2, n_replicas=2, sync_every="auto", seed=None
+    ... )
+    >>> plan.replicas, plan.batch, plan.steps_per_epoch
+    (((0, 1), (2,)), 100, 8)
+    >>> for stretch in plan.stretches(0, epoch=0, first_step=2, n_steps=2):
+    ...     print(stretch)
+    Stretch(partition=0, first_row=200, last_row=300)
+    Stretch(partition=1, first_row=0, last_row=100)
+    """
+    if n_replicas > len(rows):
+        raise ValueError(
+            f"n_replicas={n_replicas} with {len(rows)} partitions: each replica trains on its own; "
+            f"allowed are 2 to {len(rows)}, or a Dask array with more chunks of rows"
+        )
+    bounds = _bounds(rows, n_replicas)
+    plan = BlockPlan(
+        n_blocks=n_blocks,
+        rows=tuple(rows),
+        batch=math.ceil(batch_size / n_replicas),
+        replicas=tuple(tuple(range(a, b)) for a, b in itertools.pairwise(bounds)),
+        sync_steps=None,
+        seed=seed,
+    )
+    if n_replicas == 1:
+        return plan
+    steps = plan.steps_per_epoch
+    wanted = {"epoch": steps, "auto": -(-steps // 4)}
+    return replace(plan, sync_steps=min(steps, wanted.get(sync_every, sync_every)))
+
+
+def _bounds(rows: Sequence[int], n_replicas: int) -> list[int]:
+    """Cut the partitions where the rows so far come nearest to equal shares; none stays empty."""
+    ends = np.cumsum(rows)
+    bounds = [0]
+    for replica in range(1, n_replicas):
+        wanted = ends[-1] * replica / n_replicas
+        at = int(np.abs(ends - wanted).argmin()) + 1
+        left = n_replicas - replica
+        bounds.append(min(max(at, bounds[-1] + 1), len(rows) - left))
+    return [*bounds, len(rows)]
