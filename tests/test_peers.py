@@ -240,3 +240,23 @@ def test_accuracies_are_compared(peers, capsys):
     assert printed[0].split()[:3] == ["what", "side", "rate"]
     assert len(printed) == 2 + (3 + 1 + 3) + 1
     assert printed[-1].startswith("not installed: PyTorch")
+
+
+def test_tensor_parallelism_asks_for_pytorch(peers):
+    with pytest.raises(
+        SystemExit, match=r"not installed: PyTorch \(pip install torch numpy; PEERS_T"
+    ):
+        peers("torch_tensor_parallel").main(["--steps", "1"])
+
+
+def test_samples_per_second_come_from_the_seconds_of_the_steps(peers):
+    class Server:
+        def ask(self, request):
+            self.request = request
+            return {"seconds": [4.0, 2.0], "loss": 0.5}
+
+    module, server = peers("torch_tensor_parallel"), Server()
+    found = module.speed(server, {"processes": 2}, repetitions=2, steps=10, batch=128)
+    assert found == module.Speed((320.0, 640.0), 0.5)
+    assert server.request["processes"] == server.request["repetitions"] == 2
+    assert module.render({"side": found}).splitlines()[-1].split("  ")[-1] == "0.5000"
