@@ -86,13 +86,15 @@ class Sampled:
     penalty: Array
     missing: Array
     """Per column, the share of the whole's variance that the sample lacks."""
+    max_iter: int = _CG_MAX_ITER
+    """Of conjugate gradients."""
 
     def solve(self, q: Array, point: Array) -> Array:
         product = self._product(point)
         x, residual = np.zeros_like(q), q.copy()
         direction = residual.copy()
         size = first = float(np.vdot(residual, residual))
-        for _ in range(_CG_MAX_ITER):
+        for _ in range(self.max_iter):
             if size <= _CG_PRECISION**2 * first:
                 break
             image = product(direction)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from daskml_exec.linear_model._parallel import Choice
 from daskml_exec.linear_model._plan import Plan, Shape
 from daskml_exec.training import History
 
@@ -17,11 +18,14 @@ class Explanation:
     hessian_share, pool_share : float
         Of all rows: those that a Hessian was planned from, and those pooled on the driver.
     history : daskml_exec.training.History
+    choice : Choice, optional
+        Whether features were cut into blocks, and why.
     """
 
     shape: Shape
     plan: Plan
     history: History
+    choice: Choice | None = None
 
     @property
     def regime(self) -> str:
@@ -50,6 +54,8 @@ class Explanation:
             + outputs,
             f"regime    {self.regime}: {self.reason}",
         ]
+        if self.choice is not None:
+            lines.insert(1, f"parallel  {self.choice.parallel}: {self.choice.reason}")
         if self.pool_share:
             lines.append(
                 f"sample    {self.pool_share * shape.rows:,.0f} rows on the driver "

@@ -9,11 +9,20 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from daskml_exec.executor import Executor
 from daskml_exec.linear_model._explain import Explanation
-from daskml_exec.linear_model._plan import Plan
+from daskml_exec.linear_model._family import Gaussian
+from daskml_exec.linear_model._parallel import (
+    DATA,
+    MODEL,
+    SOLVERS_OF_MODEL,
+    Choice,
+    choose,
+)
+from daskml_exec.linear_model._plan import Plan, feature_block_plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
 from daskml_exec.linear_model._solve import shape_of, solve
-from daskml_exec.partitions import Partitions
+from daskml_exec.partitions import Grid, Partitions, column_chunks, frame_meta, require_matrix
 from daskml_exec.training import PartitionedEstimator
 
 
@@ -23,12 +32,46 @@ class GLM(PartitionedEstimator):
     def explain(self) -> Explanation:
         """Return how the last `fit` was planned, and why, beside what it took: a text to print."""
         check_is_fitted(self)
-        return Explanation(self._shape, self._plan, self.history_)
+        return Explanation(self._shape, self._plan, self.history_, self._told())
+
+    def _check_arguments(self, y: Any) -> Executor:
+        executor = super()._check_arguments(y)
+        if self.parallel == DATA and self.n_blocks != "auto":
+            raise ValueError(
+                f"n_blocks={self.n_blocks!r} with parallel='data', which does not cut features; "
+                "allowed is n_blocks='auto', or parallel='model' or 'auto'"
+            )
+        if self.parallel == MODEL and self._solver not in SOLVERS_OF_MODEL:
+            raise ValueError(
+                f"solver={self._solver!r} with parallel='model'; allowed are 'auto' and 'lbfgs', "
+                "as other solvers need whole rows"
+            )
+        return executor
+
+    @property
+    def _solver(self) -> str:
+        return getattr(self, "solver", "auto")
+
+    def _choose(self, executor: Executor, X: Any) -> Choice:
+        """Return whether to cut the features of X."""
+        if self.parallel != "auto":
+            return Choice(self.parallel, f"parallel={self.parallel!r} was asked for")
+        require_matrix(X)
+        meta = frame_meta(X)
+        n_features = None if meta is None or np.isnan(meta.shape[1]) else int(meta.shape[1])
+        limits = [worker.memory_gib * 2**30 for worker in executor.workers()]
+        memory = min((limit for limit in limits if limit), default=None)
+        return choose(n_features, column_chunks(X), memory, solver=self._solver)
+
+    def _told(self) -> Choice | None:
+        """Return the choice of the last fit if there was anything to choose or to say."""
+        return None if self.parallel == DATA else self._choice
 
     def _run(
         self,
         problem: GLMProblem,
-        partitions: Partitions,
+        partitions: Partitions | Grid,
+        choice: Choice,
         plan_of: Callable[..., Plan],
         fitted: Callable[..., None],
     ) -> Any:
@@ -38,7 +81,12 @@ class GLM(PartitionedEstimator):
         """
         try:
             shape = shape_of(partitions, problem)
-            plan = plan_of(shape)
+            if isinstance(partitions, Grid):
+                squares = isinstance(problem.family, Gaussian)
+                n_blocks = partitions.n_blocks
+                plan = feature_block_plan(self._solver, shape, n_blocks, least_squares=squares)
+            else:
+                plan = plan_of(shape)
             start = self._warm((problem.n_outputs, partitions.n_features))
             result = solve(
                 plan,
@@ -56,7 +104,7 @@ class GLM(PartitionedEstimator):
             partitions.release()
         state = result.state
         fitted(self, state.parameters)
-        self._shape, self._plan = shape, plan
+        self._shape, self._plan, self._choice = shape, plan, choice
         self.n_iter_ = state.n_iter
         self.history_ = result.history
         return state

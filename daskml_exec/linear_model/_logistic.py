@@ -14,10 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 from daskml_exec.executor import Executor
 from daskml_exec.linear_model._family import Logistic
 from daskml_exec.linear_model._glm import GLM
+from daskml_exec.linear_model._parallel import MODEL
 from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
-from daskml_exec.partitions import accuracy, classification_data
+from daskml_exec.partitions import (
+    ClassificationData,
+    ClassificationGrid,
+    accuracy,
+    classification_data,
+    classification_grid,
+)
 from daskml_exec.training import Callback
 
 
@@ -69,6 +76,18 @@ class LogisticRegression(ClassifierMixin, GLM):
         Start from the coefficients of the last `fit`, which must have the same shape.
     verbose : int, default=0
         If positive, print a line for each round.
+    parallel : {"data", "model", "auto"}, default="data"
+        - "data": Workers hold whole rows, and all coefficients in each round.
+        - "model": X is cut along its features, too. A Worker holds cells of rows and features,
+          and is sent the coefficients of its features alone; only the margins of rows are added
+          up over the features. The optimum is the same. X may be a Dask array of NumPy or CSR
+          chunks, a Dask dataframe, or in memory. Solvers are "lbfgs", and "auto", which takes
+          better directions from a sample of the rows, of some megabytes, on the driver.
+        - "auto": "model" where rows or coefficients do not fit in a Worker's memory, which
+          `explain` tells.
+    n_blocks : int or "auto", default="auto"
+        Ranges of features that "model" cuts X into. "auto" keeps the column chunks of a Dask
+        array that has several; else it is a number that depends on the number of features alone.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also
@@ -129,6 +148,8 @@ class LogisticRegression(ClassifierMixin, GLM):
         "solver": [StrOptions({"auto", "newton", "lbfgs", "averaging"})],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
+        "parallel": [StrOptions({"auto", "data", "model"})],
+        "n_blocks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "callbacks": ["array-like", None],
     }
 
@@ -143,6 +164,8 @@ class LogisticRegression(ClassifierMixin, GLM):
         solver: str = "auto",
         warm_start: bool = False,
         verbose: int = 0,
+        parallel: str = "data",
+        n_blocks: int | str = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.C = C
@@ -153,6 +176,8 @@ class LogisticRegression(ClassifierMixin, GLM):
         self.solver = solver
         self.warm_start = warm_start
         self.verbose = verbose
+        self.parallel = parallel
+        self.n_blocks = n_blocks
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LogisticRegression":
@@ -185,10 +210,16 @@ class LogisticRegression(ClassifierMixin, GLM):
         """
         executor = self._check_arguments(y)
         X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight)
-        data = classification_data(
-            executor, X, y, sample_weight, class_weight=self.class_weight, feature_names=names
-        )
-        partitions = data.partitions
+        choice = self._choose(executor, X)
+        data: ClassificationData | ClassificationGrid
+        arguments: dict[str, Any] = {"class_weight": self.class_weight, "feature_names": names}
+        if choice.parallel == MODEL:
+            data = classification_grid(
+                executor, X, y, sample_weight, n_blocks=self.n_blocks, **arguments
+            )
+        else:
+            data = classification_data(executor, X, y, sample_weight, **arguments)
+        partitions: Any = data.partitions
         self._learn_features(X, partitions)
         problem = GLMProblem(
             family=Logistic(len(data.classes)),
@@ -199,6 +230,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         state = self._run(
             problem,
             partitions,
+            choice,
             partial(plan_for, self.solver),
             partial(_set_fitted, classes=data.classes, dtype=partitions.dtype),
         )

@@ -146,6 +146,18 @@ def least_squares_plan(shape: Shape, *, penalised: bool) -> Plan:
     return Plan(GRADIENTS, f"{reason}: conjugate directions, one gradient a round")
 
 
+def feature_block_plan(solver: str, shape: Shape, n_blocks: int, *, least_squares: bool) -> Plan:
+    """Return the plan of a fit whose features are cut into blocks: all need gradients alone."""
+    if solver == "lbfgs":
+        return asked(GRADIENTS)
+    if least_squares and shape.rows < shape.features:
+        # A sample's directions would have a part of what the rows leave open.
+        rows, columns = f"{shape.rows:,} rows", f"{shape.features:,} coefficients"
+        return Plan(GRADIENTS, f"{rows} cannot determine {columns}, and gradients leave them be")
+    reason = f"a Hessian of {shape.square} would need the {n_blocks} feature blocks side by side"
+    return _products(shape, reason)
+
+
 def asked(regime: str) -> Plan:
     """Return the plan of a solver that was asked for by name, whatever the shape."""
     return Plan(regime, "the solver was named")

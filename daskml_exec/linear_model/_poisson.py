@@ -47,6 +47,18 @@ class PoissonRegressor(LinearRegressor):
         Start from the coefficients of the last `fit`, which must have the same shape.
     verbose : int, default=0
         If positive, print a line for each round.
+    parallel : {"data", "model", "auto"}, default="data"
+        - "data": Workers hold whole rows, and all coefficients in each round.
+        - "model": X is cut along its features, too. A Worker holds cells of rows and features,
+          and is sent the coefficients of its features alone; only the margins of rows are added
+          up over the features. The optimum is the same. X may be a Dask array of NumPy or CSR
+          chunks, a Dask dataframe, or in memory. Solvers are "lbfgs", and "auto", which takes
+          better directions from a sample of the rows, of some megabytes, on the driver.
+        - "auto": "model" where rows or coefficients do not fit in a Worker's memory, which
+          `explain` tells.
+    n_blocks : int or "auto", default="auto"
+        Ranges of features that "model" cuts X into. "auto" keeps the column chunks of a Dask
+        array that has several; else it is a number that depends on the number of features alone.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also
@@ -92,6 +104,8 @@ class PoissonRegressor(LinearRegressor):
         "solver": [StrOptions({"auto", "newton", "lbfgs"})],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
+        "parallel": [StrOptions({"auto", "data", "model"})],
+        "n_blocks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "callbacks": ["array-like", None],
     }
 
@@ -105,6 +119,8 @@ class PoissonRegressor(LinearRegressor):
         solver: str = "auto",
         warm_start: bool = False,
         verbose: int = 0,
+        parallel: str = "data",
+        n_blocks: int | str = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.alpha = alpha
@@ -114,6 +130,8 @@ class PoissonRegressor(LinearRegressor):
         self.solver = solver
         self.warm_start = warm_start
         self.verbose = verbose
+        self.parallel = parallel
+        self.n_blocks = n_blocks
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "PoissonRegressor":

@@ -11,10 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 from daskml_exec.executor import Executor
 from daskml_exec.linear_model._family import Family
 from daskml_exec.linear_model._glm import GLM
+from daskml_exec.linear_model._parallel import MODEL
 from daskml_exec.linear_model._plan import Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import MarginsOf
-from daskml_exec.partitions import r2, regression_data
+from daskml_exec.partitions import r2, regression_data, regression_grid
 
 
 class LinearRegressor(RegressorMixin, GLM):
@@ -69,12 +70,19 @@ class LinearRegressor(RegressorMixin, GLM):
         X, y, sample_weight, names = self._inputs(
             executor, X, y, sample_weight, y_numeric=True, multi_output=False
         )
-        partitions = regression_data(
-            executor, X, y, sample_weight, feature_names=names, y_min=y_min
-        )
+        choice = self._choose(executor, X)
+        partitions: Any
+        arguments: dict[str, Any] = {"feature_names": names, "y_min": y_min}
+        if choice.parallel == MODEL:
+            partitions = regression_grid(
+                executor, X, y, sample_weight, n_blocks=self.n_blocks, **arguments
+            )
+        else:
+            partitions = regression_data(executor, X, y, sample_weight, **arguments)
         self._learn_features(X, partitions)
         problem = GLMProblem(family, penalty, self.fit_intercept, partitions.feature_names)
-        return self._run(problem, partitions, plan_of, partial(_set_fitted, dtype=partitions.dtype))
+        fitted = partial(_set_fitted, dtype=partitions.dtype)
+        return self._run(problem, partitions, choice, plan_of, fitted)
 
 
 def _set_fitted(model: LinearRegressor, parameters: Parameters, *, dtype: Any) -> None:

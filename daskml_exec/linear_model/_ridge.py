@@ -44,6 +44,18 @@ class Ridge(LinearRegressor):
           settle eight digits. With more than 6,000 features (1,000 sparse ones), as "lbfgs".
         - "lbfgs": a gradient over all rows each round.
         - "auto": "newton".
+    parallel : {"data", "model", "auto"}, default="data"
+        - "data": Workers hold whole rows, and all coefficients in each round.
+        - "model": X is cut along its features, too. A Worker holds cells of rows and features,
+          and is sent the coefficients of its features alone; only the margins of rows are added
+          up over the features. The optimum is the same. X may be a Dask array of NumPy or CSR
+          chunks, a Dask dataframe, or in memory. Solvers are "lbfgs", and "auto", which takes
+          better directions from a sample of the rows, of some megabytes, on the driver.
+        - "auto": "model" where rows or coefficients do not fit in a Worker's memory, which
+          `explain` tells.
+    n_blocks : int or "auto", default="auto"
+        Ranges of features that "model" cuts X into. "auto" keeps the column chunks of a Dask
+        array that has several; else it is a number that depends on the number of features alone.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also
@@ -89,6 +101,8 @@ class Ridge(LinearRegressor):
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "solver": [StrOptions({"auto", "newton", "lbfgs"})],
+        "parallel": [StrOptions({"auto", "data", "model"})],
+        "n_blocks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "callbacks": ["array-like", None],
     }
 
@@ -100,6 +114,8 @@ class Ridge(LinearRegressor):
         tol: float = 1e-10,
         max_iter: int = 2000,
         solver: str = "auto",
+        parallel: str = "data",
+        n_blocks: int | str = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.alpha = alpha
@@ -107,6 +123,8 @@ class Ridge(LinearRegressor):
         self.tol = tol
         self.max_iter = max_iter
         self.solver = solver
+        self.parallel = parallel
+        self.n_blocks = n_blocks
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "Ridge":
@@ -167,6 +185,9 @@ class LinearRegression(LinearRegressor):
     max_iter : int, default=2000
         Refinements at most; iterations of L-BFGS with more than 6,000 features (1,000 sparse
         ones, or fewer rows than features).
+    parallel : {"data", "model", "auto"}, default="data"
+    n_blocks : int or "auto", default="auto"
+        As in `Ridge`.
     callbacks : sequence of callables, optional
         As in `Ridge`.
 
@@ -204,6 +225,8 @@ class LinearRegression(LinearRegressor):
         "fit_intercept": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "parallel": [StrOptions({"auto", "data", "model"})],
+        "n_blocks": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "callbacks": ["array-like", None],
     }
 
@@ -213,11 +236,15 @@ class LinearRegression(LinearRegressor):
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 2000,
+        parallel: str = "data",
+        n_blocks: int | str = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
+        self.parallel = parallel
+        self.n_blocks = n_blocks
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LinearRegression":

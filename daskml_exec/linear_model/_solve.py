@@ -6,6 +6,7 @@ from typing import Any
 
 from daskml_exec.linear_model._family import Gaussian
 from daskml_exec.linear_model._gradient_rounds import GradientFit, GradientRounds
+from daskml_exec.linear_model._grid_fit import fit_on_grid
 from daskml_exec.linear_model._least_squares import LeastSquaresFit, LeastSquaresRounds
 from daskml_exec.linear_model._newton import NewtonFit, NewtonRounds
 from daskml_exec.linear_model._plan import (
@@ -16,11 +17,11 @@ from daskml_exec.linear_model._plan import (
     Shape,
 )
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
-from daskml_exec.partitions import Partitions
+from daskml_exec.partitions import Grid, Partitions
 from daskml_exec.training import Callback, FitResult, run_rounds
 
 
-def shape_of(partitions: Partitions, problem: GLMProblem) -> Shape:
+def shape_of(partitions: Partitions | Grid, problem: GLMProblem) -> Shape:
     """Return what a plan needs to know of the data."""
     rows = sum(partitions.rows)
     return Shape(
@@ -36,7 +37,7 @@ def shape_of(partitions: Partitions, problem: GLMProblem) -> Shape:
 def solve(
     plan: Plan,
     problem: GLMProblem,
-    partitions: Partitions,
+    partitions: Partitions | Grid,
     *,
     tol: float,
     max_iter: int,
@@ -46,6 +47,18 @@ def solve(
     name: str,
 ) -> FitResult[Any]:
     """Run the rounds of a plan to their end."""
+    if isinstance(partitions, Grid):
+        return fit_on_grid(
+            plan,
+            problem,
+            partitions,
+            tol=tol,
+            max_iter=max_iter,
+            start=start,
+            callbacks=callbacks,
+            snapshot=snapshot,
+            name=name,
+        )
     algorithm: Any
     state: Any
     if plan.regime == GRAM:

@@ -9,6 +9,13 @@ from daskml_exec.partitions._explained import (
     combine_sums,
     explained_share,
 )
+from daskml_exec.partitions._grid import Cell, Grid, Place, describe_place
+from daskml_exec.partitions._grid_columns import ColumnChunks, column_chunks
+from daskml_exec.partitions._grid_data import (
+    ClassificationGrid,
+    classification_grid,
+    regression_grid,
+)
 from daskml_exec.partitions._kinds import (
     frame_meta,
     is_collection,
@@ -23,18 +30,26 @@ from daskml_exec.partitions._regression import regression_data
 from daskml_exec.partitions._scores import accuracy, d2_poisson, r2
 
 __all__ = [
+    "Cell",
     "ClassificationData",
+    "ClassificationGrid",
+    "ColumnChunks",
+    "Grid",
     "Partition",
     "Partitions",
+    "Place",
     "SquaredError",
     "accuracy",
     "block_sums",
     "block_to_predict",
     "classification_data",
+    "classification_grid",
+    "column_chunks",
     "combine_sums",
     "d2_poisson",
     "dealt",
     "describe_non_finite",
+    "describe_place",
     "explained_share",
     "frame_meta",
     "is_collection",
@@ -43,6 +58,7 @@ __all__ = [
     "r2",
     "refuse_dates",
     "regression_data",
+    "regression_grid",
     "require_features",
     "require_matrix",
     "to_memory",

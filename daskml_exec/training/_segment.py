@@ -99,7 +99,7 @@ class Order:
         Of the segments to go through, one after the other.
     sources : mapping of partition index to Source
     stage : bool
-        Whether to write the units to another worker's disk at the end.
+        Whether to write the units to the disks of two workers at the end.
     committed : int or None
         The version that counts from now on.
     """
@@ -122,7 +122,7 @@ class Report:
     found: Any
     seconds: float
     """Of the segments alone."""
-    holder: str | None
+    holders: tuple[str, ...]
     entries: Mapping[int, tuple[Entry, ...]]
 
 
@@ -137,14 +137,14 @@ def follow(peer: Peer, algorithm: Any, order: Order) -> Report:
         found = algorithm.train(peer, order.owners, units, work, order.sources, number)
     seconds = time.perf_counter() - started
     position = order.position + len(order.works)
-    holder: str | None = None
+    holders: tuple[str, ...] = ()
     written: dict[int, tuple[Entry, ...]] = {}
     if order.stage:
-        holder, written = write_to_next(
+        holders, written = write_to_next(
             peer, position, {unit: value.arrays() for unit, value in units.items()}
         )
     peer.residents.put(run, position, units)
-    return Report(found, seconds, holder, written)
+    return Report(found, seconds, holders, written)
 
 
 def results(peer: Peer, algorithm: Any, position: int, wanted: Sequence[int]) -> dict[int, Any]:

@@ -95,8 +95,10 @@ def run_segments(
             limit = max(1, int(runner.segment_seconds / max(per_step, 1e-9)))
             if callbacks:
                 moment = _Moment(runner, state, snapshot)
-                stopped = tell(callbacks, RoundEvent(records[-1], moment))
-                moment.passed = True
+                try:
+                    stopped = tell(callbacks, RoundEvent(records[-1], moment))
+                finally:
+                    moment.passed = True
                 if stopped:
                     break
         units = runner.results()

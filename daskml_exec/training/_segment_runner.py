@@ -102,8 +102,8 @@ class SegmentRunner:
         n_units = self._algorithm.n_units
         n_owners = min(n_units, len(members))
         self._owners = tuple(unit * n_owners // n_units for unit in range(n_units))
-        if self._commit is not None and not set(self._commit.holders.values()) <= set(members):
-            self._commit = self._counted = None  # lost with its worker: from the beginning
+        if self._commit is not None and not self._commit.is_whole_on(members):
+            self._commit = self._counted = None  # lost with its workers: from the beginning
         done = 0 if self._commit is None else self._commit.version
         self._order(tuple(self._works[done:]), resident=False)
         self._together = True
@@ -143,9 +143,9 @@ class SegmentRunner:
     def _count(self, answers: Sequence[Answer]) -> None:
         """Count a version that all members have written; the next order tells them so."""
         reports: list[Report] = [answer.value for answer in answers]
-        written = {unit: r.holder for r in reports for unit in r.entries if r.holder is not None}
-        if len(written) < self._algorithm.n_units:
+        holders = {unit: report.holders for report in reports for unit in report.entries}
+        if len(holders) < self._algorithm.n_units:
             return  # there was only one worker
         entries = {unit: found for report in reports for unit, found in report.entries.items()}
-        self._commit = Commit(len(self._works), written, entries)
+        self._commit = Commit(len(self._works), holders, entries)
         self._counted = self._commit.version

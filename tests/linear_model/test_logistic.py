@@ -177,6 +177,8 @@ def test_parameters_are_stored_untouched_and_cloned():
         "solver": "averaging",
         "warm_start": True,
         "verbose": 1,
+        "parallel": "auto",
+        "n_blocks": 3,
         "callbacks": (print_nothing,),
     }
     model = LogisticRegression(**params)

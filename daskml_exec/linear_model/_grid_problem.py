@@ -1,0 +1,164 @@
+"""What the cells of a grid compute of a generalised linear model's objective."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from daskml_exec.kernels.array_namespace import total_weight
+from daskml_exec.kernels.feature_blocks import partial_gradient, partial_margins
+from daskml_exec.kernels.fixed_tree import fold
+from daskml_exec.kernels.loss_sums import LossSums
+from daskml_exec.kernels.losses import Loss
+from daskml_exec.kernels.moments import Moments, column_moments
+from daskml_exec.kernels.row_sample import row_sample
+from daskml_exec.kernels.sums import FieldwiseSum
+from daskml_exec.linear_model._newton import MomentsAndPool
+from daskml_exec.linear_model._pool import Pool
+from daskml_exec.linear_model._problem import OVERFLOW, Parameters, PartitionMoments
+from daskml_exec.partitions import Cell, Partition, Place, describe_place
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What travels to the cells of one column block: its part of the parameters."""
+
+    coef: Array
+    center: Array | None
+
+
+@dataclass(frozen=True)
+class RowSums(FieldwiseSum):
+    """Sums over rows of what belongs to no column."""
+
+    weight: float
+    loss: float
+    intercept: Array
+
+
+@dataclass(frozen=True)
+class GradientExchange:
+    """Margins of the cells, residuals of their rows, the gradient of each column block."""
+
+    loss: Loss
+    homogeneous: bool = False
+    """Whether targets count as zero."""
+
+    def forward(self, cell: Cell, message: Slice) -> Array:
+        """Return the cell's part of the margins, shape (K, n)."""
+        return partial_margins(cell.X, message.coef, message.center)
+
+    def meet(
+        self, row: Partition, parts: Sequence[Array], intercept: Array
+    ) -> tuple[Array, RowSums]:
+        """Return weighted residuals, shape (K, n), and the sums of the rows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            margins: Array = fold(parts, np.add) + intercept[:, None]
+            y = np.zeros(len(row.y)) if self.homogeneous else row.y
+            value = self.loss.residuals(margins, y, row.sample_weight)
+            weight = total_weight(row.y, row.sample_weight)
+            return margins, RowSums(weight, value, margins.sum(axis=1))
+
+    def backward(self, cell: Cell, returned: Array, message: Array | None) -> Array:
+        """Return the cell's part of the gradient, shape (K, d_j)."""
+        return partial_gradient(cell.X, returned, message)
+
+
+@dataclass(frozen=True)
+class CellMoments:
+    """Moments of the columns of a cell, where it is not finite, and its part of sampled rows."""
+
+    columns: Moments
+    finite: bool
+    place: Place | None
+    pieces: tuple[Any, ...]
+
+    def __add__(self, other: "CellMoments") -> "CellMoments":
+        return CellMoments(
+            self.columns + other.columns,
+            self.finite and other.finite,
+            min((p for p in (self.place, other.place) if p is not None), default=None),
+            self.pieces + other.pieces,
+        )
+
+
+@dataclass(frozen=True)
+class RowMoments(FieldwiseSum):
+    """Moments of the targets, and targets and weights of sampled rows."""
+
+    target: Moments
+    pieces: tuple[tuple[Array, Array], ...]
+
+
+@dataclass(frozen=True)
+class MomentsPass:
+    """Moments of the columns and of the targets; and a sample of this share of all rows."""
+
+    share: float
+
+    def of_cell(self, cell: Cell, row: Partition) -> CellMoments:
+        """Return the moments of the cell's columns."""
+        columns = column_moments(cell.X, row.sample_weight)
+        finite = bool(np.isfinite(columns.mean).all() and np.isfinite(columns.spread).all())
+        place = None if finite else cell.first_non_finite()
+        pieces = (cell.X[self._sample(row)],) if self.share else ()
+        return CellMoments(columns, finite, place, pieces)
+
+    def of_row(self, row: Partition) -> RowMoments:
+        """Return the moments of the targets."""
+        y = np.asarray(row.y, dtype=np.float64)[:, None]
+        moments = column_moments(y, row.sample_weight)
+        if not self.share:
+            return RowMoments(moments, ())
+        rows = self._sample(row)
+        weight = np.ones(len(rows)) if row.sample_weight is None else row.sample_weight[rows]
+        return RowMoments(moments, ((row.y[rows], weight),))
+
+    def _sample(self, row: Partition) -> np.ndarray[Any, np.dtype[np.intp]]:
+        return row_sample(row.start, len(row.y), self.share)
+
+
+def slices(at: Parameters, columns: Sequence[slice]) -> list[Slice]:
+    """Cut the parameters into what each column block needs of them."""
+    return [
+        Slice(
+            np.ascontiguousarray(at.coef[:, block]),
+            None if at.center is None else at.center[block],
+        )
+        for block in columns
+    ]
+
+
+def joined_sums(gradients: Sequence[Array], rows: RowSums) -> LossSums:
+    """Return the sums of loss and gradient over all rows and columns."""
+    coef = np.concatenate(gradients, axis=1)
+    return LossSums(rows.weight, rows.loss, coef, rows.intercept)
+
+
+def joined_moments(
+    columns: Sequence[CellMoments], rows: RowMoments, feature_names: tuple[str, ...] | None
+) -> MomentsAndPool:
+    """Return the moments of all columns, the first place that is not finite, and sampled rows."""
+    places = [part.place for part in columns if part.place is not None]
+    where = "" if all(part.finite for part in columns) else OVERFLOW
+    if places:
+        where = describe_place(min(places), feature_names)
+    moments = Moments(
+        columns[0].columns.weight,
+        np.concatenate([part.columns.mean for part in columns]),
+        np.concatenate([part.columns.spread for part in columns]),
+    )
+    cells = zip(*(part.pieces for part in columns), strict=True)
+    pool = tuple((_joined(row), *target) for row, target in zip(cells, rows.pieces, strict=True))
+    return MomentsAndPool(PartitionMoments(moments, rows.target, where), Pool(pool))
+
+
+def _joined(pieces: Sequence[Any]) -> Any:
+    """Return the columns of all pieces side by side."""
+    if any(sp.issparse(piece) for piece in pieces):
+        return sp.hstack(pieces, format="csr")
+    return np.concatenate(pieces, axis=1)
