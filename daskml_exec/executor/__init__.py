@@ -1,6 +1,11 @@
 """The cluster side: Executor, Job, Task, fixed-tree reductions and the rounds over partitions."""
 
 from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._calibration import (
+    Calibration,
+    calibrate,
+    calibrated,
+)
 from daskml_exec.executor._executor import Executor
 from daskml_exec.executor._failures import (
     LostPartitionError,
@@ -8,14 +13,21 @@ from daskml_exec.executor._failures import (
     explained_losses,
 )
 from daskml_exec.executor._gather import gather
+from daskml_exec.executor._grid_rounds import Band, GridRunner
 from daskml_exec.executor._job import Job, Progress, Task
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
 from daskml_exec.executor._ship import share, ship
+from daskml_exec.executor._worker_times import FEW_ROWS, MANY_ROWS
 from daskml_exec.executor._workers import WorkerInfo, WorkerTable
 from daskml_exec.kernels.fixed_tree import fold, fold_siblings
 
 __all__ = [
+    "FEW_ROWS",
+    "MANY_ROWS",
+    "Band",
+    "Calibration",
     "Executor",
+    "GridRunner",
     "Job",
     "LostPartitionError",
     "Progress",
@@ -25,6 +37,8 @@ __all__ = [
     "WorkerInfo",
     "WorkerMismatchError",
     "WorkerTable",
+    "calibrate",
+    "calibrated",
     "explained_losses",
     "fold",
     "fold_siblings",

@@ -18,6 +18,8 @@ DEFAULTS = {
         # waits for its end. How often blocks are written to another worker's disk.
         "segment-duration": "5s",
         "commit-interval": "60s",
+        # Whether workers of one machine hand arrays to one another in memory, not over a socket.
+        "shared-memory": True,
         # In-memory data is cut into pieces of about this size. Below 10 MB a piece travels
         # inside its task, so that the scheduler can rebuild it when its worker dies.
         "partition-bytes": "8MiB",
@@ -30,3 +32,8 @@ dask.config.update_defaults(DEFAULTS)
 def seconds(name: str) -> float:
     """Return the duration configured under ``daskml-exec.<name>``, in seconds."""
     return float(parse_timedelta(dask.config.get(f"daskml-exec.{name}"), default="s"))
+
+
+def flag(name: str) -> bool:
+    """Return the truth configured under ``daskml-exec.<name>``."""
+    return bool(dask.config.get(f"daskml-exec.{name}"))

@@ -16,7 +16,12 @@ from daskml_exec.kernels.networks.blocks.states import (
     first_state,
     from_arrays,
 )
-from daskml_exec.kernels.networks.blocks.training import BlockSums, penalised_loss, train_blocks
+from daskml_exec.kernels.networks.blocks.training import (
+    NOTHING,
+    BlockSums,
+    penalised_loss,
+    train_blocks,
+)
 from daskml_exec.neural_network._block_averages import average_replicas
 from daskml_exec.neural_network._block_plan import BlockPlan, Stretch
 from daskml_exec.neural_network._block_stream import BatchStream
@@ -30,12 +35,25 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class BlockWork:
-    """The steps of a segment, of each replica."""
+    """The steps of a segment, of each replica.
+
+    Attributes
+    ----------
+    epoch, first_step, n_steps : int
+    learning_rate : float
+    before : dict of replica to BlockSums
+        What the epoch's steps before have seen, of all blocks; none in its first segment.
+    """
 
     epoch: int
     first_step: int
     n_steps: int
     learning_rate: float
+    before: Mapping[int, BlockSums]
+
+    def sums_before(self, replica: int) -> BlockSums:
+        """Return what a replica's steps of the epoch have seen so far."""
+        return self.before.get(replica, NOTHING)
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,8 @@ class BlockFit:
         Steps done in this epoch.
     loss, weight : float
         Sums over the rows of this epoch so far.
+    sums : dict of replica to BlockSums
+        Which they are made of.
     failure : Exception or None
     """
 
@@ -62,6 +82,7 @@ class BlockFit:
     position: int = 0
     loss: float = 0.0
     weight: float = 0.0
+    sums: Mapping[int, BlockSums] = field(default_factory=dict)
     failure: Exception | None = None
 
     @property
@@ -75,11 +96,12 @@ class BlockFit:
 
 @dataclass(frozen=True)
 class Found:
-    """What a member's blocks have seen in a segment.
+    """What a member's blocks have seen.
 
     Attributes
     ----------
     sums : dict of replica to BlockSums
+        Since the epoch began.
     data_failure : str
     finite : bool
         Whether all losses were, and the weights are.
@@ -124,6 +146,7 @@ class BlockSegments:
             first_step=state.position,
             n_steps=min(steps, left),
             learning_rate=state.progress.learning_rate,
+            before=state.sums,
         )
 
     def steps(self, work: BlockWork) -> int:
@@ -176,11 +199,15 @@ class BlockSegments:
                 stream.batches(replica, work.epoch, work.first_step, work.n_steps),
                 learning_rate=work.learning_rate,
                 alpha=self._alpha,
-                first_step=0,
+                before=work.sums_before(replica),
+                ends_epoch=work.first_step + work.n_steps >= self.plan.steps_per_epoch,
             )
         sums = _in_turn(turns)
         if len(self.plan.replicas) > 1:
-            weights = {replica: found.weight for replica, found in sums.items()}
+            weights = {
+                replica: found.weight - work.sums_before(replica).weight
+                for replica, found in sums.items()
+            }
             average_replicas(peer, owners, units, self.plan.n_blocks, weights, name)
             for unit, averaged in units.items():
                 _take_squares(self.layout, unit % self.plan.n_blocks, averaged)
@@ -200,15 +227,19 @@ class BlockSegments:
         if not all(each.finite for each in found):
             error = DivergenceError(state.segments, None, work.learning_rate, (), ())
             return replace(state, failure=error), Measured()
-        loss, weight = self._totals(found)
+        sums = self._sums(found)
+        loss = sum(penalised_loss(each.loss, each.squares, self._alpha) for each in sums.values())
+        weight = sum(each.weight for each in sums.values())
+        seen = weight - state.weight
+        measured = Measured(loss=(loss - state.loss) / seen if seen else None)
         state = replace(
             state,
             segments=state.segments + 1,
             position=state.position + work.n_steps,
-            loss=state.loss + loss,
-            weight=state.weight + weight,
+            loss=loss,
+            weight=weight,
+            sums=sums,
         )
-        measured = Measured(loss=loss / weight if weight else None)
         if state.position < self.plan.steps_per_epoch:
             return state, measured
         if not state.weight:
@@ -217,17 +248,16 @@ class BlockSegments:
         progress = state.progress.after_epoch(
             state.loss / state.weight, sum(self.plan.rows), self.stopping
         )
-        return replace(state, progress=progress, position=0, loss=0.0, weight=0.0), measured
+        return BlockFit(progress, state.max_iter, state.segments), measured
 
-    def _totals(self, found: Sequence[Found]) -> tuple[float, float]:
-        """Return the sums of all replicas: loss with the penalty, and weight."""
-        loss, weight = 0.0, 0.0
+    def _sums(self, found: Sequence[Found]) -> dict[int, BlockSums]:
+        """Return what each replica's steps have seen, of all blocks."""
+        sums: dict[int, BlockSums] = {}
         for replica in range(len(self.plan.replicas)):
-            sums = [each.sums[replica] for each in found if replica in each.sums]
-            squares = {block: value for each in sums for block, value in each.squares.items()}
-            loss += penalised_loss(sums[0].loss, squares, self._alpha)
-            weight += sums[0].weight
-        return loss, weight
+            parts = [each.sums[replica] for each in found if replica in each.sums]
+            squares = {block: value for part in parts for block, value in part.squares.items()}
+            sums[replica] = replace(parts[0], squares=squares)
+        return sums
 
     @property
     def _alpha(self) -> float:

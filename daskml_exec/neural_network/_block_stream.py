@@ -44,7 +44,9 @@ class BatchStream:
                 if self.failure:
                     return
             rows = self.problem.rows_in_order(partition, epoch)
-            yield from self._batches_of(partition, rows[stretch.first_row : stretch.last_row])
+            rows = rows[stretch.first_row : stretch.last_row]
+            if len(rows):  # those without weight are left out
+                yield from self._batches_of(partition, rows)
             del partition
 
     def _wrong_with(self, partition: Partition) -> str:

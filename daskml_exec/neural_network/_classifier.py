@@ -10,9 +10,10 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.neural_network._mlp import MLP
+from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
 from daskml_exec.neural_network._problem import Classes
+from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
 from daskml_exec.partitions import accuracy, classification_data
 
 
@@ -89,6 +90,20 @@ class MLPClassifier(ClassifierMixin, MLP):
         the shorter steps of averages [4]_ [5]_. "auto" is "nesterov" for rounds of 16 steps or
         more, and nearer to "average" the fewer they have. With one partition there is nothing to
         average.
+    parallel : {"data", "model", "hybrid", "auto"}, default="data"
+        How training is shared among Workers. "data": each partition trains the whole network, as
+        described above. "model": the weights are cut into blocks that stay on Workers, which go
+        through every batch together: one process's steps, without averages. "hybrid": replicas
+        of such blocks, each on its own partitions, that are averaged. "auto": what is predicted to
+        take the least time an epoch among those that fit in the Workers' memory and support the
+        other arguments. The cluster is measured for that, once for each set of Workers, unless
+        the model is small, which chooses "data". The choice, and with it the bits, may depend on
+        the cluster: `explain` says what was chosen, and why. `partial_fit` needs "data" or "auto".
+    n_blocks : int or "auto", default="auto"
+        Blocks of the network, or of each replica, from 1 to the units of the narrowest hidden
+        layer; "auto" depends on the network's shape alone. Not for "data".
+    n_replicas : int or "auto", default="auto"
+        Replicas for "hybrid", at least 2 and no more than partitions; "auto" is 2.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also
@@ -191,7 +206,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         UserWarning
             Rows are sorted over the partitions by their label.
         """
-        self._fit(X, y, sample_weight, classes=None, incremental=False)
+        self._fit(X, y, sample_weight, incremental=False)
         return self
 
     def partial_fit(
@@ -235,7 +250,21 @@ class MLPClassifier(ClassifierMixin, MLP):
         self._fit(X, y, sample_weight, classes=known, incremental=True)
         return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, incremental: bool) -> None:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None, incremental: bool
+    ) -> None:
+        prepared = self._prepared(X, y, sample_weight, classes=classes, incremental=incremental)
+        self._train(prepared, incremental=incremental)
+
+    def _prepared(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        classes: Any = None,
+        incremental: bool = False,
+    ) -> Prepared:
         executor = self._check_arguments(y)
         again = self._goes_on(incremental)
         X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight, reset=not again)
@@ -256,13 +285,12 @@ class MLPClassifier(ClassifierMixin, MLP):
                 f"data has {data.classes.tolist()}"
             )
         n = len(data.classes)
-        self._train(
+        return Prepared(
             data.partitions,
             Classes(n),
             "logistic" if n == 2 else "softmax",
             1 if n == 2 else n,
             partial(_set_classes, classes=data.classes),
-            incremental=incremental,
         )
 
     def predict(self, X: Any) -> Any:
@@ -300,9 +328,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     def to_sklearn(self) -> SklearnMLPClassifier:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
         check_is_fitted(self, "coefs_")
-        model = SklearnMLPClassifier(**self._sklearn_arguments())
+        model = SklearnMLPClassifier(**sklearn_arguments(self))
         model._label_binarizer = LabelBinarizer().fit(self.classes_)
-        return self._copy_network(model, "classes_")
+        return copy_network(self, model, "classes_")
 
     def _probabilities(self, X: Any, *, log: bool) -> Any:
         check_is_fitted(self, "coefs_")

@@ -37,7 +37,7 @@ class DivergenceError(ValueError):
         self.intercepts = list(intercepts)
         where = f"partition {partition}"
         if partition is None:
-            where = "the average" if coefs else "its blocks"
+            where = "the average" if coefs else "the blocks"
         super().__init__(
             f"training diverged in round {round}, {where}, at the learning rate "
             f"{learning_rate:g}: the loss or the parameters are not finite. Lower "

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.neural_network._batching import LEAST_BATCH, Batching
+from daskml_exec.neural_network._strategies import Strategies
 from daskml_exec.training import History
 
 
@@ -20,6 +21,10 @@ class Explanation:
     dealt : bool
         Whether the rows were dealt anew over the partitions first.
     history : daskml_exec.training.History
+    strategies : Strategies
+        What each strategy was predicted to cost, and why this one was followed.
+    epochs : float
+        That were trained.
     """
 
     network: Network
@@ -27,6 +32,8 @@ class Explanation:
     compression: str | None
     dealt: bool
     history: History
+    strategies: Strategies
+    epochs: float
 
     def __str__(self) -> str:
         units = "-".join(map(str, self.network.layout.units))
@@ -44,7 +51,7 @@ class Explanation:
                 f"  {step:7} {len(part):5,} rounds {part.seconds:8.3f} s, {busy:.3f} s of them "
                 f"computing, {part.bytes / 1e6:,.2f} MB moved"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, self.strategies.beside(self.history, self.epochs)])
 
     __repr__ = __str__
 

@@ -1,6 +1,5 @@
 """What both networks share: from arguments and partitions to rounds, and fitted attributes."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,51 +7,59 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from daskml_exec.executor import Executor
 from daskml_exec.kernels.networks.batches import rows_trained_on
-from daskml_exec.kernels.networks.layout import Layers, Layout, initial_parameters
+from daskml_exec.kernels.networks.layout import Layers, Layout
 from daskml_exec.kernels.networks.network import Network
-from daskml_exec.kernels.networks.optimisers import SGD, Adam, Optimiser, init
+from daskml_exec.kernels.networks.optimisers import SGD, Adam, Optimiser
 from daskml_exec.neural_network._batching import batching
 from daskml_exec.neural_network._block_explain import BlockExplanation
-from daskml_exec.neural_network._block_fit import fit_blocks
-from daskml_exec.neural_network._block_plan import BlockPlan, block_plan
-from daskml_exec.neural_network._block_segments import BlockFit, BlockSegments
+from daskml_exec.neural_network._block_segments import BlockFit
 from daskml_exec.neural_network._compressed import CompressedRounds
 from daskml_exec.neural_network._explain import Explanation
+from daskml_exec.neural_network._first_models import going_on, new_model
+from daskml_exec.neural_network._fit_warnings import warn_of_no_convergence, warn_of_sorted
+from daskml_exec.neural_network._fits import Fit, Trained, train_blocks, train_whole
 from daskml_exec.neural_network._layers import hidden_units
 from daskml_exec.neural_network._model import Model
 from daskml_exec.neural_network._outer import Outer, outer_rule
-from daskml_exec.neural_network._parallel import (
-    N_REPLICAS,
-    default_n_blocks,
-)
+from daskml_exec.neural_network._parallel import require_parallel_arguments
 from daskml_exec.neural_network._predictions import OutputsOf
 from daskml_exec.neural_network._problem import NetworkProblem, Target
 from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
-from daskml_exec.neural_network._target_spread import SORTED, explained_by_partition
+from daskml_exec.neural_network._strategies import Strategies, strategies_for
 from daskml_exec.partitions import Partitions, dealt
-from daskml_exec.training import Callback, History, PartitionedEstimator, run_rounds
+from daskml_exec.training import Callback, PartitionedEstimator
 from daskml_exec.training.compression import codec_named
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What training has given, however it was shared."""
+class Prepared:
+    """What a fit trains on, and what it learns from the data before.
 
-    state: NetworkFit | BlockFit
-    layers: Layers
-    model: Model | None
-    history: History
-    explanation: Explanation | BlockExplanation
-    spread: Any
+    Attributes
+    ----------
+    partitions : Partitions
+    target : Target
+    output : str
+        Activation of the outputs.
+    n_outputs : int
+    fitted : callable
+        ``fitted(estimator)`` sets the attributes that the targets give.
+    """
+
+    partitions: Partitions
+    target: Target
+    output: str
+    n_outputs: int
+    fitted: Callable[..., None]
 
 
 class MLP(PartitionedEstimator):
@@ -153,152 +160,119 @@ class MLP(PartitionedEstimator):
         self.n_replicas = n_replicas
         self.callbacks = callbacks
 
-    def explain(self) -> Explanation | BlockExplanation:
-        """Return how the last fit was planned, beside what it took: a text to print."""
-        check_is_fitted(self, "coefs_")
-        return self._explanation
+    def explain(
+        self, X: Any = None, y: Any = None, sample_weight: Any = None
+    ) -> Explanation | BlockExplanation | Strategies:
+        """Return how the last fit was planned, beside what it took: a text to print.
 
-    def _train(
-        self,
-        partitions: Partitions,
-        target: Target,
-        output: str,
-        n_outputs: int,
-        fitted: Callable[..., None],
-        *,
-        incremental: bool,
-    ) -> None:
-        """Run the rounds, and set what `fitted(estimator)` and they give."""
+        With data, return what each strategy would cost on it, and which one `fit` would follow,
+        without training. The cluster is then measured, once for each set of workers, which takes
+        a second or two. The predictions of a fit have seconds only if that was done before, or if
+        ``parallel="auto"`` needed it.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`, optional
+        """
+        if X is None:
+            check_is_fitted(self, "coefs_")
+            return self._explanation
+        other = self._like_this()
+        prepared: Prepared = other._prepared(X, y, sample_weight)
+        try:
+            problem = other._problem(prepared, seed=0)
+            return strategies_for(
+                other.get_params(deep=False),
+                prepared.partitions,
+                problem,
+                incremental=False,
+                measure=True,
+            )
+        finally:
+            prepared.partitions.release()
+
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False
+    ) -> Prepared:
+        """Check arguments and data, and bring the data to the workers."""
+        raise NotImplementedError
+
+    def _check_arguments(self, y: Any) -> Executor:
+        executor = super()._check_arguments(y)
+        require_parallel_arguments(self.get_params(deep=False))
+        return executor
+
+    def _train(self, prepared: Prepared, *, incremental: bool) -> None:
+        """Train as planned, and set what that gives."""
+        partitions = prepared.partitions
         try:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             if self.shuffle == "partitions":
                 partitions = dealt(partitions, seed)
-            problem = self._problem(partitions, target, output, n_outputs, seed)
-            parallel = self.parallel
-            train = self._train_whole if parallel == "data" else self._train_blocks
-            trained = train(partitions, problem, fitted, incremental)
+            problem = self._problem(replace(prepared, partitions=partitions), seed)
+            trained = self._trained(partitions, problem, prepared.fitted, incremental)
         finally:
             # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
             partitions.release()
         state = trained.state
-        fitted(self)
+        prepared.fitted(self)
         _set_layers(self, problem.network, trained.layers)
         self._set_progress(state)
         self._model, self._progress = trained.model, state.progress
         self._explanation = trained.explanation
         self.history_ = trained.history
-        self._warn_of_sorted(trained.spread, partitions)
+        classes = hasattr(self, "classes_")
+        warn_of_sorted(trained.spread, len(partitions.rows), classes=classes, stacklevel=5)
         if not incremental and not state.progress.stopped and state.done:
-            warnings.warn(
-                f"{type(self).__name__} stopped after max_iter={self.max_iter} epochs, before the "
-                f"{'score' if self.early_stopping else 'loss'} had stopped to improve by "
-                f"tol={self.tol:g} for more than {self.n_iter_no_change} epochs: it has not "
-                "converged. Raise max_iter or tol",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            warn_of_no_convergence(self, stacklevel=5)
 
-    def _train_whole(
+    def _trained(
         self,
         partitions: Partitions,
         problem: NetworkProblem,
         fitted: Callable[..., None],
         incremental: bool,
     ) -> Trained:
-        """Average local models of the whole network, round by round."""
-        network = problem.network
-        model = self._first_model(network, problem.seed, partitions.dtype, incremental)
-        result = run_rounds(
-            self._algorithm(problem),
-            NetworkFit(model=model, **self._beginning(incremental)),
-            partitions,
-            callbacks=self._callbacks(),
-            snapshot=lambda state: partial(
-                _snapshot, self, fitted, network, network.layout.layers(state.model.parameters)
-            ),
-            name=type(self).__name__.lower(),
+        strategies = strategies_for(
+            self.get_params(deep=False), partitions, problem, incremental=incremental
         )
-        state = result.state
-        best = state.progress.best_parameters if self.early_stopping else None
-        return Trained(
-            state=state,
-            layers=network.layout.layers(state.model.parameters if best is None else best),
-            model=state.model,
-            history=result.history,
-            explanation=Explanation(
-                network,
-                problem.batching,
-                self.compression,
-                self.shuffle == "partitions",
-                result.history,
-            ),
-            spread=state.spread,
-        )
-
-    def _train_blocks(
-        self,
-        partitions: Partitions,
-        problem: NetworkProblem,
-        fitted: Callable[..., None],
-        incremental: bool,
-    ) -> Trained:
-        """Train blocks of the network that stay on their workers."""
-        layout = problem.network.layout
-        segments = BlockSegments(
-            problem, self._block_plan(partitions, problem), self._stopping(), partitions.dtype
-        )
-        outcome = fit_blocks(
-            segments,
-            BlockFit(**self._beginning(incremental)),
-            partitions,
-            layers=self._last_layers(layout) if self._goes_on(incremental) else None,
+        fit = Fit(
+            problem=problem,
+            partitions=partitions,
+            strategies=strategies,
+            stopping=self._stopping(),
+            beginning=self._beginning(incremental),
             callbacks=self._callbacks(),
             snapshot=partial(_snapshot, self, fitted, problem.network),
             name=type(self).__name__.lower(),
         )
-        return Trained(
-            state=outcome.state,
-            layers=outcome.layers,
-            model=None,
-            history=outcome.history,
-            explanation=BlockExplanation(problem.network, segments.plan, outcome.history),
-            spread=None,
+        if strategies.block_plan is not None:
+            layout = problem.network.layout
+            layers = self._last_layers(layout) if self._goes_on(incremental) else None
+            return train_blocks(fit, strategies.block_plan, layers)
+        return train_whole(
+            fit,
+            self._algorithm(problem),
+            self._first_model(problem, partitions.dtype, incremental),
+            compression=self.compression,
+            dealt=self.shuffle == "partitions",
         )
 
-    def _block_plan(self, partitions: Partitions, problem: NetworkProblem) -> BlockPlan:
-        layout, rows = problem.network.layout, problem.batching.rows
-        moments = problem.optimiser.n_moments
-        n_blocks = self.n_blocks
-        if n_blocks == "auto":
-            state_bytes = (1 + moments) * layout.size * partitions.dtype.itemsize
-            n_blocks = default_n_blocks(layout, state_bytes)
-        n_replicas = 1
-        if self.parallel == "hybrid":
-            n_replicas = N_REPLICAS if self.n_replicas == "auto" else self.n_replicas
-        batch = min(200, sum(rows)) if self.batch_size == "auto" else self.batch_size
-        return block_plan(
-            rows,
-            batch,
-            n_blocks=n_blocks,
-            n_replicas=n_replicas,
-            sync_every=self.sync_every,
-            seed=problem.seed if problem.shuffle else None,
-        )
-
-    def _problem(
-        self, partitions: Partitions, target: Target, output: str, n_outputs: int, seed: int
-    ) -> NetworkProblem:
+    def _problem(self, prepared: Prepared, seed: int) -> NetworkProblem:
         """Return what partitions need to know, from the arguments and the data's shape."""
+        partitions = prepared.partitions
         units = hidden_units(self.hidden_layer_sizes)
         held_out = self.validation_fraction if self.early_stopping else 0.0
         rows = rows_trained_on(partitions.rows, held_out)
         self._require_validation(sum(partitions.rows) - sum(rows), sum(rows))
         return NetworkProblem(
             network=Network(
-                Layout((partitions.n_features, *units, n_outputs)), self.activation, output
+                Layout((partitions.n_features, *units, prepared.n_outputs)),
+                self.activation,
+                prepared.output,
             ),
             optimiser=self._optimiser(),
-            target=target,
+            target=prepared.target,
             alpha=float(self.alpha),
             batching=batching(
                 rows, self.batch_size, self.sync_every, linear_scaling=self.solver == "sgd"
@@ -314,23 +288,13 @@ class MLP(PartitionedEstimator):
         return hasattr(self, "coefs_") and bool(incremental or self.warm_start)
 
     def _first_model(
-        self, network: Network, seed: int, dtype: np.dtype[Any], incremental: bool
+        self, problem: NetworkProblem, dtype: np.dtype[Any], incremental: bool
     ) -> Model:
         """Return the model to start from: a new one, or the last one of the same shape."""
-        layout = network.layout
-        fresh = init(self._optimiser(), layout.size, dtype)
-        if self._goes_on(incremental):
-            parameters = layout.flat(*self._last_layers(layout)).astype(dtype, copy=False)
-            if incremental and self._model is not None:
-                last = self._model.optimiser
-                alike = last.moments.dtype == dtype and last.moments.shape == fresh.moments.shape
-                if alike:
-                    return Model(parameters, last)
-        else:
-            parameters = initial_parameters(
-                layout, seed=seed, logistic=self.activation == "logistic", dtype=dtype
-            )
-        return Model(parameters, fresh)
+        if not self._goes_on(incremental):
+            return new_model(problem, dtype)
+        layers = self._last_layers(problem.network.layout)
+        return going_on(problem, dtype, layers, self._model if incremental else None)
 
     def _last_layers(self, layout: Layout) -> Layers:
         """Return the weights of the last fit, which must have these shapes."""
@@ -401,20 +365,6 @@ class MLP(PartitionedEstimator):
         self.best_validation_score_ = progress.best_score if scored else None
         self.best_loss_ = None if scored else progress.best_loss
 
-    def _warn_of_sorted(self, spread: Any, partitions: Partitions) -> None:
-        if spread is None or len(partitions.rows) == 1:
-            return
-        share = explained_by_partition(spread, classes=hasattr(self, "classes_"))
-        if share > SORTED:
-            warnings.warn(
-                f"the partition that a row is in says much of its target ({share:.0%} of what it "
-                "could say), as where rows are sorted: averages of local models are then worse "
-                "than the models. shuffle='partitions' deals the rows anew; where they must stay, "
-                "a smaller sync_every may help",
-                UserWarning,
-                stacklevel=5,
-            )
-
     def _outputs(self) -> OutputsOf:
         layout = Layout((self.n_features_in_, *(len(b) for b in self.intercepts_)))
         network = Network(layout, self.activation, self.out_activation_)
@@ -426,44 +376,6 @@ class MLP(PartitionedEstimator):
                 "early_stopping=True: partial_fit does not support early_stopping; it trains for "
                 "one epoch"
             )
-
-    def _copy_network(self, model: Any, *names: str) -> Any:
-        """Copy fitted attributes to scikit-learn's model."""
-        # Without these its training cannot go on.
-        model._no_improvement_count = 0
-        model._best_coefs = [coef.copy() for coef in self.coefs_]
-        model._best_intercepts = [intercept.copy() for intercept in self.intercepts_]
-        return self._copy_fitted(
-            model,
-            *names,
-            "coefs_",
-            "intercepts_",
-            "n_layers_",
-            "n_outputs_",
-            "out_activation_",
-            "n_iter_",
-            "t_",
-            "loss_",
-            "loss_curve_",
-            "best_loss_",
-            "validation_scores_",
-            "best_validation_score_",
-        )
-
-    def _sklearn_arguments(self) -> dict[str, Any]:
-        """Return the arguments that scikit-learn's network has, too."""
-        ours = {
-            "sync_every",
-            "compression",
-            "outer",
-            "parallel",
-            "n_blocks",
-            "n_replicas",
-            "callbacks",
-        }
-        arguments = {k: v for k, v in self.get_params(deep=False).items() if k not in ours}
-        arguments["shuffle"] = bool(self.shuffle)
-        return arguments
 
 
 def _set_layers(model: MLP, network: Network, layers: Layers) -> None:

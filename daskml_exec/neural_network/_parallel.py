@@ -1,6 +1,7 @@
 """How a network's training is shared among workers, and which arguments go with it."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from daskml_exec.kernels.networks.layout import Layout
 
@@ -8,6 +9,35 @@ _UNITS_PER_BLOCK = 1024
 _BYTES_PER_BLOCK = 2**28
 N_REPLICAS = 2
 """Of hybrid parallelism by default."""
+
+
+class _Rule(NamedTuple):
+    """Which values of an argument a strategy supports, and why no others."""
+
+    argument: str
+    allowed: tuple[Any, ...]
+    because: str
+
+
+_OF_BLOCKS = (
+    _Rule("compression", (None,), "the model does not travel"),
+    _Rule("early_stopping", (False,), "the best weights are not kept"),
+    _Rule("outer", ("auto", "average"), "replicas become their average"),
+)
+_SUPPORTED = {
+    "data": (),
+    "model": (_Rule("sync_every", ("auto",), "there are no averages"), *_OF_BLOCKS),
+    "hybrid": _OF_BLOCKS,
+}
+# What says how many of something there are that a strategy does not have.
+_COUNTS = {
+    "data": (
+        _Rule("n_blocks", ("auto",), "there are no blocks"),
+        _Rule("n_replicas", ("auto",), "there are no replicas"),
+    ),
+    "model": (_Rule("n_replicas", ("auto",), "there is one replica"),),
+    "hybrid": (),
+}
 
 
 def default_n_blocks(layout: Layout, state_bytes: int) -> int:
@@ -19,6 +49,7 @@ def default_n_blocks(layout: Layout, state_bytes: int) -> int:
     Parameters
     ----------
     layout : Layout
+        With at least one hidden layer.
     state_bytes : int
         Of all parameters with what the optimiser remembers.
 
@@ -35,12 +66,14 @@ def default_n_blocks(layout: Layout, state_bytes: int) -> int:
     return max(1, power)
 
 
-def require_parallel_arguments(arguments: dict[str, Any]) -> None:
+def require_parallel_arguments(arguments: Mapping[str, Any]) -> None:
     """Refuse arguments that do not go together.
+
+    With ``parallel="auto"`` there are none: what not all strategies support restricts the choice.
 
     Parameters
     ----------
-    arguments : dict
+    arguments : mapping
         Of the estimator.
 
     Raises
@@ -49,26 +82,26 @@ def require_parallel_arguments(arguments: dict[str, Any]) -> None:
         One is given that `parallel` leaves without effect or does not support.
     """
     parallel = arguments["parallel"]
-    if parallel == "data":
-        for name in ("n_blocks", "n_replicas"):
-            if arguments[name] != "auto":
-                raise ValueError(
-                    f"{name}={arguments[name]!r} with parallel='data', which has no blocks; "
-                    f"allowed are {name}='auto' here, and parallel='model', 'hybrid' or 'auto'"
-                )
+    if parallel == "auto":
         return
-    if parallel == "model":
-        _require(arguments, "n_replicas", ("auto",), "there is one replica")
-        _require(arguments, "sync_every", ("auto",), "there are no averages")
-    if parallel in ("model", "hybrid"):
-        _require(arguments, "compression", (None,), "the model does not travel")
-        _require(arguments, "early_stopping", (False,), "the best weights are not kept")
-        _require(arguments, "outer", ("auto", "average"), "replicas become their average")
+    for rule in (*_COUNTS[parallel], *_SUPPORTED[parallel]):
+        if arguments[rule.argument] not in rule.allowed:
+            raise ValueError(
+                f"{rule.argument}={arguments[rule.argument]!r} with parallel={parallel!r}: "
+                f"{rule.because}; allowed is {' or '.join(map(repr, rule.allowed))}"
+            )
 
 
-def _require(arguments: dict[str, Any], name: str, allowed: tuple[Any, ...], because: str) -> None:
-    if arguments[name] not in allowed:
-        raise ValueError(
-            f"{name}={arguments[name]!r} with parallel={arguments['parallel']!r}: {because}; "
-            f"allowed is {' or '.join(map(repr, allowed))}"
-        )
+def unsupported(parallel: str, arguments: Mapping[str, Any]) -> str:
+    """Say why a strategy does not support an estimator's arguments; an empty text if it does.
+
+    Examples
+    --------
+    >>> arguments = {"sync_every": "auto", "compression": "fp16", "early_stopping": False}
+    >>> unsupported("hybrid", arguments)
+    "compression='fp16': the model does not travel"
+    """
+    for rule in _SUPPORTED[parallel]:
+        if arguments[rule.argument] not in rule.allowed:
+            return f"{rule.argument}={arguments[rule.argument]!r}: {rule.because}"
+    return ""

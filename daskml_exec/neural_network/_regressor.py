@@ -7,9 +7,10 @@ from sklearn.neural_network import MLPRegressor as SklearnMLPRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.neural_network._mlp import MLP
+from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import NumbersOf
 from daskml_exec.neural_network._problem import Numbers
+from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
 from daskml_exec.partitions import r2, regression_data
 
 
@@ -85,6 +86,20 @@ class MLPRegressor(RegressorMixin, MLP):
         the shorter steps of averages [4]_ [5]_. "auto" is "nesterov" for rounds of 16 steps or
         more, and nearer to "average" the fewer they have. With one partition there is nothing to
         average.
+    parallel : {"data", "model", "hybrid", "auto"}, default="data"
+        How training is shared among Workers. "data": each partition trains the whole network, as
+        described above. "model": the weights are cut into blocks that stay on Workers, which go
+        through every batch together: one process's steps, without averages. "hybrid": replicas
+        of such blocks, each on its own partitions, that are averaged. "auto": what is predicted to
+        take the least time an epoch among those that fit in the Workers' memory and support the
+        other arguments. The cluster is measured for that, once for each set of Workers, unless
+        the model is small, which chooses "data". The choice, and with it the bits, may depend on
+        the cluster: `explain` says what was chosen, and why. `partial_fit` needs "data" or "auto".
+    n_blocks : int or "auto", default="auto"
+        Blocks of the network, or of each replica, from 1 to the units of the narrowest hidden
+        layer; "auto" depends on the network's shape alone. Not for "data".
+    n_replicas : int or "auto", default="auto"
+        Replicas for "hybrid", at least 2 and no more than partitions; "auto" is 2.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. With callbacks every round passes through the driver, also
@@ -210,6 +225,12 @@ class MLPRegressor(RegressorMixin, MLP):
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:
+        prepared = self._prepared(X, y, sample_weight, incremental=incremental)
+        self._train(prepared, incremental=incremental)
+
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False
+    ) -> Prepared:
         executor = self._check_arguments(y)
         again = self._goes_on(incremental)
         X, y, sample_weight, names = self._inputs(
@@ -217,9 +238,7 @@ class MLPRegressor(RegressorMixin, MLP):
         )
         partitions = regression_data(executor, X, y, sample_weight, feature_names=names)
         self._learn_features(X, partitions, reset=not again)
-        self._train(
-            partitions, Numbers(), "identity", 1, lambda model: None, incremental=incremental
-        )
+        return Prepared(partitions, Numbers(), "identity", 1, _nothing_else)
 
     def predict(self, X: Any) -> Any:
         """Return the prediction for each row.
@@ -248,7 +267,7 @@ class MLPRegressor(RegressorMixin, MLP):
     def to_sklearn(self) -> SklearnMLPRegressor:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
         check_is_fitted(self, "coefs_")
-        return self._copy_network(SklearnMLPRegressor(**self._sklearn_arguments()))
+        return copy_network(self, SklearnMLPRegressor(**sklearn_arguments(self)))
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
         return RegressorMixin.score(self, X, y, sample_weight)
@@ -258,3 +277,7 @@ class MLPRegressor(RegressorMixin, MLP):
 
     def _numbers(self) -> NumbersOf:
         return NumbersOf(self._outputs())
+
+
+def _nothing_else(model: MLPRegressor) -> None:
+    """Set nothing: numbers give no attribute."""

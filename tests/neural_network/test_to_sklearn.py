@@ -30,7 +30,7 @@ MODELS = [
     MLPRegressor(**SMALL, activation="tanh", shuffle="partitions", compression="fp16"),
     MLPRegressor(**SMALL, activation="identity", sync_every=2, outer="average", callbacks=[print]),
 ]
-OURS = {"sync_every", "compression", "outer", "callbacks"}
+OURS = {"sync_every", "compression", "outer", "callbacks", "parallel", "n_blocks", "n_replicas"}
 
 
 @pytest.fixture(params=MODELS, ids=lambda model: f"{type(model).__name__}-{model.activation}")

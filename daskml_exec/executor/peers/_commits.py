@@ -1,6 +1,7 @@
-"""Write blocks to another worker's disk, and bring them back."""
+"""Write blocks to two workers' disks, and bring them back when one of them is lost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,35 +24,42 @@ class Commit:
     ----------
     version : int
         How many segments the units have been through.
-    holders : mapping of unit to str
-        The addresses of the workers on whose disk they are.
+    holders : mapping of unit to tuple of str
+        The addresses of the workers on whose disk it is.
     entries : mapping of unit to tuple of Entry
     """
 
     version: int
-    holders: Mapping[int, str]
+    holders: Mapping[int, tuple[str, ...]]
     entries: Mapping[int, tuple[Entry, ...]]
+
+    def is_whole_on(self, members: Collection[str]) -> bool:
+        """Return whether each unit is on the disk of at least one of these workers."""
+        return all(not set(members).isdisjoint(found) for found in self.holders.values())
 
 
 def write_to_next(
     peer: Peer, version: int, units: Mapping[int, Mapping[str, Array]]
-) -> tuple[str, dict[int, tuple[Entry, ...]]]:
-    """Stage a version of this worker's units on the disk of the next member.
+) -> tuple[tuple[str, str], dict[int, tuple[Entry, ...]]]:
+    """Stage a version of this worker's units on its own disk and on that of the next member.
 
-    Every member calls it at the same point, and writes what the member before it sends.
+    With both, the loss of any one worker leaves a copy of each unit: of those that it had, and of
+    those that it kept for the member before. Every member calls it at the same point, and writes
+    what the member before it sends.
 
     Parameters
     ----------
     peer : Peer
+        Of two members at least.
     version : int
     units : mapping of unit to mapping of name to ndarray
 
     Returns
     -------
-    holder : str
-        Address of the next member.
+    holders : tuple of str
+        Addresses of this worker and of the next member.
     entries : mapping of unit to tuple of Entry
-        What it holds.
+        What they hold.
     """
     after = (peer.index + 1) % len(peer.members)
     before = (peer.index - 1) % len(peer.members)
@@ -59,17 +67,19 @@ def write_to_next(
     mine = entries(units)
     peer.send(after, (*tag, "entries"), (), mine)
     theirs: list[Entry] = peer.take(before, (*tag, "entries"))[1]
-    outgoing = [chunk for e in mine for chunk in chunks_of(units[e.unit][e.name])]
+    outgoing = [(entry, c) for entry in mine for c in chunks_of(units[entry.unit][entry.name])]
     incoming = [entry for entry in theirs for _ in range(n_chunks(entry))]
     peer.files.clear(peer.run.id, version)
     for at in range(max(len(outgoing), len(incoming))):
         if at < len(outgoing):
-            _send_chunk(peer, after, tag, at, outgoing[at])
+            entry, chunk = outgoing[at]
+            _send_chunk(peer, after, tag, at, chunk)
+            peer.files.append(peer.run.id, version, entry, chunk)
         if at < len(incoming):
-            chunk = _take_chunk(peer, before, tag, at)
-            peer.files.append(peer.run.id, version, incoming[at], chunk)
+            with _taken_chunk(peer, before, tag, at) as chunk:
+                peer.files.append(peer.run.id, version, incoming[at], chunk)
     _take_last(peer, after, tag, len(outgoing))
-    return peer.members[after], {
+    return (peer.members[peer.index], peer.members[after]), {
         unit: tuple(entry for entry in mine if entry.unit == unit) for unit in units
     }
 
@@ -88,7 +98,7 @@ def restore(peer: Peer, commit: Commit, owners: Sequence[int]) -> dict[int, dict
     """
     mine: dict[int, dict[str, Array]] = {}
     for unit, owner in enumerate(owners):
-        holder = peer.members.index(commit.holders[unit])
+        holder = _holder(peer.members, commit.holders[unit], owner)
         for entry in commit.entries[unit]:
             tag = ("restore", unit, entry.name)
             if owner == holder == peer.index:
@@ -102,11 +112,18 @@ def restore(peer: Peer, commit: Commit, owners: Sequence[int]) -> dict[int, dict
             elif owner == peer.index:
                 array = entry.empty()
                 for at, chunk in enumerate(chunks_of(array)):
-                    chunk[:] = _take_chunk(peer, holder, tag, at)
+                    with _taken_chunk(peer, holder, tag, at) as taken:
+                        chunk[:] = taken
             else:
                 continue
             mine.setdefault(unit, {})[entry.name] = array
     return mine
+
+
+def _holder(members: Sequence[str], holders: Collection[str], owner: int) -> int:
+    """Return the member that reads a unit: its new owner, if that has it."""
+    having = [index for index, member in enumerate(members) if member in holders]
+    return owner if owner in having else having[0]
 
 
 def _send_chunk(peer: Peer, to: int, tag: tuple[Any, ...], at: int, chunk: Array) -> None:
@@ -121,8 +138,9 @@ def _take_last(peer: Peer, to: int, tag: tuple[Any, ...], n: int) -> None:
         peer.take(to, (*tag, "taken", at))
 
 
-def _take_chunk(peer: Peer, sender: int, tag: tuple[Any, ...], at: int) -> Array:
+@contextmanager
+def _taken_chunk(peer: Peer, sender: int, tag: tuple[Any, ...], at: int) -> Iterator[Array]:
+    """Give a chunk that is to be written inside the block; its end tells the sender."""
     (chunk,), _ = peer.take(sender, (*tag, "chunk", at))
+    yield chunk
     peer.send(sender, (*tag, "taken", at), ())
-    array: Array = chunk
-    return array

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, Future, get_worker
+from distributed.scheduler import KilledWorker
 
 from daskml_exec.executor import _config
 from daskml_exec.executor._blas import single_threaded_blas
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # How often to look for workers while results do not come, in seconds.
 _LOOK_EVERY = 5.0
+# How long the others have to stop where one task has failed by an error of its own, in seconds.
+_GRACE = 2.0
 # How often to ask whether partitions have been computed, in seconds.
 _LOOK_FOR_PARTITIONS = 0.02
 
@@ -75,8 +78,9 @@ class Crew:
         self._id = f"{name}-{uuid.uuid4().hex[:12]}"
         self._generation = 0
         self._tasks = 0
-        self._interrupted: asyncio.Event | None = None
-        self._why = ""
+        self._ended_before = 0
+        self._why = "a worker has stopped"
+        self._news = asyncio.Event()
         self.members: tuple[str, ...] = ()
         self.segment_seconds = _config.seconds("segment-duration")
         self.commit_interval = _config.seconds("commit-interval")
@@ -107,7 +111,8 @@ class Crew:
 
     def leave(self) -> None:
         """Let other runs have the workers, if this one has them."""
-        self._call(LEAVE)
+        with suppress(OSError):  # the scheduler is gone, or has seen this client go
+            self._call(LEAVE)
 
     def open(self, members: Sequence[str]) -> bool:
         """Begin a generation with these members; return False if one of them is gone."""
@@ -145,6 +150,7 @@ class Crew:
                 self.members,
                 _config.seconds("peer-timeout"),
                 _config.seconds("segment-start-timeout"),
+                _config.flag("shared-memory"),
                 tuple(given),
                 key=f"{self._name}-{self._id}-{run.generation}-{self._tasks}-{index}",
                 workers=[member],
@@ -184,77 +190,120 @@ class Crew:
 
     def close(self) -> None:
         """End the run: what it has on the workers goes, and so do tasks of it that still run."""
-        with suppress(OSError):  # where the scheduler is gone, so are its workers
+        with suppress(OSError):  # as above; the workers hear of it from the scheduler
             self._call(CLOSE)
             self._client.unsubscribe_topic(self._topic)
 
     def _call(self, handler: str, **arguments: Any) -> Any:
+        if self._client.scheduler is None:
+            raise ConnectionError("the Client that this fit runs on was closed")
         return self._client.sync(self._call_async, handler, **arguments)
 
     async def _call_async(self, handler: str, **arguments: Any) -> Any:
         return await getattr(self._client.scheduler, handler)(run_id=self._id, **arguments)
 
     async def _hear(self, event: tuple[float, Any]) -> None:
-        self._why = event[1]["reason"]
-        if self._interrupted is not None:
-            self._interrupted.set()
+        self._ended_before, self._why = event[1]["generation"], event[1]["reason"]
+        self._news.set()
 
     async def _answers(self, futures: list[Future[Any]]) -> list[Answer]:
-        if await self._all_finished(futures):
-            direct = all(map(is_of_this_machine, self.members))
-            results = await self._client.gather(futures, asynchronous=True, direct=direct)
-            answers = [each for each in results if isinstance(each, Answer)]
-            if len(answers) == len(futures):
-                return answers
-        else:
+        answers = asyncio.ensure_future(self._all_answers(futures))
+        ended = asyncio.ensure_future(self._end_of_generation())
+        try:
+            await asyncio.wait({answers, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if answers.done() and (found := answers.result()) is not None:
+                return found
+        finally:
+            answers.cancel()
+            ended.cancel()
+        if not self._has_ended:
             await self._call_async(INTERRUPT, reason="another worker's task failed")
         raise await self._reason(futures)
 
-    async def _all_finished(self, futures: list[Future[Any]]) -> bool:
-        """Return whether all tasks have returned, as soon as it is certain."""
-        self._interrupted = asyncio.Event()
-        interrupted = asyncio.ensure_future(self._interrupted.wait())
-        running = {asyncio.ensure_future(f.exception(asynchronous=True)) for f in futures}
+    async def _all_answers(self, futures: list[Future[Any]]) -> list[Answer] | None:
+        """Return what all tasks have returned; None as soon as one of them has failed."""
+        waiting = [asyncio.ensure_future(f.exception(asynchronous=True)) for f in futures]
         try:
-            while running:
-                done, _ = await asyncio.wait(
-                    {*running, interrupted}, return_when=asyncio.FIRST_COMPLETED
-                )
-                if interrupted in done or any(waiting.result() is not None for waiting in done):
-                    return False
-                running -= done
-            return True
+            for earliest in asyncio.as_completed(waiting):
+                if await earliest is not None:
+                    return None
         finally:
-            self._interrupted = None
-            for waiting in (*running, interrupted):
-                waiting.cancel()
+            _cancel(waiting)
+        direct = all(map(is_of_this_machine, self.members))
+        results = await self._client.gather(futures, asynchronous=True, direct=direct)
+        answers = [each for each in results if isinstance(each, Answer)]
+        return answers if len(answers) == len(futures) else None
+
+    async def _end_of_generation(self) -> None:
+        """Return when the scheduler has said so, or when a member is found to be gone."""
+        while not self._has_ended:
+            self._news.clear()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _LOOK_EVERY)
+                continue
+            if not await self._living() >= set(self.members):
+                return
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._generation < self._ended_before
+
+    async def _living(self) -> set[str]:
+        return set(await self._client.nthreads(asynchronous=True))
 
     async def _reason(self, futures: list[Future[Any]]) -> BaseException:
         """Wait until the members that live have stopped; return why the first one did."""
+        waiting = {
+            member: asyncio.ensure_future(future.exception(asynchronous=True))
+            for member, future in zip(self.members, futures, strict=True)
+        }
         deadline = time.monotonic() + _config.seconds("peer-timeout")
-        errors: list[BaseException] = []
-        hung: list[str] = []
-        for member, future in zip(self.members, futures, strict=True):
-            while future.status == "pending" and time.monotonic() < deadline:
-                if member not in await self._client.nthreads(asynchronous=True):
-                    break  # lost: its task waits for it in vain
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(future.exception(asynchronous=True), _LOOK_EVERY)
-            else:
-                if future.status == "pending":
-                    hung.append(member)
-            if future.status == "error":
-                errors.append(await future.exception(asynchronous=True))
-        # One that failed by itself interrupts the others, who have no more to say than that.
-        own = [error for error in errors if not isinstance(error, PeersInterrupted)]
-        if own:
-            return own[0]
-        if hung:
+        own: list[BaseException] = []
+        try:
+            while True:
+                living = await self._living()  # the task of one that is lost waits for it in vain
+                running = {m: w for m, w in waiting.items() if m in living and not w.done()}
+                if not own and (own := _own_errors(waiting.values())):
+                    deadline = min(deadline, time.monotonic() + _GRACE)
+                left = deadline - time.monotonic()
+                if not running or left <= 0:
+                    break
+                await asyncio.wait(
+                    running.values(),
+                    timeout=min(left, _LOOK_EVERY),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            own = _own_errors(waiting.values())
+            errors = _errors(waiting.values())
+        finally:
+            _cancel(waiting.values())
+        if own:  # one that waited for another in vain knows less than that one
+            return min(own, key=lambda error: isinstance(error, PeerTimeoutError))
+        if running:
             return PeerTimeoutError(
-                f"{', '.join(hung)} did not stop within the dask config value "
-                "'daskml-exec.peer-timeout' after another worker was lost"
+                f"{', '.join(running)} did not stop within the dask config value "
+                f"'daskml-exec.peer-timeout' after the segment was interrupted: {self._why}"
             )
-        return errors[0] if errors else PeersInterrupted(self._why)
+        interruptions = [error for error in errors if isinstance(error, PeersInterrupted)]
+        return interruptions[0] if interruptions else PeersInterrupted(self._why)
+
+
+def _cancel(waiting: Iterable["asyncio.Task[Any]"]) -> None:
+    """Cancel what still waits, and look at what does not, or asyncio would complain of it."""
+    for task in waiting:
+        if not task.cancel() and not task.cancelled():
+            task.exception()
+
+
+def _errors(waiting: Iterable["asyncio.Task[Any]"]) -> list[BaseException]:
+    """Return the exceptions of the members' tasks that have ended."""
+    found = [task.result() for task in waiting if task.done()]
+    return [error for error in found if error is not None]
+
+
+def _own_errors(waiting: Iterable["asyncio.Task[Any]"]) -> list[BaseException]:
+    """Return those that are not the loss of a worker, or of what it held."""
+    return [e for e in _errors(waiting) if not isinstance(e, PeersInterrupted | KilledWorker)]
 
 
 def _member_task(
@@ -264,6 +313,7 @@ def _member_task(
     members: tuple[str, ...],
     timeout: float,
     start_timeout: float,
+    share_memory: bool,
     arguments: tuple[Any, ...],
 ) -> Answer | _Stopped:
     """Run a member's part in its own thread, when all members have come."""
@@ -278,6 +328,7 @@ def _member_task(
         residents=plugin.residents,
         files=plugin.files,
         fetch=fetch_on(plugin.worker),
+        slots=plugin.slots_of(run.id) if share_memory else None,
     )
     try:
         plugin.begin(run)
@@ -287,6 +338,8 @@ def _member_task(
             value = function(peer, *arguments)
     except GenerationEndedError:
         return _Stopped()
+    finally:
+        plugin.finish(run)
     return Answer(value, get_worker().address, time.perf_counter() - started, peer.bytes_sent)
 
 

@@ -112,7 +112,10 @@ class BlockExchange:
         return parts
 
     def _send(self, to: int, tag: Tag, arrays: Sequence[Array], about: Any) -> None:
-        self.peer.send(to, (*self.name, *tag), arrays, about)
+        # Two slots in turn: when one is written again, all have answered in the step between.
+        step, what = tag
+        slot = (*self.name[1:], what, step % 2)
+        self.peer.send(to, (*self.name, *tag), arrays, about, slot=slot)
 
     def _take(self, sender: int, tag: Tag) -> tuple[list[Any], Any]:
         return self.peer.take(sender, (*self.name, *tag))

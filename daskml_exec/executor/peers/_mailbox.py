@@ -47,6 +47,7 @@ class Mailbox:
         self._changed = threading.Condition()
         self._letters: dict[Run, dict[Hashable, Any]] = {}
         self._floors: dict[str, tuple[int, str]] = {}
+        self._closed = False
 
     def file(self, run: Run, tag: Hashable, letter: Any) -> bool:
         """Keep a letter; return False, and drop it, if its generation has ended."""
@@ -98,6 +99,11 @@ class Mailbox:
         with self._changed:
             self._require_current(run)
 
+    def floor(self, run_id: str) -> int:
+        """Return the generation below which all have ended."""
+        with self._changed:
+            return self._floors.get(run_id, (0, ""))[0]
+
     def end_before(self, run_id: str, generation: int, reason: str) -> None:
         """End all generations of a run below this one: drop their letters, wake who waits."""
         with self._changed:
@@ -108,11 +114,18 @@ class Mailbox:
             self._floors[run_id] = (generation, reason)  # now the youngest
             for run in [r for r in self._letters if r.id == run_id and r.generation < generation]:
                 del self._letters[run]
-            while len(self._floors) > _REMEMBERED:
-                oldest = next(iter(self._floors))
-                if self._floors[oldest][0] != CLOSED:
-                    break
-                del self._floors[oldest]
+            if len(self._floors) > _REMEMBERED:
+                closed = (each for each, (floor, _) in self._floors.items() if floor == CLOSED)
+                oldest = next(closed, None)
+                if oldest is not None:
+                    del self._floors[oldest]
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End all generations of all runs: the worker goes."""
+        with self._changed:
+            self._closed = True
+            self._letters.clear()
             self._changed.notify_all()
 
     def __len__(self) -> int:
@@ -121,6 +134,8 @@ class Mailbox:
             return sum(map(len, self._letters.values()))
 
     def _ended(self, run: Run) -> str | None:
+        if self._closed:
+            return "this worker closes"
         floor, reason = self._floors.get(run.id, (0, ""))
         return reason if run.generation < floor else None
 

@@ -16,6 +16,7 @@ from daskml_exec.executor.peers._mailbox import Mailbox
 from daskml_exec.executor.peers._post import Post
 from daskml_exec.executor.peers._residents import Residents
 from daskml_exec.executor.peers._runs import Run
+from daskml_exec.executor.peers._shared_memory import LEAST_BYTES, Shared, SharedSlots, this_place
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Tag = tuple[Any, ...]
@@ -46,7 +47,7 @@ class Peer:
     timeout : float
         Seconds that a peer has to answer.
     bytes_sent : int
-        Of arrays.
+        Of arrays, also of those that members of the same machine read in memory.
     """
 
     run: Run
@@ -58,16 +59,43 @@ class Peer:
     residents: Residents
     files: BlockFiles
     fetch: Fetch
+    slots: SharedSlots | None = None
     bytes_sent: int = field(default=0, init=False)
+    _near: set[int] = field(default_factory=set, init=False)
+    """Members with whom memory can be shared."""
 
     @property
     def others(self) -> list[int]:
         """The indices of the other members."""
         return [index for index in range(len(self.members)) if index != self.index]
 
-    def send(self, to: int, tag: Tag, arrays: Sequence[Array], about: Any = None) -> None:
-        """Send arrays, which must not change before the receiver has answered."""
-        self.bytes_sent += sum(array.nbytes for array in arrays)
+    def send(
+        self,
+        to: int,
+        tag: Tag,
+        arrays: Sequence[Array],
+        about: Any = None,
+        *,
+        slot: Tag | None = None,
+    ) -> None:
+        """Send arrays, which must not change before the receiver has answered.
+
+        Parameters
+        ----------
+        to : int
+        tag : tuple
+        arrays : sequence of ndarray
+        about : object, optional
+            A description to send beside them.
+        slot : tuple, optional
+            A name for the memory in which they may be handed to a member of the same machine. It
+            may be used again when the receiver has answered.
+        """
+        nbytes = sum(array.nbytes for array in arrays)
+        self.bytes_sent += nbytes
+        worthwhile = to in self._near and nbytes >= LEAST_BYTES
+        if worthwhile and slot is not None and self.slots is not None:
+            arrays, about = (), self.slots.write((to, *slot), arrays, about)
         self.post.send(self.members[to], self.run, (*tag, self.index), arrays, about)
 
     def take(self, sender: int, tag: Tag, *, timeout: float | None = None) -> tuple[list[Any], Any]:
@@ -80,32 +108,37 @@ class Peer:
         PeerTimeoutError
             Nothing came in time.
         """
-        letter: tuple[list[Any], Any] = self.mailbox.take(
+        arrays, about = self.mailbox.take(
             self.run,
             (*tag, sender),
             timeout=self.timeout if timeout is None else timeout,
             sender=self.members[sender],
         )
-        return letter
+        if isinstance(about, Shared):
+            assert self.slots is not None
+            return self.slots.read(about), about.about
+        return arrays, about
 
     def require_current(self) -> None:
         """Raise GenerationEndedError if the generation has ended."""
         self.mailbox.require_current(self.run)
 
     def meet(self, tag: Tag, *, timeout: float) -> None:
-        """Wait until all members have come to this point."""
+        """Wait until all members have come to this point, and find out who is on this machine."""
+        here = None if self.slots is None else this_place()
         for other in self.others:
-            self.send(other, tag, ())
+            self.send(other, tag, (), here)
         for other in self.others:
-            self.take(other, tag, timeout=timeout)
+            _, there = self.take(other, tag, timeout=timeout)
+            if here is not None and there is not None and here.sees(there):
+                self._near.add(other)
 
     def partitions(self, sources: Sequence[Source]) -> Iterator[Any]:
         """Yield partitions one after the other; the next one comes while the last is in use."""
-        coming = self.fetch(sources[0]) if sources else None
-        for following in (*sources[1:], None):
-            assert coming is not None
-            partition = self._wait(coming)
-            coming = None if following is None else self.fetch(following)
+        coming = [self.fetch(source) for source in sources[:1]]
+        for following in range(1, len(sources) + 1):
+            partition = self._wait(coming.pop())
+            coming += [self.fetch(source) for source in sources[following : following + 1]]
             yield partition
             del partition  # or it would be held while the next one is waited for
 
@@ -116,6 +149,8 @@ class Peer:
             try:
                 return coming.result(timeout=0.5)
             except concurrent.futures.TimeoutError:
+                if coming.done():
+                    raise  # the fetch's own
                 waited += 0.5
                 if waited >= self.timeout:
                     coming.cancel()

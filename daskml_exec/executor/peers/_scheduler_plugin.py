@@ -51,6 +51,15 @@ class PeersSchedulerPlugin(SchedulerPlugin):
             }
         )
 
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        """Tell a worker that comes back under its old address what has ended meanwhile.
+
+        Tasks that were meant for the one before would else wait for peers that have gone on.
+        """
+        for run_id, members in self._runs.items():
+            if worker in members.seen:
+                self._tell(run_id, {worker}, members.generation, "the worker was lost")
+
     def remove_worker(self, scheduler: Scheduler, worker: str, **kwargs: Any) -> None:
         """End the generations that the worker was a member of."""
         for run_id, members in list(self._runs.items()):
@@ -95,7 +104,8 @@ class PeersSchedulerPlugin(SchedulerPlugin):
         members.generation += 1
         members.workers = frozenset()
         self._tell(run_id, members.seen, members.generation, reason)
-        self._scheduler.log_event(topic_of(run_id), {"reason": reason})
+        news = {"generation": members.generation, "reason": reason}
+        self._scheduler.log_event(topic_of(run_id), news)
 
     def _tell(self, run_id: str, workers: set[str], generation: int, reason: str) -> None:
         for worker in workers & self._scheduler.stream_comms.keys():

@@ -44,7 +44,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class BlockSums:
-    """What a worker's steps have seen.
+    """What a worker's steps have seen, since an epoch began.
 
     Attributes
     ----------
@@ -68,6 +68,10 @@ class BlockSums:
     finite: bool
 
 
+NOTHING = BlockSums(0.0, 0.0, 0, {}, True)
+"""Before an epoch's first step."""
+
+
 def penalised_loss(loss: float, squares: Mapping[int, float], alpha: float) -> float:
     r"""Return the loss over all steps with its penalty, :math:`\tfrac{\alpha}{2} \sum W^2` each.
 
@@ -89,7 +93,8 @@ def train_blocks(
     *,
     learning_rate: float,
     alpha: float,
-    first_step: int,
+    before: BlockSums,
+    ends_epoch: bool,
 ) -> Generator[None, None, BlockSums]:
     """Take a step for each batch, changing the states of the group's blocks in place.
 
@@ -104,17 +109,22 @@ def train_blocks(
     learning_rate : float
     alpha : float
         Strength of the penalty.
-    first_step : int
-        Number of the first step: it tells the exchanges of different steps apart.
+    before : BlockSums
+        What the steps before have seen. It is added to, in the order of the steps, so that it does
+        not matter in how many calls they are taken; and their number tells exchanges apart.
+    ends_epoch : bool
+        Whether these steps are its last: moments that have decayed are then made zero, as they are
+        after every hundred steps of an epoch.
 
     Returns
     -------
     BlockSums
+        Of the steps before and these.
     """
     spaces: dict[int, tuple[ForwardSpace, BackwardSpace]] = {}
     updates = updater(group, optimiser, learning_rate)
-    loss, seen, steps, finite = 0.0, 0.0, 0, True
-    squares = dict.fromkeys(group.blocks, 0.0)
+    loss, seen, steps, finite = before.loss, before.weight, before.steps, True
+    squares = {block: before.squares.get(block, 0.0) for block in group.blocks}
     for X, y, weight in batches:
         total = float(len(y)) if weight is None else float(weight.sum(dtype=np.float64))
         if not total:
@@ -122,10 +132,9 @@ def train_blocks(
         if len(y) not in spaces:
             spaces[len(y)] = forward_space(group, len(y)), backward_space(group, len(y))
         forth, back = spaces[len(y)]
-        step = first_step + steps
         # What overflows shows in the loss.
         with np.errstate(over="ignore", invalid="ignore"):
-            forward(group, X, forth, step)
+            forward(group, X, forth, steps)
             batch_loss = _replace_by_delta(
                 group.network, forth.outputs, y, weight, total, back.losses
             )
@@ -136,12 +145,13 @@ def train_blocks(
         if not finite:
             break
         with np.errstate(over="ignore", invalid="ignore"):
-            backward(group, X, forth, back, updates, step=step, penalty=alpha / total)
+            backward(group, X, forth, back, updates, step=steps, penalty=alpha / total)
         steps += 1
         if steps % _FLUSH_STEPS == 0:
             updates.flush()
         yield
-    updates.flush()
+    if ends_epoch:
+        updates.flush()
     return BlockSums(loss, seen, steps, squares, finite)
 
 

@@ -8,7 +8,7 @@ import pytest
 from daskml_exec.kernels.networks.blocks import chunks
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
-from daskml_exec.kernels.networks.blocks.training import train_blocks
+from daskml_exec.kernels.networks.blocks.training import NOTHING, train_blocks
 from tests.kernels.networks.blocks.exchanges import Rendezvous, ThreadExchange
 from tests.kernels.networks.blocks.training_runs import batches_of, first_states, in_blocks
 from tests.kernels.networks.examples import OPTIMISERS, example
@@ -40,7 +40,13 @@ def test_later_steps_allocate_no_gradient(name):
     group = BlockGroup(e.network, layout, states, WithoutCopies(Rendezvous(1, 2), 0))
     rows = np.tile(np.arange(64), 7)
     steps = train_blocks(
-        group, optimiser, batches_of(e, rows), learning_rate=0.01, alpha=0.1, first_step=0
+        group,
+        optimiser,
+        batches_of(e, rows),
+        learning_rate=0.01,
+        alpha=0.1,
+        before=NOTHING,
+        ends_epoch=True,
     )
     for _ in range(4):  # work space is made, and updates are compiled
         next(steps)

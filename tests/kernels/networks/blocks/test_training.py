@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
-from daskml_exec.kernels.networks.blocks.training import train_blocks
+from daskml_exec.kernels.networks.blocks.training import NOTHING, train_blocks
 from tests.kernels.networks.blocks.exchanges import Rendezvous, ThreadExchange
 from tests.kernels.networks.blocks.training_runs import (
     ALPHA,
@@ -111,7 +111,8 @@ def test_steps_may_be_taken_in_several_calls(name):
     optimiser, rows = OPTIMISERS[name], np.arange(60)
     expected = in_blocks(e, optimiser, rows, 3)
     halfway = in_blocks(e, optimiser, rows[:32], 3)
-    found = in_blocks(e, optimiser, rows[32:], 3, states=halfway.states, first_step=2)
+    found = in_blocks(e, optimiser, rows[32:], 3, states=halfway.states, before=halfway.sums[0])
+    assert found.sums == expected.sums
     for block, state in expected.states.items():
         for array_name, array in state.arrays().items():
             assert np.array_equal(found.states[block].arrays()[array_name], array), array_name
@@ -150,7 +151,8 @@ def test_moments_that_have_decayed_are_flushed(ended):
         batches_of(e, rows_of(10 if ended else 101)),
         learning_rate=RATE,
         alpha=ALPHA,
-        first_step=0,
+        before=NOTHING,
+        ends_epoch=ended,
     )
 
     def velocities():

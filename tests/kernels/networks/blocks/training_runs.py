@@ -9,6 +9,7 @@ from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
 from daskml_exec.kernels.networks.blocks.states import first_state
 from daskml_exec.kernels.networks.blocks.training import (
+    NOTHING,
     Batch,
     BlockSums,
     penalised_loss,
@@ -67,7 +68,16 @@ def first_states(e, layout, optimiser):
 
 
 def in_blocks(
-    e, optimiser, rows, n_blocks, owners=None, *, weight=None, states=None, rate=RATE, first_step=0
+    e,
+    optimiser,
+    rows,
+    n_blocks,
+    owners=None,
+    *,
+    weight=None,
+    states=None,
+    rate=RATE,
+    before=NOTHING,
 ):
     layout = BlockLayout(e.network.layout.units, n_blocks)
     owners = [list(range(n_blocks))] if owners is None else owners
@@ -81,7 +91,8 @@ def in_blocks(
             batches_of(e, rows, weight),
             learning_rate=rate,
             alpha=ALPHA,
-            first_step=first_step,
+            before=before,
+            ends_epoch=False,
         )
         return finish(steps), exchange.log
 

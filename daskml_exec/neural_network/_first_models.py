@@ -1,0 +1,41 @@
+"""The model that training starts from."""
+
+from typing import Any
+
+import numpy as np
+
+from daskml_exec.kernels.networks.layout import Layers, initial_parameters
+from daskml_exec.kernels.networks.optimisers import init
+from daskml_exec.neural_network._model import Model
+from daskml_exec.neural_network._problem import NetworkProblem
+
+
+def new_model(problem: NetworkProblem, dtype: np.dtype[Any]) -> Model:
+    """Return drawn parameters, with an optimiser that remembers nothing."""
+    layout = problem.network.layout
+    logistic = problem.network.activation_name == "logistic"
+    parameters = initial_parameters(layout, seed=problem.seed, logistic=logistic, dtype=dtype)
+    return Model(parameters, init(problem.optimiser, layout.size, dtype))
+
+
+def going_on(
+    problem: NetworkProblem, dtype: np.dtype[Any], layers: Layers, last: Model | None
+) -> Model:
+    """Return the parameters of these layers, and what the optimiser of the last model remembers.
+
+    Parameters
+    ----------
+    problem : NetworkProblem
+    dtype : numpy.dtype
+    layers : Layers
+    last : Model or None
+        Its moments count if they are of this dtype and shape.
+    """
+    layout = problem.network.layout
+    fresh = init(problem.optimiser, layout.size, dtype)
+    parameters = layout.flat(*layers).astype(dtype, copy=False)
+    if last is not None:
+        moments = last.optimiser.moments
+        if moments.dtype == dtype and moments.shape == fresh.moments.shape:
+            return Model(parameters, last.optimiser)
+    return Model(parameters, fresh)
