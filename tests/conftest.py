@@ -1,5 +1,6 @@
 """Fixtures and settings for every test."""
 
+import gc
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -25,6 +26,15 @@ def _reason_without_gpu() -> str | None:
         return "CuPy is not installed"
     # CuPy imports without a device too; only this question tells.
     return None if cupy.is_available() else "CuPy finds no CUDA device"
+
+
+def pytest_collection_finish() -> None:
+    """Keep what has been imported and collected out of later garbage collections.
+
+    There are thousands of tests, and many clusters that are opened, forgotten and collected.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,7 +2,8 @@
 
 ``cd asv_bench; python -m peers.blocks`` trains 784-4096-4096-10 in float32 by Adam on 256 rows a
 step: on two worker processes of one thread with a block each, which talk over sockets as workers of
-two machines would, or hand one another arrays in memory; on one such worker with both blocks; by
+two machines would, or hand one another arrays in memory, and do so while Dask's monitors rest; on
+one such worker with both blocks; by
 PyTorch's tensor parallelism (gloo, two processes of one thread); and by PyTorch alone. They take
 turns; ratios are of runs in turn. Two lines time the exchanges of a step without its arithmetic.
 `PEERS_TORCH_PYTHON` names the interpreter that has PyTorch.
@@ -33,11 +34,18 @@ STEPS = 24
 HIDDEN = (4096, 4096)
 EXCHANGES = 50
 WAYS = {"sockets": False, "shared memory": True}
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+}
+"""Of workers whose event loop seldom interrupts the thread that computes."""
 
 
 @contextmanager
-def worker_processes(n: int) -> Iterator[Executor]:
-    with Executor(n_workers=n) as executor:
+def worker_processes(n: int, **options: Any) -> Iterator[Executor]:
+    with Executor(n_workers=n, **options) as executor:
+        milliseconds(executor, (16, 16), 4)  # imports, and compiles
         yield executor
 
 
@@ -102,21 +110,23 @@ def compare(pairs: int, hidden: tuple[int, ...], steps: int) -> str:
 
     remark = ""
     with ExitStack() as stack:
-        two, one = (stack.enter_context(worker_processes(n)) for n in (2, 1))
         server: Any = None
         try:
             data = images.synthetic(torch_tensor_parallel.ROWS)
             server = stack.enter_context(torch_tensor_parallel.pytorch(data))
         except PeerUnavailableError as missing:
             remark = str(missing)
-        milliseconds(two, (16, 16), 4)  # imports, and compiles
-        milliseconds(one, (16, 16), 4)
         for _ in range(pairs):
-            for how, shared in WAYS.items():
-                with dask.config.set({"daskml-exec.shared-memory": shared}):
-                    note(f"two workers, {how}", milliseconds(two, hidden, steps))
-                    note(f"exchanges alone, {how}", exchanges(two, hidden, EXCHANGES))
-            note("one worker, both blocks", milliseconds(one, hidden, steps))
+            # One cluster at a time: an idle one still takes a few per cent of a core.
+            with worker_processes(2) as two:
+                for how, shared in WAYS.items():
+                    with dask.config.set({"daskml-exec.shared-memory": shared}):
+                        note(f"two workers, {how}", milliseconds(two, hidden, steps))
+                        note(f"exchanges alone, {how}", exchanges(two, hidden, EXCHANGES))
+            with worker_processes(2, config=QUIET) as quiet:
+                note("two workers, shared memory, quiet", milliseconds(quiet, hidden, steps))
+            with worker_processes(1) as one:
+                note("one worker, both blocks", milliseconds(one, hidden, steps))
             if server is not None:
                 for who, setting in torch_tensor_parallel.SIDES.items():
                     speed = torch_tensor_parallel.speed(server, setting, repetitions=1)

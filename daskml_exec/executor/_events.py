@@ -85,6 +85,11 @@ class ClusterEvents:
         if departed:
             self._soon_let_go(client, worker)
 
+    def departed(self) -> frozenset[str]:
+        """Return the addresses of the workers that were watched and have gone."""
+        with self._lock:
+            return frozenset(self._departed)
+
     def interruptions(self, keys: Iterable[str]) -> int:
         """Return how often one of the tasks had to be run again because a worker was lost."""
         with self._lock:

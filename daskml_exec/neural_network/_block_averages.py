@@ -12,7 +12,7 @@ from daskml_exec.kernels.networks.blocks.states import BlockState
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Numbers of an array that are under way, and in memory once per replica, at once.
-_PIECE = 2**20
+PIECE = 2**20
 
 
 def average_replicas(
@@ -89,8 +89,8 @@ def _pieces(mine: Mapping[int, BlockState]) -> Iterator[dict[int, Array]]:
     }
     first = next(iter(flat.values()))
     for index, array in enumerate(first):
-        for start in range(0, array.size, _PIECE):
-            yield {unit: arrays[index][start : start + _PIECE] for unit, arrays in flat.items()}
+        for start in range(0, array.size, PIECE):
+            yield {unit: arrays[index][start : start + PIECE] for unit, arrays in flat.items()}
 
 
 def _share_weights(

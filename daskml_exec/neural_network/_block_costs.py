@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from daskml_exec.executor import Calibration
+from daskml_exec.kernels.networks.blocks.chunks import CHUNK_ELEMENTS
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
+from daskml_exec.neural_network._block_averages import PIECE
 from daskml_exec.neural_network._block_plan import BlockPlan
 from daskml_exec.neural_network._costs import (
     IDLE_BYTES,
@@ -26,12 +28,8 @@ _INNER_LAYER_CALLS, _BLOCK_LAYER_CALLS = 60, 85
 # Numbers read or written per number of a block that replicas average, and per number of a sum of
 # several workers' partial sums.
 _AVERAGE_WORDS, _SUM_WORDS = 8, 3
-_PIECE = 2**20
-"""Numbers of an array that are averaged at once."""
 _BUSY_BYTES = 120_000_000
 """What a worker was measured to need beside its blocks and data: compiled code, BLAS, messages."""
-_CHUNK = 2**18
-"""Numbers of a matrix for which alone there is a gradient."""
 
 
 def blocks_estimate(
@@ -180,7 +178,7 @@ class _Crew:
             return seconds
         # Weights of rows, then the parameters, moments and scales of each layer of each block.
         arrays = (1 + 2 * (self.work.n_moments > 0)) * (len(self.work.units) - 1)
-        n_exchanges = 1 + sum(self.blocks[member].values()) * arrays + numbers / _PIECE
+        n_exchanges = 1 + sum(self.blocks[member].values()) * arrays + numbers / PIECE
         return seconds + n_exchanges * rates.exchange(0.0) + rates.between(sent)
 
     def brought(self, member: int) -> list[int]:
@@ -202,16 +200,16 @@ class _Crew:
         hidden, widest = sum(work.units[1:-1]), max(work.units[1:])
         replicas = self.blocks[member]
         values = sum(2 * self.share(member, r) * hidden + 3 * widest for r in replicas)
-        rows = sum(work.rows[partition] for partition in work.partitions_of(member))
-        rows += 2 * max(work.rows) * len(replicas)
-        chunk = 2 * min(_CHUNK, work.n_parameters)
+        coming = 2 * max(work.rows) * len(replicas) * work.row_bytes
+        chunk = 2 * min(CHUNK_ELEMENTS, work.n_parameters)
         batch = self.plan.batch * (values + len(replicas) * work.row_values)
         return int(
             IDLE_BYTES
             + _BUSY_BYTES
             + self.own_state(member)
             + (chunk * len(replicas) + batch) * item
-            + rows * work.row_bytes
+            + work.held_bytes(member)
+            + coming
         )
 
     @property

@@ -122,9 +122,11 @@ def block_plan(
     Stretch(partition=1, first_row=0, last_row=100)
     """
     if n_replicas > len(rows):
+        few = "at least two are needed" if len(rows) < 2 else f"allowed are 2 to {len(rows)}"
         raise ValueError(
-            f"n_replicas={n_replicas} with {len(rows)} partitions: each replica trains on its own; "
-            f"allowed are 2 to {len(rows)}, or a Dask array with more chunks of rows"
+            f"n_replicas={n_replicas} with {len(rows)} "
+            f"partition{'s' * (len(rows) != 1)}: each replica trains on its own; {few}, or a Dask "
+            "array with more chunks of rows"
         )
     bounds = _bounds(rows, n_replicas)
     plan = BlockPlan(

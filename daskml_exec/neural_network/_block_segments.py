@@ -176,8 +176,11 @@ class BlockSegments:
     def revive(self, unit: int, arrays: Mapping[str, Array]) -> BlockState:
         return from_arrays(arrays)
 
-    def result(self, unit: int, value: BlockState) -> tuple[Array, ...] | None:
-        return value.parameters if unit < self.plan.n_blocks else None
+    def wanted(self) -> Sequence[int]:
+        return range(self.plan.n_blocks)  # all replicas are alike
+
+    def result(self, unit: BlockState) -> tuple[Array, ...]:
+        return unit.parameters
 
     def train(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daskml_exec.neural_network._costs import Estimate
+from daskml_exec.neural_network._costs import IDLE_BYTES, Estimate
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def require_fit(estimate: Estimate) -> None:
     ValueError
         With what is needed, and what there is.
     """
-    if estimate.too_large:
+    hopeless = 0 < estimate.memory_limit < estimate.memory_per_worker - IDLE_BYTES
+    # Data parallelism is what nobody has to ask for: an estimate alone is no reason to refuse it.
+    if hopeless or (estimate.too_large and estimate.parallel != "data"):
         raise ValueError(
             f"parallel={estimate.parallel!r} {_why_not(estimate)}: allowed are smaller "
             "hidden_layer_sizes, partitions or batch_size, workers with more memory, or "

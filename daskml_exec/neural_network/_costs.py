@@ -29,6 +29,8 @@ _LOCAL_WORDS, _ADDED_WORDS, _DRIVER_WORDS = 14, 4, 14
 # Models with their moments that a worker holds at once in a round: the message, the partition's
 # copy, its differences, and the last round's total, until the driver lets it go.
 _MODELS_OF_A_ROUND = 4
+# Of the memory limit, that partitions take at most.
+_HELD_SHARE = 0.3
 IDLE_BYTES = 235_000_000
 """Of a worker process that has done nothing yet: Python, Dask, NumPy, SciPy and this package."""
 
@@ -85,6 +87,17 @@ class Workload:
     def holder(self, partition: int) -> int:
         """Return which worker has a partition, where they lie in even ranges."""
         return partition * min(self.n_workers, len(self.rows)) // len(self.rows)
+
+    def held_bytes(self, worker: int) -> float:
+        """Return the bytes of a worker's partitions that are in memory: of many, some are on disk.
+
+        A round loads a share of the memory limit at once, and Dask writes to disk what has no room.
+        """
+        held = sum(self.rows[partition] for partition in self.partitions_of(worker))
+        if not self.memory_limit:
+            return held * self.row_bytes
+        room = max(max(self.rows) * self.row_bytes, _HELD_SHARE * self.memory_limit)
+        return min(held * self.row_bytes, room)
 
     def partitions_of(self, worker: int) -> range:
         """Return which partitions a worker has."""
@@ -258,12 +271,9 @@ def _data_memory(work: Workload, batching: Batching) -> int:
     """Return the bytes of the busiest worker in a round."""
     item = work.dtype.itemsize
     models = _MODELS_OF_A_ROUND * work.state_bytes + 2 * work.n_parameters * item
-    data = max(
-        sum(work.rows[partition] for partition in work.partitions_of(worker))
-        for worker in range(min(work.n_workers, len(work.rows)))
-    )
+    data = max(map(work.held_bytes, range(min(work.n_workers, len(work.rows)))))
     kept = max(len(work.partitions_of(worker)) for worker in range(work.n_workers))
     # Of partitions trained one after the other, a total per level of the tree waits for the rest.
     models += (kept - 1).bit_length() * work.state_bytes
     values = max(batching.batches) * (3 * sum(work.units[1:-1]) + work.units[0]) * item
-    return int(IDLE_BYTES + models + data * work.row_bytes + values)
+    return int(IDLE_BYTES + models + data + values)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor import Calibration, calibrate, calibrated
+from daskml_exec.executor import Calibration, WorkerMismatchError, calibrate, calibrated
 from daskml_exec.kernels.array_namespace import is_host
 from daskml_exec.neural_network._batching import Batching
 from daskml_exec.neural_network._block_costs import blocks_estimate
@@ -22,8 +22,7 @@ from daskml_exec.neural_network._costs import Estimate, Workload, data_estimate,
 from daskml_exec.neural_network._parallel import N_REPLICAS, default_n_blocks, unsupported
 from daskml_exec.neural_network._problem import NetworkProblem
 from daskml_exec.partitions import Partition, Partitions
-from daskml_exec.training import History
-from daskml_exec.training._payload import payload_nbytes
+from daskml_exec.training import History, payload_nbytes
 from daskml_exec.training.compression import codec_named
 
 SMALL_BYTES = 2_000_000
@@ -119,7 +118,7 @@ def strategies_for(
     asked = arguments["parallel"]
     problems, plans = _problems_and_plans(arguments, partitions, problem, work, incremental)
     executor = partitions.executor
-    small = work.state_bytes < SMALL_BYTES and not problems["data"]
+    small = work.state_bytes < SMALL_BYTES
 
     def estimates_with(calibration: Calibration | None) -> tuple[Estimate, ...]:
         return tuple(
@@ -132,7 +131,12 @@ def strategies_for(
     # What fits is known without: workers short of memory may not even take a task.
     open_choice = asked == "auto" and not small and sum(each.fits for each in estimates) > 1
     if measure or open_choice:
-        calibration = calibrate(executor)
+        try:
+            calibration = calibrate(executor)
+        except WorkerMismatchError as error:  # peers need the package on the scheduler, too
+            if asked not in ("auto", "data"):
+                raise
+            problems |= dict.fromkeys(("model", "hybrid"), str(error))
         estimates = estimates_with(calibration)
     choice = _choice(asked, estimates, small=small, state_bytes=work.state_bytes)
     return Strategies(

@@ -4,6 +4,7 @@ from daskml_exec.training._estimator import PartitionedEstimator
 from daskml_exec.training._events import Callback, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._loop import FitResult, run_rounds, tell
+from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training._round import CarryingRound, Measured, Round, Stepping
 from daskml_exec.training._segment import Segmented
 from daskml_exec.training._segment_loop import SegmentsResult, run_segments
@@ -21,6 +22,7 @@ __all__ = [
     "Segmented",
     "SegmentsResult",
     "Stepping",
+    "payload_nbytes",
     "run_rounds",
     "run_segments",
     "tell",

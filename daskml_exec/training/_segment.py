@@ -76,8 +76,11 @@ class Segmented(Protocol[S]):
     def steps(self, work: Any) -> int:
         """Return how many steps the work is."""
 
-    def result(self, unit: int, value: Any) -> Any:
-        """Return the part of a unit that the driver wants in the end; None for nothing."""
+    def wanted(self) -> Sequence[int]:
+        """Return the units that the driver wants something of in the end."""
+
+    def result(self, unit: Any) -> Any:
+        """Return what it wants of one of them."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,13 @@ def follow(peer: Peer, algorithm: Any, order: Order) -> Report:
     if order.committed is not None:
         peer.files.commit(run.id, order.committed)
     units = _units(peer, algorithm, order)
+    if not order.resident:  # one that has more to bring or to make takes longer
+        peer.meet(("units",), timeout=peer.start_timeout)
     found, started = None, time.perf_counter()
     for number, work in enumerate(order.works, order.position):
+        if number > order.position:
+            # What was sent last must have been read before its memory is written again.
+            peer.meet(("work", number), timeout=peer.timeout)
         found = algorithm.train(peer, order.owners, units, work, order.sources, number)
     seconds = time.perf_counter() - started
     position = order.position + len(order.works)
@@ -151,7 +159,7 @@ def results(peer: Peer, algorithm: Any, position: int, wanted: Sequence[int]) ->
     """Return what the driver wants of some units, from the member that has them."""
     units = peer.residents.take(peer.run, position)
     peer.residents.put(peer.run, position, units)
-    return {unit: algorithm.result(unit, units[unit]) for unit in wanted if unit in units}
+    return {unit: algorithm.result(units[unit]) for unit in wanted if unit in units}
 
 
 def _units(peer: Peer, algorithm: Any, order: Order) -> Mapping[int, Any]:

@@ -65,7 +65,7 @@ class SegmentRunner:
     def results(self) -> dict[int, Any]:
         """Return what the driver wants of each unit; one is fetched after the other."""
         found: dict[int, Any] = {}
-        for unit in range(self._algorithm.n_units):
+        for unit in self._algorithm.wanted():
             arguments = (self._algorithm, len(self._works), (unit,))
             answers = self._until_done(partial(self._ask, results, arguments))
             found.update({u: v for answer in answers for u, v in answer.value.items()})
@@ -74,6 +74,8 @@ class SegmentRunner:
     def close(self) -> None:
         """Remove all that the workers keep of this."""
         self._crew.close()
+        for future in self._given.values():
+            future.release()
 
     def _until_done(self, action: Callable[[], T]) -> T:
         in_a_row = 0
@@ -102,7 +104,8 @@ class SegmentRunner:
         n_units = self._algorithm.n_units
         n_owners = min(n_units, len(members))
         self._owners = tuple(unit * n_owners // n_units for unit in range(n_units))
-        if self._commit is not None and not self._commit.is_whole_on(members):
+        staying = set(members) - self._crew.departed()
+        if self._commit is not None and not self._commit.is_whole_on(staying):
             self._commit = self._counted = None  # lost with its workers: from the beginning
         done = 0 if self._commit is None else self._commit.version
         self._order(tuple(self._works[done:]), resident=False)

@@ -145,16 +145,30 @@ def test_one_partition_has_no_replicas():
     assert "2 replicas need as many partitions, there are 1" in hybrid.problem
 
 
-@pytest.mark.parametrize("parallel", [*EACH, "auto"])
-def test_what_does_not_fit_is_refused_with_numbers(rows, parallel):
+@pytest.fixture
+def small_workers():
     # This process needs more than that by itself, for which its workers would pause.
     unwatched = {f"distributed.worker.memory.{at}": False for at in ("target", "spill", "pause")}
     with (
         dask.config.set(unwatched),
-        Executor(processes=False, n_workers=2, memory_limit="150MB"),
-        pytest.raises(ValueError, match=r"needs \d\d\d MB on a worker, which has 150 MB"),
+        Executor(processes=False, n_workers=2, memory_limit="150MB") as executor,
     ):
-        network(parallel).fit(*rows)
+        yield executor
+
+
+@pytest.mark.usefixtures("small_workers")
+@pytest.mark.parametrize(
+    ("parallel", "hidden"), [("data", (3000, 2000)), ("model", ()), ("hybrid", ()), ("auto", ())]
+)
+def test_what_does_not_fit_is_refused_with_numbers(rows, parallel, hidden):
+    model = network(parallel, hidden=hidden) if hidden else network(parallel)
+    with pytest.raises(ValueError, match=r"needs \d\d\d MB on a worker, which has 150 MB"):
+        model.fit(*rows)
+
+
+@pytest.mark.usefixtures("small_workers")
+def test_the_default_is_not_refused_for_what_a_worker_needs_by_itself(rows):
+    assert network("data", hidden=(8,)).fit(*rows).explain().strategies.chosen.too_large
 
 
 @pytest.mark.usefixtures("executor")

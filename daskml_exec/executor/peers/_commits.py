@@ -1,5 +1,6 @@
 """Write blocks to two workers' disks, and bring them back when one of them is lost."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ def write_to_next(
 ) -> tuple[tuple[str, str], dict[int, tuple[Entry, ...]]]:
     """Stage a version of this worker's units on its own disk and on that of the next member.
 
+    The next one is on another machine, where there is one.
+
     With both, the loss of any one worker leaves a copy of each unit: of those that it had, and of
     those that it kept for the member before. Every member calls it at the same point, and writes
     what the member before it sends.
@@ -61,8 +64,9 @@ def write_to_next(
     entries : mapping of unit to tuple of Entry
         What they hold.
     """
-    after = (peer.index + 1) % len(peer.members)
-    before = (peer.index - 1) % len(peer.members)
+    ring = _ring(peer.members)
+    at_ring = ring.index(peer.index)
+    after, before = ring[(at_ring + 1) % len(ring)], ring[at_ring - 1]
     tag = ("commit", version)
     mine = entries(units)
     peer.send(after, (*tag, "entries"), (), mine)
@@ -120,6 +124,23 @@ def restore(peer: Peer, commit: Commit, owners: Sequence[int]) -> dict[int, dict
     return mine
 
 
+def _ring(members: Sequence[str]) -> list[int]:
+    """Return the members in an order in which those of one machine are apart, as far as can be.
+
+    Examples
+    --------
+    >>> _ring(["tcp://a:1", "tcp://a:2", "tcp://b:1", "tcp://b:2"])
+    [0, 2, 1, 3]
+    """
+    seen: Counter[str] = Counter()
+    keys = []
+    for index, member in enumerate(members):
+        machine = member.rpartition(":")[0]
+        keys.append((seen[machine], machine, index))
+        seen[machine] += 1
+    return [index for _, _, index in sorted(keys)]
+
+
 def _holder(members: Sequence[str], holders: Collection[str], owner: int) -> int:
     """Return the member that reads a unit: its new owner, if that has it."""
     having = [index for index, member in enumerate(members) if member in holders]
@@ -128,19 +149,19 @@ def _holder(members: Sequence[str], holders: Collection[str], owner: int) -> int
 
 def _send_chunk(peer: Peer, to: int, tag: tuple[Any, ...], at: int, chunk: Array) -> None:
     if at >= _WINDOW:
-        peer.take(to, (*tag, "taken", at - _WINDOW))
+        peer.take(to, (*tag, "taken", at - _WINDOW), timeout=peer.start_timeout)
     peer.send(to, (*tag, "chunk", at), (chunk,))
 
 
 def _take_last(peer: Peer, to: int, tag: tuple[Any, ...], n: int) -> None:
     """Wait until the last of n chunks are written."""
     for at in range(max(0, n - _WINDOW), n):
-        peer.take(to, (*tag, "taken", at))
+        peer.take(to, (*tag, "taken", at), timeout=peer.start_timeout)
 
 
 @contextmanager
 def _taken_chunk(peer: Peer, sender: int, tag: tuple[Any, ...], at: int) -> Iterator[Array]:
     """Give a chunk that is to be written inside the block; its end tells the sender."""
-    (chunk,), _ = peer.take(sender, (*tag, "chunk", at))
+    (chunk,), _ = peer.take(sender, (*tag, "chunk", at), timeout=peer.start_timeout)
     yield chunk
     peer.send(sender, (*tag, "taken", at), ())

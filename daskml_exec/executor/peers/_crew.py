@@ -25,8 +25,9 @@ from daskml_exec.executor.peers._errors import (
     PeersInterrupted,
     PeerTimeoutError,
 )
+from daskml_exec.executor.peers._news import RunNews
 from daskml_exec.executor.peers._peer import Peer, Source, fetch_on
-from daskml_exec.executor.peers._runs import ADMIT, CLOSE, INTERRUPT, LEAVE, OPEN, Run, topic_of
+from daskml_exec.executor.peers._runs import ADMIT, CLOSE, INTERRUPT, LEAVE, OPEN, Run
 from daskml_exec.executor.peers._scheduler_plugin import PeersSchedulerPlugin
 from daskml_exec.executor.peers._worker_plugin import PeersPlugin, plugin_here
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 5.0
 # How long the others have to stop where one task has failed by an error of its own, in seconds.
 _GRACE = 2.0
-# How often to ask whether partitions have been computed, in seconds.
+# How soon to ask again whether partitions have been computed, in seconds; later less often.
 _LOOK_FOR_PARTITIONS = 0.02
 
 
@@ -85,8 +86,7 @@ class Crew:
         self.segment_seconds = _config.seconds("segment-duration")
         self.commit_interval = _config.seconds("commit-interval")
         _install(self._client)
-        self._topic = topic_of(self._id)
-        self._client.subscribe_topic(self._topic, self._hear)
+        RunNews.of(self._client).listen(self._id, self._hear)
 
     def workers(self) -> list[str]:
         """Return the addresses of the workers that live; wait for one if there is none.
@@ -123,6 +123,10 @@ class Crew:
         self._executor.events.watch(self._client, members)
         return True
 
+    def departed(self) -> frozenset[str]:
+        """Return the addresses of workers that have gone: what comes there later has nothing."""
+        return self._executor.events.departed()
+
     def run(self, function: Callable[..., Any], arguments: Iterable[Sequence[Any]]) -> list[Answer]:
         """Call ``function(peer, *arguments)`` on every member at the same time.
 
@@ -152,7 +156,7 @@ class Crew:
                 _config.seconds("segment-start-timeout"),
                 _config.flag("shared-memory"),
                 tuple(given),
-                key=f"{self._name}-{self._id}-{run.generation}-{self._tasks}-{index}",
+                key=f"{self._id}-{run.generation}-{self._tasks}-{index}",
                 workers=[member],
                 pure=False,
             )
@@ -173,6 +177,7 @@ class Crew:
         LostPartitionError
             One is gone, and the cluster cannot rebuild it.
         """
+        pause = _LOOK_FOR_PARTITIONS
         while True:
             held = self._client.who_has(list(futures))
             found = [tuple(held.get(future.key, ())) for future in futures]
@@ -186,13 +191,14 @@ class Crew:
                     if future.status == "error":
                         raise future.exception()
             self.workers()
-            time.sleep(_LOOK_FOR_PARTITIONS)
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
 
     def close(self) -> None:
         """End the run: what it has on the workers goes, and so do tasks of it that still run."""
         with suppress(OSError):  # as above; the workers hear of it from the scheduler
             self._call(CLOSE)
-            self._client.unsubscribe_topic(self._topic)
+        RunNews.of(self._client).forget(self._id)
 
     def _call(self, handler: str, **arguments: Any) -> Any:
         if self._client.scheduler is None:
@@ -202,8 +208,8 @@ class Crew:
     async def _call_async(self, handler: str, **arguments: Any) -> Any:
         return await getattr(self._client.scheduler, handler)(run_id=self._id, **arguments)
 
-    async def _hear(self, event: tuple[float, Any]) -> None:
-        self._ended_before, self._why = event[1]["generation"], event[1]["reason"]
+    def _hear(self, generation: int, reason: str) -> None:
+        self._ended_before, self._why = generation, reason
         self._news.set()
 
     async def _answers(self, futures: list[Future[Any]]) -> list[Answer]:
@@ -329,6 +335,7 @@ def _member_task(
         files=plugin.files,
         fetch=fetch_on(plugin.worker),
         slots=plugin.slots_of(run.id) if share_memory else None,
+        start_timeout=start_timeout,
     )
     try:
         plugin.begin(run)
@@ -347,6 +354,8 @@ def _install(client: Client) -> None:
     """Register the plugins, once for each cluster; workers that come later have theirs, too."""
     try:
         client.register_plugin(PeersSchedulerPlugin())
+    except OSError:
+        raise  # the scheduler is not to be reached
     except Exception as error:
         raise WorkerMismatchError(
             f"the scheduler cannot load this package's plugin ({error!r}); blocks on workers need "

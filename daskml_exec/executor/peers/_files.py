@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.executor.peers._errors import PeersInterrupted
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CHUNK_BYTES = 8 * 2**20
@@ -61,7 +63,10 @@ class BlockFiles:
         path = self._path(run_id, version, entry.unit, entry.name)
         if not math.prod(entry.shape):
             return entry.empty()  # an empty file cannot be mapped, and was never written
-        return np.memmap(path, np.dtype(entry.dtype), mode="r", shape=entry.shape)
+        try:
+            return np.memmap(path, np.dtype(entry.dtype), mode="r", shape=entry.shape)
+        except FileNotFoundError as error:  # a worker that came back to its old address
+            raise PeersInterrupted(f"version {version} of {run_id} is not on this disk") from error
 
     def commit(self, run_id: str, version: int) -> None:
         """Count a version: all others of the run go, older ones and stale staged ones."""

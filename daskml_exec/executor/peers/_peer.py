@@ -46,6 +46,8 @@ class Peer:
         Addresses, the same on all of them.
     timeout : float
         Seconds that a peer has to answer.
+    start_timeout : float
+        Seconds that it has where it may have much to do before, such as to read from a disk.
     bytes_sent : int
         Of arrays, also of those that members of the same machine read in memory.
     """
@@ -60,6 +62,7 @@ class Peer:
     files: BlockFiles
     fetch: Fetch
     slots: SharedSlots | None = None
+    start_timeout: float = 300.0
     bytes_sent: int = field(default=0, init=False)
     _near: set[int] = field(default_factory=set, init=False)
     """Members with whom memory can be shared."""
@@ -150,7 +153,7 @@ class Peer:
                 return coming.result(timeout=0.5)
             except concurrent.futures.TimeoutError:
                 if coming.done():
-                    raise  # the fetch's own
+                    return coming.result()  # or raise what the fetch has raised
                 waited += 0.5
                 if waited >= self.timeout:
                     coming.cancel()

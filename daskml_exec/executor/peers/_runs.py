@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 PLUGIN = "daskml-exec-peers"
-"""Of the plugins, on the scheduler and on every worker."""
+"""Of the plugins, on the scheduler and on every worker, and of the events for drivers."""
 DELIVER = "daskml_exec_deliver"
 """Handler of a worker: files what a peer has sent."""
 NEWS = "daskml-exec-news"
@@ -32,8 +32,3 @@ class Run:
 
     id: str
     generation: int
-
-
-def topic_of(run_id: str) -> str:
-    """Return the topic of the events that tell a driver that its run was interrupted."""
-    return f"{PLUGIN}-{run_id}"

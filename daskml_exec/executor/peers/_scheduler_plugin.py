@@ -15,7 +15,6 @@ from daskml_exec.executor.peers._runs import (
     NEWS,
     OPEN,
     PLUGIN,
-    topic_of,
 )
 
 
@@ -104,8 +103,8 @@ class PeersSchedulerPlugin(SchedulerPlugin):
         members.generation += 1
         members.workers = frozenset()
         self._tell(run_id, members.seen, members.generation, reason)
-        news = {"generation": members.generation, "reason": reason}
-        self._scheduler.log_event(topic_of(run_id), news)
+        news = {"run_id": run_id, "generation": members.generation, "reason": reason}
+        self._scheduler.log_event(PLUGIN, news)
 
     def _tell(self, run_id: str, workers: set[str], generation: int, reason: str) -> None:
         for worker in workers & self._scheduler.stream_comms.keys():

@@ -130,8 +130,14 @@ class SharedSlots:
         memory = self._theirs.get(shared.slot)
         if memory is None:
             path = f"/proc/{shared.process}/fd/{shared.descriptor}"
-            with open(path, "rb") as file:
-                memory = mmap.mmap(file.fileno(), shared.nbytes, access=mmap.ACCESS_READ)
+            try:
+                with open(path, "rb") as file:
+                    memory = mmap.mmap(file.fileno(), shared.nbytes, access=mmap.ACCESS_READ)
+            except OSError as error:
+                raise RuntimeError(
+                    "memory that another worker of this machine shares cannot be read; set the "
+                    "dask config value 'daskml-exec.shared-memory' to False where the fit starts"
+                ) from error
             self._theirs[shared.slot] = memory
         return [
             np.frombuffer(memory, dtype, math.prod(shape), offset).reshape(shape)

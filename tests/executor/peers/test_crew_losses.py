@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from daskml_exec.executor.peers import Crew, PeersInterrupted, _crew
+from daskml_exec.executor.peers._news import RunNews
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
     begin,
@@ -85,12 +86,12 @@ def test_news_that_do_not_come_are_looked_for(short_lived, monkeypatch):
     cluster, executor = short_lived
     monkeypatch.setattr(_crew, "_LOOK_EVERY", 0.05)
     crew = Crew(executor, "crew")
-    executor.client.unsubscribe_topic(crew._topic)
+    RunNews.of(executor.client).forget(crew._id)
     begin(crew)
     cluster.sync(cluster.workers[0].close)
     with pytest.raises(PeersInterrupted):
         everywhere(crew, exchange, "to one who is gone")
-    executor.client.subscribe_topic(crew._topic, crew._hear)
+    RunNews.of(executor.client).listen(crew._id, crew._hear)
     crew.close()
 
 

@@ -17,8 +17,8 @@ from daskml_exec.executor.peers._runs import (
     LEAVE,
     NEWS,
     OPEN,
+    PLUGIN,
     Run,
-    topic_of,
 )
 from daskml_exec.executor.peers._scheduler_plugin import PeersSchedulerPlugin
 from daskml_exec.executor.peers._worker_plugin import PeersPlugin
@@ -39,7 +39,8 @@ class FakeScheduler:
         self.told.append((worker, message["run_id"], message["generation"]))
 
     def log_event(self, topic, message):
-        self.events.append((topic, message["generation"], message["reason"]))
+        assert topic == PLUGIN
+        self.events.append((message["run_id"], message["generation"], message["reason"]))
 
     def news(self):
         found, self.told = sorted(self.told), []
@@ -78,7 +79,7 @@ def test_a_lost_member_ends_the_generation():
     assert plugged.open("b", "w2") == 1
     plugged.lose("w0")
     assert plugged.scheduler.news() == [("w1", "a", 2)], "members hear of it, and nobody else"
-    assert plugged.scheduler.events == [(topic_of("a"), 2, "the worker w0 was lost")]
+    assert plugged.scheduler.events == [("a", 2, "the worker w0 was lost")]
     assert plugged.open("a", "w1", "w2") == 3
 
 

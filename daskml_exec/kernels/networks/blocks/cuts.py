@@ -109,14 +109,6 @@ class BlockLayout:
         n_coefs = shape[0] * shape[1]
         return flat[:n_coefs].reshape(shape), flat[n_coefs:]
 
-    def block_size(self, block: int) -> int:
-        """Return how many weights and intercepts a block holds."""
-        return sum(self.size(layer, block) for layer in range(self.n_layers))
-
-    def state_bytes(self, block: int, n_moments: int, itemsize: int) -> int:
-        """Return the bytes of a block's parameters and moments."""
-        return (1 + n_moments) * self.block_size(block) * itemsize
-
     @property
     def exchanges(self) -> list[tuple[ExchangeKind, int]]:
         """What one step exchanges, in order: how, and of how many units.

@@ -1,13 +1,12 @@
 """From the rows of a batch to the outputs, which every worker then knows."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
 from daskml_exec.kernels.networks.blocks.partial_sums import partial_sums
-from daskml_exec.kernels.networks.blocks.workspace import ForwardSpace, forward_space
+from daskml_exec.kernels.networks.blocks.workspace import ForwardSpace
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -47,34 +46,6 @@ def forward(group: BlockGroup, X: Any, space: ForwardSpace, step: int) -> None:
         group.blocks, group.layout.n_blocks, write, space.output_partials[step % 2]
     )
     group.exchange.sum_everywhere((step, "outputs"), partials, space.outputs)()
-
-
-def forward_blocks(
-    group: BlockGroup, batches: Iterator[Any], *, first_step: int
-) -> Iterator[Array]:
-    """Yield the outputs of each batch of rows, as every worker then knows them.
-
-    Parameters
-    ----------
-    group : BlockGroup
-    batches : iterator of ndarray or CSR matrix of shape (rows, features)
-        The same rows on all workers.
-    first_step : int
-        Tells these batches' exchanges from others, each one more than that before.
-
-    Yields
-    ------
-    ndarray of shape (outputs, rows)
-        The inputs of the last layer's activation, valid until the next are asked for.
-    """
-    spaces: dict[int, ForwardSpace] = {}
-    for step, X in enumerate(batches, first_step):
-        rows = X.shape[0]
-        space = spaces.get(rows) or forward_space(group, rows)
-        spaces[rows] = space
-        with np.errstate(over="ignore", invalid="ignore"):
-            forward(group, X, space, step)
-        yield space.outputs
 
 
 def _first_product(coef: Array, X: Any, out: Array) -> None:

@@ -31,11 +31,6 @@ class BlockState:
     optimiser: tuple[OptimiserState, ...]
     squares: Array
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(array.nbytes for array in self.arrays().values())
-
     def arrays(self) -> dict[str, Array]:
         """Return by name, without copying, all that is needed to go on from here."""
         named = {"squares": self.squares}

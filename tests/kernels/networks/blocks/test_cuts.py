@@ -36,7 +36,11 @@ def test_each_parameter_belongs_to_one_block(layout):
             counts.coefs[layer][layout.coef_index(layer, block)] += 1
             counts.intercepts[layer][layout.intercept_index(layer, block)] += 1
     assert all((count == 1).all() for kind in counts for count in kind)
-    total = sum(layout.block_size(block) for block in range(layout.n_blocks))
+    total = sum(
+        layout.size(layer, block)
+        for layer in range(layout.n_layers)
+        for block in range(layout.n_blocks)
+    )
     assert total == Layout(layout.units).size
 
 
@@ -122,8 +126,5 @@ def test_a_state_is_its_arrays(name, dtype):
     for key, array in found.arrays().items():
         assert np.array_equal(array, state.arrays()[key]) and array.dtype == sent[key].dtype
         assert array.flags.writeable and array.flags.aligned
-    of_parameters = layout.state_bytes(1, optimiser.n_moments, np.dtype(dtype).itemsize)
-    assert state.nbytes == found.nbytes
-    assert state.nbytes == of_parameters + 8 * (4 + 4 * optimiser.n_moments)
     coefs = [layout.views(layer, 1, flat)[0] for layer, flat in enumerate(pieces)]
     np.testing.assert_allclose(state.squares, [(c.astype(float) ** 2).sum() for c in coefs], 1e-6)

@@ -6,10 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
-from daskml_exec.kernels.networks.blocks.forward import forward_blocks
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
-from daskml_exec.kernels.networks.network import forward
-from tests.kernels.networks.blocks.exchanges import on_workers
 from tests.kernels.networks.blocks.training_runs import first_states, in_blocks, rows_of
 from tests.kernels.networks.examples import N_OUTPUTS, OPTIMISERS, example
 
@@ -69,27 +66,6 @@ def test_exchanges_are_those_that_the_layout_announces(hidden):
     found = in_blocks(e, OPTIMISERS["sgd"], rows_of(2), 3, [[0, 1], [2]])
     announced = BlockLayout(e.network.layout.units, 3).exchanges
     assert found.logs == [announced * 2] * 2
-
-
-@pytest.mark.parametrize("hidden", [(5,), (5, 6), (5, 6, 7), (8, 5, 6, 7)])
-@pytest.mark.parametrize("owners", [[[0, 1, 2]], [[0], [1, 2]], [[0, 2], [1]]])
-def test_outputs_of_batches_are_known_everywhere(hidden, owners):
-    e = example(hidden=hidden)
-    layout = BlockLayout(e.network.layout.units, 3)
-    states = first_states(e, layout, OPTIMISERS["sgd"])
-    expected = forward(e.network, e.parameters, e.X)
-    sizes = [slice(0, 20), slice(20, 40), slice(40, 60), slice(0, 7)]
-
-    def work(blocks, exchange):
-        group = BlockGroup(e.network, layout, {b: states[b] for b in blocks}, exchange)
-        outputs = forward_blocks(group, (e.X[rows] for rows in sizes), first_step=10)
-        return [z.T.copy() for z in outputs]
-
-    first, *others = on_workers(owners, 3, work)
-    for found, rows in zip(first, sizes, strict=True):
-        np.testing.assert_allclose(found, expected[rows], rtol=1e-12, atol=1e-13)
-    for other in others:
-        assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def test_a_group_must_fit_its_layout():
