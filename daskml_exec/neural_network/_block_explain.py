@@ -41,7 +41,7 @@ class BlockExplanation:
             f"blocks    {self.plan.n_blocks} of each of {n_replicas} replicas"
             if n_replicas > 1
             else f"blocks    {self.plan.n_blocks}",
-            f"steps     {self.plan.batch:,} rows each of a replica; "
+            f"steps     {self.plan.batch:,} rows each{' of a replica' * (n_replicas > 1)}; "
             f"{self.plan.steps_per_epoch:,} steps an epoch",
             "averages  none: one replica"
             if self.plan.sync_steps is None

@@ -122,11 +122,11 @@ def block_plan(
     Stretch(partition=1, first_row=0, last_row=100)
     """
     if n_replicas > len(rows):
-        few = "at least two are needed" if len(rows) < 2 else f"allowed are 2 to {len(rows)}"
+        few = f"allowed are 2 to {len(rows)}" if len(rows) > 1 else "one partition has none"
         raise ValueError(
-            f"n_replicas={n_replicas} with {len(rows)} "
-            f"partition{'s' * (len(rows) != 1)}: each replica trains on its own; {few}, or a Dask "
-            "array with more chunks of rows"
+            f"n_replicas={n_replicas} with {len(rows)} partition{'s' * (len(rows) != 1)}: each "
+            f"replica trains on partitions of its own; {few}. A Dask array has as many partitions "
+            "as chunks of rows: da.from_array(X, chunks=(rows, -1)) has more chunks of fewer rows"
         )
     bounds = _bounds(rows, n_replicas)
     plan = BlockPlan(

@@ -138,6 +138,12 @@ class BlockSegments:
     def n_units(self) -> int:
         return len(self.plan.replicas) * self.plan.n_blocks
 
+    @property
+    def unit_nbytes(self) -> int:
+        layout, moments = self.layout, self.problem.optimiser.n_moments
+        size = sum(layout.size(layer, 0) for layer in range(layout.n_layers))
+        return (1 + moments) * size * self.dtype.itemsize
+
     def outgoing(self, state: BlockFit, limit: int | None) -> BlockWork:
         left = self.plan.steps_per_epoch - state.position
         steps = self.plan.sync_steps or limit or left

@@ -197,8 +197,7 @@ def _choice(
         return Choice(
             estimates[0],
             f"the model is small, {bytes_text(state_bytes)} with the optimiser's moments: below "
-            f"{bytes_text(SMALL_BYTES)} there is little to gain in blocks, and the cluster is not "
-            "measured",
+            f"{bytes_text(SMALL_BYTES)} there is little to gain in blocks, and nothing is compared",
         )
     return choose(estimates)
 

@@ -31,6 +31,10 @@ class Segmented(Protocol[S]):
     def n_units(self) -> int:
         """How many units there are; fixed, whatever the number of workers."""
 
+    @property
+    def unit_nbytes(self) -> int:
+        """How much memory the largest unit takes, about."""
+
     def outgoing(self, state: S, limit: int | None) -> Any:
         """Return the work of the next segment, of about `limit` steps where it may choose."""
 

@@ -13,6 +13,24 @@ T = TypeVar("T")
 
 # How often in a row segments are repeated before the cluster is given up.
 _MAX_INTERRUPTIONS = 10
+# Dask pauses a worker at this share of its memory limit; units of less than the other share are not
+# what it would be lost for.
+_MOST, _LITTLE = 0.8, 0.3
+# What a worker was measured to need beside its units: libraries, compiled code, messages.
+_WORKER_BYTES = 300_000_000
+# How often to look for more workers where those that there are have no room, in seconds.
+_LOOK_EVERY = 0.2
+
+
+def has_room(needed: int, limit: int) -> bool:
+    """Return whether a worker with this memory limit can hold units of so many bytes.
+
+    Examples
+    --------
+    >>> has_room(250_000_000, 900_000_000), has_room(500_000_000, 900_000_000)
+    (True, False)
+    """
+    return needed <= _LITTLE * limit or needed + _WORKER_BYTES <= _MOST * limit
 
 
 class SegmentRunner:
@@ -99,7 +117,7 @@ class SegmentRunner:
 
     def _come_together(self) -> None:
         """Share the units among the workers that live, and bring them to where they were."""
-        while not self._crew.open(members := self._choose()):
+        while not self._crew.open(members := self._choose_enough()):
             pass
         n_units = self._algorithm.n_units
         n_owners = min(n_units, len(members))
@@ -110,6 +128,28 @@ class SegmentRunner:
         done = 0 if self._commit is None else self._commit.version
         self._order(tuple(self._works[done:]), resident=False)
         self._together = True
+
+    def _choose_enough(self) -> list[str]:
+        """Return members that have room for all units; wait for more workers if these have not.
+
+        A worker that was lost for a moment usually comes back; without it, the one that gets its
+        units, too, would be lost for its memory, and the next one after it.
+        """
+        deadline = time.monotonic() + self._crew.workers_timeout
+        while True:
+            members = self._choose()
+            each = -(-self._algorithm.n_units // min(self._algorithm.n_units, len(members)))
+            needed, limit = each * self._algorithm.unit_nbytes, self._crew.memory_limit(members)
+            if not limit or has_room(needed, limit):
+                return members
+            if time.monotonic() >= deadline:
+                raise RuntimeError(
+                    f"blocks that take {needed / 1e6:,.0f} MB would be on each of the "
+                    f"{len(members)} workers that there are, which may use {limit / 1e6:,.0f} MB; "
+                    f"no more workers came within {self._crew.workers_timeout:g} s (the limit is "
+                    "dask config 'daskml-exec.workers-timeout')"
+                )
+            time.sleep(_LOOK_EVERY)
 
     def _choose(self) -> list[str]:
         """Return the members: those of before, who may hold something, and new ones as needed."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,6 +85,7 @@ class Crew:
         self.members: tuple[str, ...] = ()
         self.segment_seconds = _config.seconds("segment-duration")
         self.commit_interval = _config.seconds("commit-interval")
+        self.workers_timeout = _config.seconds("workers-timeout")
         _install(self._client)
         RunNews.of(self._client).listen(self._id, self._hear)
 
@@ -104,6 +105,12 @@ class Crew:
             with suppress(TimeoutError):
                 self._client.wait_for_workers(1, timeout=1)
         return found
+
+    def memory_limit(self, members: Collection[str]) -> int:
+        """Return the bytes that the smallest of these workers may use; 0 where none has a limit."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        limits = (workers[m].get("memory_limit") or 0 for m in members if m in workers)
+        return min((limit for limit in limits if limit), default=0)
 
     def admit(self) -> None:
         """Wait until no other run has the workers; `leave` lets the next one have them."""

@@ -1,0 +1,52 @@
+"""Which workers get the units, and what happens where these have no room for them."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from daskml_exec.training import _segment_runner
+from daskml_exec.training._segment_runner import SegmentRunner
+
+
+class FakeCrew:
+    """A cluster whose workers come one by one, each time that somebody looks."""
+
+    commit_interval, segment_seconds, workers_timeout = 60.0, 5.0, 0.0
+
+    def __init__(self, executor, name):
+        self.members = ()
+        self.coming = executor
+
+    def workers(self):
+        return self.coming.pop(0) if len(self.coming) > 1 else self.coming[0]
+
+    def memory_limit(self, members):
+        return 1_000_000_000
+
+
+@pytest.fixture
+def runner_on(monkeypatch):
+    monkeypatch.setattr(_segment_runner, "Crew", FakeCrew)
+    monkeypatch.setattr(_segment_runner, "_LOOK_EVERY", 0.0)
+
+    def runner(n_units, unit_nbytes, *coming):
+        algorithm = SimpleNamespace(n_units=n_units, unit_nbytes=unit_nbytes)
+        return SegmentRunner(list(coming), algorithm, [], {}, "test")
+
+    return runner
+
+
+def test_no_more_workers_than_units_are_taken(runner_on):
+    assert runner_on(2, 1, ["a", "b", "c"])._choose_enough() == ["a", "b"]
+
+
+def test_workers_are_waited_for_where_units_have_no_room(runner_on, monkeypatch):
+    monkeypatch.setattr(FakeCrew, "workers_timeout", 60.0)
+    runner = runner_on(4, 200_000_000, ["a"], ["a"], ["a", "b"])
+    assert runner._choose_enough() == ["a", "b"]
+
+
+def test_workers_that_do_not_come_are_an_error_with_numbers(runner_on):
+    runner = runner_on(4, 200_000_000, ["a"])
+    with pytest.raises(RuntimeError, match=r"take 800 MB .* 1 workers .* may use 1,000 MB"):
+        runner._choose_enough()
