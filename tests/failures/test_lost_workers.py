@@ -65,7 +65,8 @@ def executor() -> Iterator[Executor]:
         yield executor
 
 
-@pytest.fixture(scope="module", params=["lbfgs", "averaging"])
+# Both go the same way through the cluster.
+@pytest.fixture(scope="module", params=["lbfgs", pytest.param("averaging", marks=pytest.mark.slow)])
 def solver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
