@@ -155,7 +155,10 @@ def calibrate(executor: "Executor") -> Calibration:
 
 def calibrated(executor: "Executor") -> Calibration | None:
     """Return what `calibrate` has measured of these workers; None if it has not."""
-    workers, found = _known.get(executor.client, (None, None))
+    known = _known.get(executor.client)
+    if known is None:
+        return None  # as in most fits, for which the cluster need not be asked
+    workers, found = known
     return found if workers == _workers(executor) else None
 
 

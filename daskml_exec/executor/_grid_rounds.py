@@ -13,12 +13,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import dask
 from dask.task_spec import List, Task, TaskRef
 from distributed import Future
 
@@ -38,6 +37,7 @@ from daskml_exec.executor._grid_tasks import (
     pass_over_cells,
 )
 from daskml_exec.executor._groups import plan_groups
+from daskml_exec.executor._round_runner import MAX_RETRIES, PLAN_SECONDS, placement
 from daskml_exec.executor._ship import share
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 
@@ -46,12 +46,9 @@ if TYPE_CHECKING:
 
 # Messages travel in the tasks up to this size of all together; else each once, as a future.
 _LITERALS_BYTES = 8_000_000
-_MAX_RETRIES = 3
 # Of few rows, each of so many column blocks adds up the parts for itself: that is as many times
 # the work, which one more stage, of 10 ms, would save.
 _FEW_COLUMNS = 8
-# How often to look where cells are although nothing seems to have changed.
-_PLAN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -170,7 +167,7 @@ class GridRunner:
                 break
             except CancelledError:
                 retries += 1
-                if retries > _MAX_RETRIES or self._executor.client.status != "running":
+                if retries > MAX_RETRIES or self._executor.client.status != "running":
                     raise
         columns: list[dict[Node, Any]] = [{} for _ in range(self.n_columns)]
         rows: dict[Node, Any] = {}
@@ -223,7 +220,7 @@ class GridRunner:
     def _plan(self) -> None:
         """Decide which worker serves which cells, if it is time to."""
         now = time.monotonic()
-        if now - self._planned_at < _PLAN_SECONDS:
+        if now - self._planned_at < PLAN_SECONDS:
             return
         futures = [self._cells[i][j] for i, j in self._order]
         plan = plan_groups(self._executor.client, futures, self._sizes)
@@ -318,17 +315,11 @@ class GridRunner:
         client = self._executor.client
         graph = {step.key: Task(step.key, step.function, *step.refs()) for step in steps}
         wanted = [step.key for step in steps if step.wanted]
-        placement = {step.key: step.worker for step in steps}
-        placed = (
-            nullcontext()
-            if None in placement.values()
-            # The scheduler calls what it is sent with each key: a dict's method needs no import.
-            else dask.annotate(workers=placement.get, allow_other_workers=True)
-        )
-        with placed:
+        places = {step.key: step.worker for step in steps}
+        with placement(places):
             # Only the last stage has futures: what is between is forgotten as soon as it is used.
             futures: list[Future[Any]] = client.get(graph, wanted, sync=False)
-        for key, worker in placement.items():
+        for key, worker in places.items():
             if worker is not None:
                 self._executor.events.place(client, key, worker, owner=futures[0])
         try:

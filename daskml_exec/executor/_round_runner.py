@@ -3,7 +3,7 @@
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 _LITERAL_BYTES = 8_000_000
 _LITERALS_BYTES = 16_000_000
 # How often a round is submitted again after the cluster, not the user's code, failed it.
-_MAX_RETRIES = 3
+MAX_RETRIES = 3
 # How often to look where partitions are although nothing seems to have changed: a worker may have
 # come, and Dask may have dropped copies that it found superfluous.
-_PLAN_SECONDS = 2.0
+PLAN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class RoundRunner:
                     return self._attempt(task, message, name), retries
             except CancelledError:
                 retries += 1
-                if retries > _MAX_RETRIES or self._executor.client.status != "running":
+                if retries > MAX_RETRIES or self._executor.client.status != "running":
                     raise
 
     def _losses(self) -> tuple[int, int]:
@@ -279,7 +279,7 @@ class RoundRunner:
     def _submitted(self, steps: Sequence["_Step"], message: Any) -> Iterator[list[Future[Any]]]:
         """Submit the steps; when the block fails cancel them, and the message if it is shared."""
         client = self._executor.client
-        with _placement(steps):
+        with placement({step.key: step.worker for step in steps}):
             futures: list[Future[Any]] = client.map(
                 apply,
                 [step.function for step in steps],
@@ -300,7 +300,7 @@ class RoundRunner:
     def _plan(self) -> None:
         """Decide which worker serves which partitions, if it is time to."""
         now = time.monotonic()
-        if now - self._planned_at < _PLAN_SECONDS:
+        if now - self._planned_at < PLAN_SECONDS:
             return
         plan = plan_groups(self._executor.client, self._partitions, self._partition_nbytes)
         self._groups, self._direct = plan.groups, plan.direct
@@ -319,9 +319,14 @@ class _Step:
     """As long as it lives the task may run again; None means as long as its future lives."""
 
 
-def _placement(steps: Sequence[_Step]) -> AbstractContextManager[Any]:
-    """Ask, in the one submission, for each task's own worker; another may take its place."""
-    wanted = {step.key: step.worker for step in steps}
+def placement(wanted: Mapping[str, str | None]) -> AbstractContextManager[Any]:
+    """Ask, in one submission, for each task's own worker; another may take its place.
+
+    Parameters
+    ----------
+    wanted : mapping of key to str
+        Addresses. If one of them is None the scheduler chooses for all.
+    """
     if None in wanted.values():
         return nullcontext()
     # The scheduler calls what it is sent with each key: a method of a dict needs no import.

@@ -57,6 +57,11 @@ class Batching:
         return slice(first_step * batch, (first_step + n_steps) * batch)
 
 
+def rows_per_step(batch_size: Any, total: int) -> int:
+    """Return the rows of a step over all partitions together; "auto" is ``min(200, total)``."""
+    return min(200, total) if batch_size == "auto" else int(batch_size)
+
+
 def batching(
     rows: Sequence[int], batch_size: Any, sync_every: Any, *, linear_scaling: bool
 ) -> Batching:
@@ -82,7 +87,7 @@ def batching(
     (16, 2.0)
     """
     total = sum(rows)
-    batch = min(200, total) if batch_size == "auto" else int(batch_size)
+    batch = rows_per_step(batch_size, total)
     if batch > total:
         raise ValueError(
             f"batch_size={batch} is more than the {total} rows there are to train on; allowed are "

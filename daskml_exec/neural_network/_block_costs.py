@@ -19,6 +19,7 @@ from daskml_exec.neural_network._costs import (
     Workload,
 )
 from daskml_exec.neural_network._rates import Rates
+from daskml_exec.training import owners_of
 
 # How long a segment of one replica lasts at most, by default.
 _SEGMENT_SECONDS = 5.0
@@ -66,7 +67,7 @@ def blocks_estimate(
         n_replicas=len(plan.replicas),
         bytes_per_epoch=int(
             sum(
-                crew.steps(replica) * crew.sent_per_step(member, replica)
+                plan.steps(replica) * crew.sent_per_step(member, replica)
                 for member in members
                 for replica in crew.blocks[member]
             )
@@ -92,11 +93,9 @@ class _Crew:
         return BlockLayout(self.work.units, self.plan.n_blocks)
 
     @cached_property
-    def owners(self) -> list[int]:
+    def owners(self) -> tuple[int, ...]:
         """Per block of each replica, the member that has it; they are dealt in even ranges."""
-        n_units = self.plan.n_blocks * len(self.plan.replicas)
-        n_members = min(n_units, self.work.n_workers)
-        return [unit * n_members // n_units for unit in range(n_units)]
+        return owners_of(self.plan.n_blocks * len(self.plan.replicas), self.work.n_workers)
 
     @cached_property
     def blocks(self) -> list[Mapping[int, int]]:
@@ -106,15 +105,10 @@ class _Crew:
             for m in range(self.owners[-1] + 1)
         ]
 
-    def steps(self, replica: int) -> int:
-        """Return the steps of a replica in an epoch."""
-        batch, rows = self.plan.batch, self.plan.rows
-        return sum(-(-rows[partition] // batch) for partition in self.plan.replicas[replica])
-
     def batch(self, replica: int) -> float:
         """Return the rows of a replica's step, on average: the last of a partition has fewer."""
         rows = sum(self.plan.rows[partition] for partition in self.plan.replicas[replica])
-        return rows / max(1, self.steps(replica))
+        return rows / max(1, self.plan.steps(replica))
 
     def n_owners(self, replica: int) -> int:
         """Return how many members have blocks of a replica."""
@@ -123,7 +117,7 @@ class _Crew:
     def epoch_seconds(self, member: int, rates: Rates) -> float:
         """Return what a member takes for an epoch's steps and to bring its partitions."""
         trained = sum(
-            self.steps(replica) * self.step_seconds(member, replica, rates)
+            self.plan.steps(replica) * self.step_seconds(member, replica, rates)
             for replica in self.blocks[member]
         )
         brought = self.brought(member)

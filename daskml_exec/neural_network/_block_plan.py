@@ -57,7 +57,7 @@ class BlockPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        return max(self._steps(replica) for replica in range(len(self.replicas)))
+        return max(self.steps(replica) for replica in range(len(self.replicas)))
 
     def stretches(
         self, replica: int, epoch: int, first_step: int, n_steps: int
@@ -75,7 +75,8 @@ class BlockPlan:
     def _steps_of(self, partition: int) -> int:
         return -(-self.rows[partition] // self.batch)
 
-    def _steps(self, replica: int) -> int:
+    def steps(self, replica: int) -> int:
+        """Return the steps of a replica in an epoch."""
         return sum(map(self._steps_of, self.replicas[replica]))
 
     def _order(self, replica: int, epoch: int) -> Sequence[int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from daskml_exec.executor import Calibration, WorkerMismatchError, calibrate, calibrated
 from daskml_exec.kernels.array_namespace import is_host
-from daskml_exec.neural_network._batching import Batching
+from daskml_exec.neural_network._batching import Batching, rows_per_step
 from daskml_exec.neural_network._block_costs import blocks_estimate
 from daskml_exec.neural_network._block_plan import BlockPlan, block_plan
 from daskml_exec.neural_network._choice import (
@@ -269,10 +269,9 @@ def _block_plan(
     n_blocks = arguments["n_blocks"]
     if n_blocks == "auto":
         n_blocks = default_n_blocks(problem.network.layout, work.state_bytes)
-    batch = arguments["batch_size"]
     return block_plan(
         work.rows,
-        min(200, sum(work.rows)) if batch == "auto" else batch,
+        rows_per_step(arguments["batch_size"], sum(work.rows)),
         n_blocks=n_blocks,
         n_replicas=_n_replicas(arguments, parallel),
         sync_every=arguments["sync_every"],

@@ -8,6 +8,7 @@ from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training._round import CarryingRound, Measured, Round, Stepping
 from daskml_exec.training._segment import Segmented
 from daskml_exec.training._segment_loop import SegmentsResult, run_segments
+from daskml_exec.training._segment_runner import owners_of
 
 __all__ = [
     "Callback",
@@ -22,6 +23,7 @@ __all__ = [
     "Segmented",
     "SegmentsResult",
     "Stepping",
+    "owners_of",
     "payload_nbytes",
     "run_rounds",
     "run_segments",

@@ -1,6 +1,7 @@
 """Run segments on the workers that there are, and repeat what a lost worker takes away."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -20,6 +21,18 @@ _MOST, _LITTLE = 0.8, 0.3
 _WORKER_BYTES = 300_000_000
 # How often to look for more workers where those that there are have no room, in seconds.
 _LOOK_EVERY = 0.2
+
+
+def owners_of(n_units: int, n_workers: int) -> tuple[int, ...]:
+    """Return per unit the worker that has it: consecutive units, in even ranges.
+
+    Examples
+    --------
+    >>> owners_of(5, 2), owners_of(2, 3)
+    ((0, 0, 0, 1, 1), (0, 1))
+    """
+    n_owners = min(n_units, n_workers)
+    return tuple(unit * n_owners // n_units for unit in range(n_units))
 
 
 def has_room(needed: int, limit: int) -> bool:
@@ -119,9 +132,7 @@ class SegmentRunner:
         """Share the units among the workers that live, and bring them to where they were."""
         while not self._crew.open(members := self._choose_enough()):
             pass
-        n_units = self._algorithm.n_units
-        n_owners = min(n_units, len(members))
-        self._owners = tuple(unit * n_owners // n_units for unit in range(n_units))
+        self._owners = owners_of(self._algorithm.n_units, len(members))
         staying = set(members) - self._crew.departed()
         if self._commit is not None and not self._commit.is_whole_on(staying):
             self._commit = self._counted = None  # lost with its workers: from the beginning
@@ -138,7 +149,8 @@ class SegmentRunner:
         deadline = time.monotonic() + self._crew.workers_timeout
         while True:
             members = self._choose()
-            each = -(-self._algorithm.n_units // min(self._algorithm.n_units, len(members)))
+            owners = owners_of(self._algorithm.n_units, len(members))
+            each = max(Counter(owners).values())
             needed, limit = each * self._algorithm.unit_nbytes, self._crew.memory_limit(members)
             if not limit or has_room(needed, limit):
                 return members
