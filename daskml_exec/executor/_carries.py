@@ -1,5 +1,7 @@
 """State of the partitions that stays on the workers from round to round, and what rebuilds it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,5 +1,7 @@
 """What can go wrong on a cluster, told apart: the user's error, lost data, a hopeless task."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager

@@ -1,5 +1,7 @@
 """A standard-library future for a task on the cluster."""
 
+from __future__ import annotations
+
 import asyncio
 import concurrent.futures
 from collections.abc import Callable

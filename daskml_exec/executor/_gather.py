@@ -1,5 +1,7 @@
 """Fetch results, and do not wait for ever when nobody is left to compute them."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence

@@ -8,6 +8,8 @@ and sums over rows and over columns are the fixed tree's, so that neither the wo
 grouping of cells changes bits.
 """
 
+from __future__ import annotations
+
 import math
 import time
 import uuid
@@ -93,7 +95,7 @@ class GridRunner:
 
     def __init__(
         self,
-        executor: "Executor",
+        executor: Executor,
         cells: Sequence[Sequence[Future[Any]]],
         bands: Sequence[Band],
         nbytes: Callable[[Any], int],
@@ -156,7 +158,7 @@ class GridRunner:
         """Leave nothing on the cluster, whoever still holds this object."""
         self._spent.release()
 
-    def _run(self, steps_of: Callable[..., list["_Step"]], name: str) -> GridOutcome:
+    def _run(self, steps_of: Callable[..., list[_Step]], name: str) -> GridOutcome:
         retries = 0
         self._round_keys.clear()
         data = {"the data": [future for row in self._cells for future in row]}
@@ -206,7 +208,7 @@ class GridRunner:
         self._workers_lost, self._recomputed_data = lost, data
         return new_lost, new
 
-    def _attempt(self, steps_of: Callable[..., list["_Step"]], name: str) -> list[ColumnTotal]:
+    def _attempt(self, steps_of: Callable[..., list[_Step]], name: str) -> list[ColumnTotal]:
         started = time.monotonic()
         self._plan()
         self._rounds += 1
@@ -240,7 +242,7 @@ class GridRunner:
         common: Any,
         returning: Sequence[Any],
         prefix: str,
-    ) -> list["_Step"]:
+    ) -> list[_Step]:
         out, back = self._messages(outgoing, prefix), self._messages(returning, prefix)
         steps: list[_Step] = []
         parts: list[list[TaskRef]] = [[] for _ in self._bands]
@@ -281,7 +283,7 @@ class GridRunner:
             steps.append(replace(last, wanted=True))
         return steps
 
-    def _pass_steps(self, over: Pass, prefix: str) -> list["_Step"]:
+    def _pass_steps(self, over: Pass, prefix: str) -> list[_Step]:
         steps = []
         for group in self._groups:
             key = f"{prefix}-{group.column}-{group.rows[0]}"
@@ -310,7 +312,7 @@ class GridRunner:
         ]
 
     @contextmanager
-    def _submitted(self, steps: Sequence["_Step"]) -> Iterator[list[Future[Any]]]:
+    def _submitted(self, steps: Sequence[_Step]) -> Iterator[list[Future[Any]]]:
         """Submit the steps; when the block fails cancel them."""
         client = self._executor.client
         graph = {step.key: Task(step.key, step.function, *step.refs()) for step in steps}

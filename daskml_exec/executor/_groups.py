@@ -1,5 +1,7 @@
 """Decide which partitions one task serves, and on which worker."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """A Job: the Tasks of one stage, with states, progress, results in order, and cancel."""
 
+from __future__ import annotations
+
 import html
 from collections import Counter
 from collections.abc import Iterator, Sequence

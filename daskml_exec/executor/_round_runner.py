@@ -1,5 +1,7 @@
 """Run one round over the partitions: a task per worker, the fixed tree, one submission."""
 
+from __future__ import annotations
+
 import math
 import time
 import uuid
@@ -86,7 +88,7 @@ class RoundRunner:
 
     def __init__(
         self,
-        executor: "Executor",
+        executor: Executor,
         partitions: Sequence[Future[Any]],
         nbytes: Callable[[Any], int],
         workers_lost_before: int,
@@ -258,7 +260,7 @@ class RoundRunner:
 
     def _step(
         self, task: GroupTask | CarryingGroupTask, group: Group, message: Any, prefix: str
-    ) -> "_Step":
+    ) -> _Step:
         arguments = [group.indices, [self._partitions[i] for i in group.indices], message]
         if isinstance(task, CarryingGroupTask):
             arguments.append(self._chain.inputs(group.indices))
@@ -276,7 +278,7 @@ class RoundRunner:
         return shared, Recipe(shared if in_process else None)
 
     @contextmanager
-    def _submitted(self, steps: Sequence["_Step"], message: Any) -> Iterator[list[Future[Any]]]:
+    def _submitted(self, steps: Sequence[_Step], message: Any) -> Iterator[list[Future[Any]]]:
         """Submit the steps; when the block fails cancel them, and the message if it is shared."""
         client = self._executor.client
         with placement({step.key: step.worker for step in steps}):

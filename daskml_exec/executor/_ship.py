@@ -5,6 +5,8 @@ processes the piece travels inside the task. In one process the task carries onl
 looks the piece up, so workers and driver share one copy.
 """
 
+from __future__ import annotations
+
 import pickle
 import threading
 import uuid

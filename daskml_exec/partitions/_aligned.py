@@ -1,5 +1,7 @@
 """Bring X, y and weights on a cluster together, one partition per row block of X."""
 
+from __future__ import annotations
+
 import itertools
 from dataclasses import dataclass
 from typing import Any

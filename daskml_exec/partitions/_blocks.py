@@ -4,6 +4,8 @@ Everything behind this module works on futures of NumPy, SciPy, pandas or CuPy o
 the kinds of collection, and the two engines of ``dask.array``, differ here only.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

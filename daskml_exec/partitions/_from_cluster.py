@@ -1,5 +1,7 @@
 """Partitions of a collection: described where they are, then brought into their last form."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

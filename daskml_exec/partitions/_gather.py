@@ -1,5 +1,7 @@
 """Fetch what was computed from a user's data; say what is wrong with it, or lost, if anything."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass

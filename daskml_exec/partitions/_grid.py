@@ -1,5 +1,7 @@
 """Data cut along both axes: a grid of cells on the workers, and the targets of their rows."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,5 +1,7 @@
 """From what users hold to a grid of cells, with the targets that belong to its rows."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from dataclasses import dataclass, replace
@@ -117,7 +119,7 @@ class _Cut:
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
 
-    def __enter__(self) -> "_Cut":
+    def __enter__(self) -> _Cut:
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:

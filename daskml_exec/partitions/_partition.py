@@ -1,5 +1,7 @@
 """A row range of the data, and all of them together."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +28,7 @@ class Partition:
     y: Any
     sample_weight: Any
 
-    def take(self, rows: np.ndarray[Any, np.dtype[np.intp]]) -> "Partition":
+    def take(self, rows: np.ndarray[Any, np.dtype[np.intp]]) -> Partition:
         """Return these rows, as a partition of the same index and start."""
         weight = self.sample_weight
         return replace(

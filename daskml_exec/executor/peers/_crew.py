@@ -1,5 +1,7 @@
 """The driver's side: bring the members of a run together, and run one task on each."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 import uuid
@@ -72,7 +74,7 @@ class Crew:
         The scheduler cannot import this package.
     """
 
-    def __init__(self, executor: "Executor", name: str) -> None:
+    def __init__(self, executor: Executor, name: str) -> None:
         self._client: Client = executor.client
         self._executor = executor
         self._name = name
@@ -301,20 +303,20 @@ class Crew:
         return interruptions[0] if interruptions else PeersInterrupted(self._why)
 
 
-def _cancel(waiting: Iterable["asyncio.Task[Any]"]) -> None:
+def _cancel(waiting: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel what still waits, and look at what does not, or asyncio would complain of it."""
     for task in waiting:
         if not task.cancel() and not task.cancelled():
             task.exception()
 
 
-def _errors(waiting: Iterable["asyncio.Task[Any]"]) -> list[BaseException]:
+def _errors(waiting: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
     """Return the exceptions of the members' tasks that have ended."""
     found = [task.result() for task in waiting if task.done()]
     return [error for error in found if error is not None]
 
 
-def _own_errors(waiting: Iterable["asyncio.Task[Any]"]) -> list[BaseException]:
+def _own_errors(waiting: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
     """Return those that are not the loss of a worker, or of what it held."""
     return [e for e in _errors(waiting) if not isinstance(e, PeersInterrupted | KilledWorker)]
 
