@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from daskml_exec import Executor
+
 ASV_BENCH = Path(__file__).parents[1] / "asv_bench"
 MODULES = sorted(
     path.stem for path in (ASV_BENCH / "benchmarks").glob("*.py") if not path.stem.startswith("_")
@@ -61,3 +63,33 @@ def test_benchmarks_run(name, monkeypatch, tmp_path):
         cached = (cls().setup_cache(),) if hasattr(cls, "setup_cache") else ()
         for combination in combinations(cls):
             run_once(cls, methods, cached + combination)
+
+
+@pytest.mark.filterwarnings("ignore")  # networks that have not converged
+def test_bits_of_fits_are_compared(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(ASV_BENCH)
+    bits = importlib.import_module("bits")
+    cases = [
+        bits.linear_case("ridge", way="memory", cut="1"),
+        bits.linear_case("ridge", way="nowhere", cut="1"),
+        bits.beside_theirs("2", "float64", solver="adam"),
+    ]
+    with Executor(processes=False, n_workers=1) as executor:
+        lines = [bits.line(case, executor) for case in cases]
+    ridge, fails, network = (line.split() for line in lines)
+    assert float(ridge[2]) < 1e-9 and float(network[2]) < 1e-9
+    assert fails[1] == "KeyError"
+    before, after = tmp_path / "before.txt", tmp_path / "after.txt"
+    before.write_text("one aa 1e-9 3\ntwo bb 1e-9 3\nthree cc - 4\nfour dd 1e-3 1\nfive ee - 1\n")
+    after.write_text(
+        "one aa 1e-9 3\ntwo xx 1e-6 3\nthree xx - 4\nfour xx 1e-4 1\nfive OSError - -\n"
+    )
+    assert bits.compare(before, after) == 2
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(";")[0] for line in said] == [
+        "two: FARTHER",
+        "three: other bits",
+        "four: at least as near",
+        "five: FAILS",
+        "1 of 5 fits have the same bits",
+    ]
