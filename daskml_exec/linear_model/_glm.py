@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,11 +25,15 @@ from daskml_exec.linear_model._plan import Plan, feature_block_plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
 from daskml_exec.linear_model._solve import shape_of, solve
 from daskml_exec.partitions import Grid, Partitions, column_chunks, frame_meta, require_matrix
-from daskml_exec.training import PartitionedEstimator
+from daskml_exec.training import History, PartitionedEstimator
 
 
 class GLM(PartitionedEstimator):
     """Base of the linear models; holds nothing of the cluster."""
+
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    history_: History
 
     def explain(self) -> Explanation:
         """Return how the last `fit` was planned, and why, beside what it took: a text to print."""
@@ -113,7 +119,7 @@ class GLM(PartitionedEstimator):
         """Return the parameters of the last fit if they are to be the start."""
         if not (getattr(self, "warm_start", False) and hasattr(self, "coef_")):
             return None
-        coef = np.atleast_2d(self.coef_)
+        coef = np.atleast_2d(self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_)
         if coef.shape != shape:
             raise ValueError(
                 f"warm_start=True, but coef_ of the last fit has shape {coef.shape}; this "

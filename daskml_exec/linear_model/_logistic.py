@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -153,6 +155,11 @@ class LogisticRegression(ClassifierMixin, GLM):
         "callbacks": ["array-like", None],
     }
 
+    classes_: NDArray[Any]
+    coef_: NDArray[Any]
+    intercept_: NDArray[Any]
+    n_iter_: NDArray[np.int32]
+
     def __init__(
         self,
         *,
@@ -161,11 +168,11 @@ class LogisticRegression(ClassifierMixin, GLM):
         class_weight: Any = None,
         tol: float = 1e-10,
         max_iter: int = 2000,
-        solver: str = "auto",
+        solver: Literal["auto", "newton", "lbfgs", "averaging"] = "auto",
         warm_start: bool = False,
         verbose: int = 0,
-        parallel: str = "data",
-        n_blocks: int | str = "auto",
+        parallel: Literal["data", "model", "auto"] = "data",
+        n_blocks: int | Literal["auto"] = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.C = C
@@ -245,6 +252,22 @@ class LogisticRegression(ClassifierMixin, GLM):
             C=self.C, fit_intercept=self.fit_intercept, class_weight=self.class_weight
         )
         return self._copy_fitted(model, "classes_", "coef_", "intercept_", "n_iter_")
+
+    def sparsify(self) -> "LogisticRegression":
+        """Turn `coef_` into a CSR matrix, which predicts as well, and return this estimator.
+
+        It saves memory where most coefficients are zero; `densify` undoes it.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_)
+        return self
+
+    def densify(self) -> "LogisticRegression":
+        """Turn `coef_` back into an array after `sparsify`, and return this estimator."""
+        check_is_fitted(self)
+        coef: Any = self.coef_
+        self.coef_ = coef.toarray() if sp.issparse(coef) else coef
+        return self
 
     def decision_function(self, X: Any) -> Any:
         """Return the margins ``X W' + b``.

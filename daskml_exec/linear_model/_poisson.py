@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.linear_model import PoissonRegressor as SklearnPoissonRegressor
@@ -116,11 +116,11 @@ class PoissonRegressor(LinearRegressor):
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 2000,
-        solver: str = "auto",
+        solver: Literal["auto", "newton", "lbfgs"] = "auto",
         warm_start: bool = False,
         verbose: int = 0,
-        parallel: str = "data",
-        n_blocks: int | str = "auto",
+        parallel: Literal["data", "model", "auto"] = "data",
+        n_blocks: int | Literal["auto"] = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.alpha = alpha

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +21,10 @@ from daskml_exec.partitions import r2, regression_data, regression_grid
 
 class LinearRegressor(RegressorMixin, GLM):
     """Base of the linear models with one numeric target."""
+
+    coef_: NDArray[Any]
+    intercept_: np.floating[Any]
+    n_iter_: int
 
     def predict(self, X: Any) -> Any:
         """Return the prediction for each row.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sklearn.linear_model import LinearRegression as SklearnLinearRegression
 from sklearn.linear_model import Ridge as SklearnRidge
@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.linear_model._family import Gaussian
-from daskml_exec.linear_model._plan import least_squares_plan_for
+from daskml_exec.linear_model._plan import GRADIENTS, least_squares_plan_for
 from daskml_exec.linear_model._problem import Penalty
 from daskml_exec.linear_model._regression import LinearRegressor
 from daskml_exec.training import Callback
@@ -68,6 +68,8 @@ class Ridge(LinearRegressor):
     intercept_ : float
     n_iter_ : int
         Refinements, or iterations of "lbfgs".
+    solver_ : {"newton", "lbfgs"}
+        That was used.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only when X had columns with names that are all strings.
@@ -106,6 +108,8 @@ class Ridge(LinearRegressor):
         "callbacks": ["array-like", None],
     }
 
+    solver_: Literal["newton", "lbfgs"]
+
     def __init__(
         self,
         alpha: float = 1.0,
@@ -113,9 +117,9 @@ class Ridge(LinearRegressor):
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 2000,
-        solver: str = "auto",
-        parallel: str = "data",
-        n_blocks: int | str = "auto",
+        solver: Literal["auto", "newton", "lbfgs"] = "auto",
+        parallel: Literal["data", "model", "auto"] = "data",
+        n_blocks: int | Literal["auto"] = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.alpha = alpha
@@ -161,6 +165,7 @@ class Ridge(LinearRegressor):
             penalty=Penalty(self.alpha, of_sum=True),
             plan_of=lambda shape: least_squares_plan_for(self.solver, self.alpha > 0, shape),
         )
+        self.solver_ = "lbfgs" if self._plan.regime == GRADIENTS else "newton"
         self._warn_unless_converged(state)
         return self
 
@@ -236,8 +241,8 @@ class LinearRegression(LinearRegressor):
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 2000,
-        parallel: str = "data",
-        n_blocks: int | str = "auto",
+        parallel: Literal["data", "model", "auto"] = "data",
+        n_blocks: int | Literal["auto"] = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.fit_intercept = fit_intercept

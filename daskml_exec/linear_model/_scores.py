@@ -17,7 +17,8 @@ Array = np.ndarray[Any, Any]
 class MarginsOf:
     """Margins ``X W' + b``, shape (n,) for one row of coefficients, else (n, K)."""
 
-    coef: Array
+    coef: Any
+    """An array, or a CSR matrix of the same shape."""
     intercept: Array
     estimator: str
     """Named in messages."""
@@ -29,9 +30,11 @@ class MarginsOf:
         if is_host(X):
             if not sp.issparse(X):
                 X = np.require(X, requirements="A")  # what came in a message may be at odd places
-            margins = X @ self.coef.T + self.intercept
+            product = X @ self.coef.T
+            margins = (product.toarray() if sp.issparse(product) else product) + self.intercept
         else:
-            there = X @ to_device_of(self.coef.T, X) + to_device_of(self.intercept, X)
+            coef = self.coef.toarray() if sp.issparse(self.coef) else self.coef
+            there = X @ to_device_of(coef.T, X) + to_device_of(self.intercept, X)
             margins = to_host(there)
         return margins[:, 0] if self.coef.shape[0] == 1 else margins
 

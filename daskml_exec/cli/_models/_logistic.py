@@ -4,7 +4,7 @@ import argparse
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _DEFAULTS = LogisticRegression()
 class Logistic:
     """`ModelKind` of `LogisticRegression`."""
 
-    solver: str = _DEFAULTS.solver
+    solver: Literal["auto", "newton", "lbfgs", "averaging"] = _DEFAULTS.solver
     max_iter: int = _DEFAULTS.max_iter
     tol: float = _DEFAULTS.tol
     C: float = _DEFAULTS.C
