@@ -7,6 +7,7 @@ from daskml_exec.cli._errors import is_expected, one_line, say
 from daskml_exec.cli._logs import quiet_cluster_logs
 from daskml_exec.cli._options import TrainOptions
 from daskml_exec.cli._parser import build_parser
+from daskml_exec.cli._streams import tolerant
 from daskml_exec.cli._train import train
 
 _OK, _FAILED, _INTERRUPTED = 0, 1, 130
@@ -27,15 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if interrupted. Wrong usage leaves through argparse, with code 2.
     """
     options = TrainOptions.from_arguments(build_parser().parse_args(argv))
+    log = tolerant(sys.stderr)
     try:
         with quiet_cluster_logs():
-            train(options, out=sys.stdout, log=sys.stderr)
+            train(options, out=sys.stdout, log=log)
     except KeyboardInterrupt:
-        say(sys.stderr, "interrupted")
+        say(log, "interrupted")
         return _INTERRUPTED
     except Exception as error:
         if not is_expected(error):
             raise
-        say(sys.stderr, f"error: {one_line(error)}")
+        say(log, f"error: {one_line(error)}")
         return _FAILED
     return _OK

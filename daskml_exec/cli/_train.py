@@ -11,20 +11,22 @@ from sklearn.exceptions import ConvergenceWarning
 from daskml_exec.cli._cluster import open_executor
 from daskml_exec.cli._data import Data, load_test, load_training
 from daskml_exec.cli._errors import CommandError, say
+from daskml_exec.cli._models import ModelKind
 from daskml_exec.cli._options import TrainOptions
 from daskml_exec.cli._progress import progress_on
 from daskml_exec.cli._report import Report
 from daskml_exec.cli._save import Destination, model_bytes
+from daskml_exec.cli._streams import tell
 from daskml_exec.executor import Executor
 
 
-def train(options: TrainOptions, *, out: TextIO, log: TextIO) -> None:
+def train(options: TrainOptions, *, out: TextIO | None, log: TextIO) -> None:
     """Train a model as the options say.
 
     Parameters
     ----------
     options : TrainOptions
-    out : text stream
+    out : text stream or None
         For the result.
     log : text stream
         For progress and warnings.
@@ -32,24 +34,25 @@ def train(options: TrainOptions, *, out: TextIO, log: TextIO) -> None:
     Raises
     ------
     CommandError
-        An option's value is not allowed, the model cannot be saved, or the scheduler is lost.
+        An option's value is not allowed, the model cannot be saved, the scheduler is lost, or the
+        result cannot be written to `out`, after the model was saved.
     """
     options.check()
     destination = None if options.save is None else Destination(options.save)
     with open_executor(options) as executor:
         try:
-            report = _fit(executor, options, log)
+            report = _fit(executor, options, destination, log)
         except Exception as error:
             if options.scheduler is None or not _lost_scheduler(executor, error):
                 raise
             raise CommandError(f"lost the scheduler at {options.scheduler}") from error
-    print(report, file=out, flush=True)
-    if destination is not None:
-        destination.write(model_bytes(report.kind.arrays(report.model), _about(report)))
-        print(f"{'saved':<19}{destination.url}", file=out, flush=True)
+    saved = "" if destination is None else f"\n{'saved':<19}{destination.url}"
+    tell(f"{report}{saved}", out)
 
 
-def _fit(executor: Executor, options: TrainOptions, log: TextIO) -> Report:
+def _fit(
+    executor: Executor, options: TrainOptions, destination: Destination | None, log: TextIO
+) -> Report:
     kind = options.model
     with _warnings_in_lines(log, kind.usual_warnings) as caught:
         started = time.perf_counter()
@@ -61,6 +64,11 @@ def _fit(executor: Executor, options: TrainOptions, log: TextIO) -> Report:
         with progress_on(log) as progress:
             model = kind.estimator([progress]).fit(data.X, data.y)
         trained = time.perf_counter()
+        converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+        if destination is not None:
+            # First of all: scores, the end of the cluster and the report may fail.
+            about = _about(kind, model, first_index=data.first_index, converged=converged)
+            destination.write(model_bytes(kind.arrays(model), about))
         return Report(
             n_rows=data.n_rows,
             n_features=data.n_features,
@@ -68,7 +76,7 @@ def _fit(executor: Executor, options: TrainOptions, log: TextIO) -> Report:
             first_index=data.first_index,
             kind=kind,
             model=model,
-            converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught),
+            converged=converged,
             training_accuracy=model.score(data.X, data.y),
             test_accuracy=None if test is None else model.score(test.X, test.y),
             loading_seconds=loaded - started,
@@ -90,14 +98,14 @@ def _loaded(data: Data, n_workers: int, executor: Executor) -> str:
     )
 
 
-def _about(report: Report) -> dict[str, Any]:
+def _about(kind: ModelKind, model: Any, *, first_index: int, converged: bool) -> dict[str, Any]:
     return {
-        "model": report.kind.name,
-        "classes": report.model.classes_.tolist(),
-        "n_features": report.model.n_features_in_,
-        "first_index": report.first_index,
-        "converged": report.converged,
-        **report.kind.metadata(report.model),
+        "model": kind.name,
+        "classes": model.classes_.tolist(),
+        "n_features": model.n_features_in_,
+        "first_index": first_index,
+        "converged": converged,
+        **kind.metadata(model),
     }
 
 
