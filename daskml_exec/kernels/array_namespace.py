@@ -59,6 +59,16 @@ def total(array: Any) -> float:
     return float(array.sum() if is_host(array) else to_host(array_namespace(array).sum(array)))
 
 
+def largest_magnitude(array: Any) -> float:
+    """Return the largest absolute value of all elements on the host; zero if there are none."""
+    if not array.size:
+        return 0.0
+    if is_host(array):
+        return max(float(array.max()), -float(array.min()))
+    xp = array_namespace(array)
+    return float(to_host(xp.max(xp.abs(array))))
+
+
 def total_weight(X: Any, sample_weight: Any) -> float:
     """Return the weight of all rows: their number where weights are None."""
     return float(X.shape[0]) if sample_weight is None else total(sample_weight)

@@ -58,8 +58,8 @@ class Batching:
 
 
 def rows_per_step(batch_size: Any, total: int) -> int:
-    """Return the rows of a step over all partitions together; "auto" is ``min(200, total)``."""
-    return min(200, total) if batch_size == "auto" else int(batch_size)
+    """Return the rows of a step over all partitions together: at most all; "auto" is 200."""
+    return min(200 if batch_size == "auto" else int(batch_size), total)
 
 
 def batching(
@@ -72,7 +72,7 @@ def batching(
     rows : sequence of int
         Rows trained on, per partition; at least one is positive.
     batch_size : int or "auto"
-        Rows per step over all partitions together; "auto" is ``min(200, sum(rows))``.
+        Rows per step over all partitions together, at most all; "auto" is 200.
     sync_every : int, "epoch" or "auto"
     linear_scaling : bool
         How the learning rate follows the batch where partitions take more than their share, since
@@ -88,11 +88,6 @@ def batching(
     """
     total = sum(rows)
     batch = rows_per_step(batch_size, total)
-    if batch > total:
-        raise ValueError(
-            f"batch_size={batch} is more than the {total} rows there are to train on; allowed are "
-            "1 to as many, and 'auto'"
-        )
     shares = [batch * n / total for n in rows]
     # Rounded up, so that partitions of even size take as many steps as one process would.
     batches = tuple(

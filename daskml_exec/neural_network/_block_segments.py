@@ -26,7 +26,7 @@ from daskml_exec.neural_network._block_averages import average_replicas
 from daskml_exec.neural_network._block_plan import BlockPlan, Stretch
 from daskml_exec.neural_network._block_stream import BatchStream
 from daskml_exec.neural_network._divergence import DivergenceError
-from daskml_exec.neural_network._problem import NetworkProblem
+from daskml_exec.neural_network._problem import NetworkProblem, Numbers
 from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.training import Measured
 
@@ -234,7 +234,9 @@ class BlockSegments:
         if wrong:
             return replace(state, failure=ValueError(min(wrong))), Measured()
         if not all(each.finite for each in found):
-            error = DivergenceError(state.segments, None, work.learning_rate, (), ())
+            rescale = "X or y" if isinstance(self.problem.target, Numbers) else "X"
+            remedy = f"Lower learning_rate_init or rescale {rescale}"
+            error = DivergenceError(state.segments, None, work.learning_rate, remedy, (), ())
             return replace(state, failure=error), Measured()
         sums = self._sums(found)
         loss = sum(penalised_loss(each.loss, each.squares, self._alpha) for each in sums.values())

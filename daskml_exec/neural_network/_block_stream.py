@@ -55,10 +55,10 @@ class BatchStream:
                 f"partition {partition.index} of X is on a device; with parallel='model' or "
                 "'hybrid' X must be NumPy's or SciPy's on the host"
             )
-        return self.problem.data_failure(partition)
+        return self.problem.data_failure(partition, self.dtype)
 
     def _batches_of(self, partition: Partition, rows: Array) -> Iterator[Batch]:
-        batch, weight = self.plan.batch, partition.sample_weight
+        batch, weight = self.plan.batch, self.problem.weights(partition)
         if weight is not None:
             weight = np.ascontiguousarray(weight, dtype=self.dtype)
         targets = self.problem.network.output.targets(partition.y, self.dtype)

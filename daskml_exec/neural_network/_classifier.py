@@ -40,10 +40,10 @@ class MLPClassifier(ClassifierMixin, MLP):
         Strength of the penalty: a step over rows of weight s adds ``alpha / (2 s)`` times the sum
         of the squared weights to the mean loss, as in scikit-learn.
     batch_size : int or "auto", default="auto"
-        Rows per step over all partitions together; "auto" is ``min(200, n)``. Each partition takes
-        its share, in proportion to its rows, but at least 16. Where that makes a step larger than
-        asked for, by the factor r, the learning rate is multiplied by r for "sgd" [1]_ and by its
-        square root for "adam" [2]_.
+        Rows per step over all partitions together; "auto" is ``min(200, n)``. More than there are
+        rows is all of them, with a warning. Each partition takes its share, in proportion to its
+        rows, but at least 16. Where that makes a step larger than asked for, by the factor r, the
+        learning rate is multiplied by r for "sgd" [1]_ and by its square root for "adam" [2]_.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         For "sgd": "invscaling" divides the rate by the square root of the rows gone through,
         "adaptive" divides it by five where training would stop otherwise.
@@ -185,7 +185,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         y : the same kinds, shape (n,)
             Labels: at least two different ones.
         sample_weight : the same kinds, shape (n,), optional
-            Weights from 0; None means ones.
+            Weights from 0, of which only the ratios count, and their sum beside `alpha`; None
+            means ones.
 
         Returns
         -------
@@ -204,7 +205,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         sklearn.exceptions.ConvergenceWarning
             `max_iter` was reached while the loss, or the score, still improved.
         UserWarning
-            Rows are sorted over the partitions by their label.
+            Rows are sorted over the partitions by their label; `batch_size` is more than all rows.
         """
         self._fit(X, y, sample_weight, incremental=False)
         return self
@@ -291,6 +292,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             "logistic" if n == 2 else "softmax",
             1 if n == 2 else n,
             partial(_set_classes, classes=data.classes),
+            sample_weight is not None,
         )
 
     def predict(self, X: Any) -> Any:

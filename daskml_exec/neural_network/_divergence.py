@@ -17,6 +17,8 @@ class DivergenceError(ValueError):
         Its index; None if the average alone is not finite.
     learning_rate : float
         That of the local steps.
+    remedy : str
+        What may help, as far as was looked for.
     coefs, intercepts : list of ndarray
         The last good parameters: those that the round started from. Empty with blocks on the
         workers, which have gone with the fit.
@@ -27,12 +29,14 @@ class DivergenceError(ValueError):
         round: int,
         partition: int | None,
         learning_rate: float,
+        remedy: str,
         coefs: Sequence[np.ndarray[Any, Any]],
         intercepts: Sequence[np.ndarray[Any, Any]],
     ) -> None:
         self.round = round
         self.partition = partition
         self.learning_rate = learning_rate
+        self.remedy = remedy
         self.coefs = list(coefs)
         self.intercepts = list(intercepts)
         where = f"partition {partition}"
@@ -40,8 +44,7 @@ class DivergenceError(ValueError):
             where = "the average" if coefs else "the blocks"
         super().__init__(
             f"training diverged in round {round}, {where}, at the learning rate "
-            f"{learning_rate:g}: the loss or the parameters are not finite. Lower "
-            "learning_rate_init or rescale X"
+            f"{learning_rate:g}: the loss, the score or the parameters are not finite. {remedy}"
             + ("; the error's `coefs` and `intercepts` are the last good parameters" * bool(coefs))
         )
 
@@ -50,6 +53,7 @@ class DivergenceError(ValueError):
             self.round,
             self.partition,
             self.learning_rate,
+            self.remedy,
             self.coefs,
             self.intercepts,
         )

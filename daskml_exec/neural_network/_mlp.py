@@ -22,7 +22,12 @@ from daskml_exec.neural_network._block_segments import BlockFit
 from daskml_exec.neural_network._compressed import CompressedRounds
 from daskml_exec.neural_network._explain import Explanation
 from daskml_exec.neural_network._first_models import going_on, new_model
-from daskml_exec.neural_network._fit_warnings import warn_of_no_convergence, warn_of_sorted
+from daskml_exec.neural_network._fit_warnings import (
+    large_batch,
+    sorted_rows,
+    warn_of_no_convergence,
+    warn_once,
+)
 from daskml_exec.neural_network._fits import Fit, Trained, train_blocks, train_whole
 from daskml_exec.neural_network._layers import hidden_units
 from daskml_exec.neural_network._model import Model
@@ -33,6 +38,7 @@ from daskml_exec.neural_network._problem import NetworkProblem, Target
 from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
 from daskml_exec.neural_network._strategies import Strategies, strategies_for
+from daskml_exec.neural_network._weights import weighed
 from daskml_exec.partitions import Partitions, dealt
 from daskml_exec.training import Callback, PartitionedEstimator
 from daskml_exec.training.compression import codec_named
@@ -53,6 +59,8 @@ class Prepared:
     n_outputs : int
     fitted : callable
         ``fitted(estimator)`` sets the attributes that the targets give.
+    weighted : bool
+        Whether rows have weights.
     """
 
     partitions: Partitions
@@ -60,10 +68,14 @@ class Prepared:
     output: str
     n_outputs: int
     fitted: Callable[..., None]
+    weighted: bool
 
 
 class MLP(PartitionedEstimator):
     """Base of the networks; holds nothing of the cluster."""
+
+    _told: frozenset[str] = frozenset()
+    """What was warned of in the stream of `partial_fit`."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -210,6 +222,9 @@ class MLP(PartitionedEstimator):
             if self.shuffle == "partitions":
                 partitions = dealt(partitions, seed)
             problem = self._problem(replace(prepared, partitions=partitions), seed)
+            if prepared.weighted:
+                problem = weighed(problem, partitions)
+            told = self._told if incremental and self._goes_on(incremental) else frozenset[str]()
             trained = self._trained(partitions, problem, prepared.fitted, incremental)
         finally:
             # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
@@ -222,7 +237,11 @@ class MLP(PartitionedEstimator):
         self._explanation = trained.explanation
         self.history_ = trained.history
         classes = hasattr(self, "classes_")
-        warn_of_sorted(trained.spread, len(partitions.rows), classes=classes, stacklevel=5)
+        found = {
+            "batch_size": large_batch(self.batch_size, sum(problem.batching.rows)),
+            "sorted": sorted_rows(trained.spread, len(partitions.rows), classes=classes),
+        }
+        self._told = warn_once(told, found, stacklevel=5)
         if not incremental and not state.progress.stopped and state.done:
             warn_of_no_convergence(self, stacklevel=5)
 

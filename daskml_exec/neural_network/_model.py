@@ -78,11 +78,14 @@ class Failure:
     diverged : bool
     partition : int or None
         Where training diverged; None if only the average did.
+    remedy : str
+        What may help, as far as was looked for.
     """
 
     data: str = ""
     diverged: bool = False
     partition: int | None = None
+    remedy: str = ""
 
     def __add__(self, other: "Failure") -> "Failure":
         if other.data and not self.data:

@@ -36,10 +36,10 @@ class MLPRegressor(RegressorMixin, MLP):
         Strength of the penalty: a step over rows of weight s adds ``alpha / (2 s)`` times the sum
         of the squared weights to the mean loss, as in scikit-learn.
     batch_size : int or "auto", default="auto"
-        Rows per step over all partitions together; "auto" is ``min(200, n)``. Each partition takes
-        its share, in proportion to its rows, but at least 16. Where that makes a step larger than
-        asked for, by the factor r, the learning rate is multiplied by r for "sgd" [1]_ and by its
-        square root for "adam" [2]_.
+        Rows per step over all partitions together; "auto" is ``min(200, n)``. More than there are
+        rows is all of them, with a warning. Each partition takes its share, in proportion to its
+        rows, but at least 16. Where that makes a step larger than asked for, by the factor r, the
+        learning rate is multiplied by r for "sgd" [1]_ and by its square root for "adam" [2]_.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         For "sgd": "invscaling" divides the rate by the square root of the rows gone through,
         "adaptive" divides it by five where training would stop otherwise.
@@ -179,7 +179,8 @@ class MLPRegressor(RegressorMixin, MLP):
         y : the same kinds, shape (n,)
             Real numbers, one per row.
         sample_weight : the same kinds, shape (n,), optional
-            Weights from 0; None means ones.
+            Weights from 0, of which only the ratios count, and their sum beside `alpha`; None
+            means ones.
 
         Returns
         -------
@@ -198,7 +199,7 @@ class MLPRegressor(RegressorMixin, MLP):
         sklearn.exceptions.ConvergenceWarning
             `max_iter` was reached while the loss, or the score, still improved.
         UserWarning
-            Rows are sorted over the partitions by their target.
+            Rows are sorted over the partitions by their target; `batch_size` is more than all rows.
         """
         self._fit(X, y, sample_weight, incremental=False)
         return self
@@ -238,7 +239,8 @@ class MLPRegressor(RegressorMixin, MLP):
         )
         partitions = regression_data(executor, X, y, sample_weight, feature_names=names)
         self._learn_features(X, partitions, reset=not again)
-        return Prepared(partitions, Numbers(), "identity", 1, _nothing_else)
+        weighted = sample_weight is not None
+        return Prepared(partitions, Numbers(), "identity", 1, _nothing_else, weighted)
 
     def predict(self, X: Any) -> Any:
         """Return the prediction for each row.

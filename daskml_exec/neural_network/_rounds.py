@@ -19,7 +19,7 @@ from daskml_exec.neural_network._model import (
     Work,
 )
 from daskml_exec.neural_network._outer import Outer
-from daskml_exec.neural_network._problem import NetworkProblem, changes
+from daskml_exec.neural_network._problem import NetworkProblem, Numbers, changes
 from daskml_exec.neural_network._progress import Progress, Stopping
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
@@ -179,7 +179,10 @@ class NetworkRounds:
 
     def scored(self, state: NetworkFit, total: Score) -> tuple[NetworkFit, Measured]:
         """Return the state after the score of its parameters is known."""
-        score = self.problem.target.score(total.sums)
+        with np.errstate(over="ignore", invalid="ignore"):
+            score = self.problem.target.score(total.sums)
+        if not np.isfinite(score):
+            return self.failed(state, Failure(diverged=True)), Measured()
         progress = state.progress.after_score(score, state.model.parameters, self.stopping)
         return replace(state, progress=progress, scoring=False, rounds=state.rounds + 1), Measured(
             score=score
@@ -194,7 +197,15 @@ class NetworkRounds:
                 state.rounds,
                 failure.partition,
                 self.work(state).learning_rate,
+                failure.remedy or self._remedy(),
                 layers.coefs,
                 layers.intercepts,
             )
         return replace(state, failure=error)
+
+    def _remedy(self) -> str:
+        """Say what may help where only the average, or its score, is not finite."""
+        text = "Lower learning_rate_init or rescale X"
+        if isinstance(self.problem.target, Numbers):
+            text += " or y"
+        return text + ("; outer='average' may help, too" if self.outer.momentum else "")

@@ -85,10 +85,10 @@ def test_auto_averages_a_few_times_an_epoch(rows):
     assert plan.sync_steps >= min(LEAST_SYNC_STEPS, plan.steps_per_epoch)
 
 
-def test_batch_larger_than_the_data_is_refused():
-    with pytest.raises(ValueError, match="batch_size=31 is more than the 30 rows"):
-        batching([10, 20], 31, "epoch", linear_scaling=False)
-    assert batching([10, 20], 30, "epoch", linear_scaling=False).steps_per_epoch == 1
+def test_a_batch_is_of_all_rows_at_most():
+    all_rows = batching([10, 20], 30, "epoch", linear_scaling=False)
+    assert all_rows.steps_per_epoch == 1
+    assert batching([10, 20], 31, "epoch", linear_scaling=False) == all_rows
 
 
 @given(plan=plans())

@@ -44,7 +44,6 @@ def rows():
         ({"sync_every": "often"}, "'sync_every'.*'epoch'.*Got 'often'"),
         ({"sync_every": 1.5}, "'sync_every'.*Got 1.5"),
         ({"batch_size": 0}, "'batch_size'.*Got 0"),
-        ({"batch_size": 91}, "batch_size=91 is more than the 90 rows.*allowed.*'auto'"),
         ({"learning_rate_init": 0}, "'learning_rate_init'.*Got 0"),
         ({"learning_rate": "optimal"}, "'learning_rate'.*'adaptive'.*Got 'optimal'"),
         ({"validation_fraction": 1}, "'validation_fraction'.*Got 1"),
@@ -77,20 +76,11 @@ def test_partial_fit_checks_its_arguments_too(rows, given, kind):
     for arguments, message in (
         ({"solver": "lbfgs"}, "'solver'.*Got 'lbfgs'"),
         ({"compression": "gzip"}, "compression='gzip'"),
-        ({"batch_size": 91}, "batch_size=91 is more than the 90 rows"),
     ):
         with pytest.raises(ValueError, match=message):
             given(**arguments).partial_fit(kind(X), y, **known)
     with pytest.raises(ValueError, match=f"{given.__name__} requires y to be passed"):
         given().partial_fit(kind(X), None, **known)
-
-
-@on_both
-def test_a_batch_is_of_rows_that_are_trained_on(rows, given):
-    X, y = rows
-    held_out = {"early_stopping": True, "validation_fraction": 0.2}
-    with pytest.raises(ValueError, match="batch_size=80 is more than the 72 rows"):
-        given(batch_size=80, **held_out).fit(as_dask(X), y)
 
 
 @on_both

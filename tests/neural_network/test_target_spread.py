@@ -93,13 +93,25 @@ def test_partitions_without_rows_say_nothing(n_classes, ordered):
 @pytest.mark.parametrize("ordered", [False, True])
 def test_weights_count_rows(n_classes, ordered):
     rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, 300)
+    y = rng.integers(0, 3, 30_000)
     y = np.sort(y) if ordered else y
-    weight = rng.integers(0, 3, 300).astype(float)
+    weight = rng.integers(0, 3, len(y)).astype(float)
     times = weight.astype(int)
-    repeated_ends = [times[:100].sum(), times[:200].sum()]
-    assert share(y, [100, 200], weight, n_classes=n_classes) == pytest.approx(
-        share(np.repeat(y, times), repeated_ends, n_classes=n_classes), rel=1e-9, abs=1e-12
+    repeated_ends = [times[:10_000].sum(), times[:20_000].sum()]
+    # But for the correction for chance, which knows no repeated rows.
+    assert share(y, [10_000, 20_000], weight, n_classes=n_classes) == pytest.approx(
+        share(np.repeat(y, times), repeated_ends, n_classes=n_classes), rel=1e-3, abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("n_classes", [None, 3])
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("weight", [1e-30, 1 / 300, 7.0, 1e30])
+def test_only_ratios_of_weights_count(n_classes, ordered, weight):
+    y = np.random.default_rng(0).integers(0, 3, 300)
+    y = np.sort(y) if ordered else y
+    assert share(y, [100, 200], np.full(300, weight), n_classes=n_classes) == pytest.approx(
+        share(y, [100, 200], n_classes=n_classes), rel=1e-9, abs=1e-12
     )
 
 
