@@ -1,4 +1,6 @@
 import importlib
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from importlib.resources import files
@@ -41,3 +43,19 @@ def test_modules_stay_small():
         for path in PACKAGE.rglob("*.py")
     }
     assert {path: n for path, n in lengths.items() if n > MAX_LINES} == {}
+
+
+def test_the_oldest_releases_are_read_from_the_project():
+    """`.ci/run` installs them; what has no lower bound would be installed as the newest."""
+    script = ROOT / ".ci" / "oldest.py"
+    if not script.exists():
+        pytest.skip("the folder .ci is not part of a source distribution")
+    done = subprocess.run(
+        [sys.executable, script, "test", "lint", "bench"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = dict(line.split("==") for line in done.stdout.splitlines())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert len(found) > len(project["dependencies"]) and {"numpy", "dask", "numba"} <= found.keys()

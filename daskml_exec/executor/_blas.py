@@ -68,9 +68,11 @@ def _take_control() -> None:
     """Let this thread, and whichever comes next, set the number of threads of OpenBLAS.
 
     Once a thread has set it, threadpoolctl ignores all others, to keep them from racing. Here the
-    count does that, and the last holder is seldom in the thread of the first.
+    count does that, and the last holder is seldom in the thread of the first. Below 3.8 it ignores
+    nobody, and has no such method.
     """
-    OpenBLASController.clear_controlling_thread(force=True)
+    if clear := getattr(OpenBLASController, "clear_controlling_thread", None):
+        clear(force=True)
 
 
 @cache
