@@ -1,0 +1,64 @@
+"""What the README and the pages of `docs/` show: it runs, it is short, links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)[^)]*\)")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return [body for name, body in FENCED.findall(text) if name == language]
+
+
+def words(output: str) -> list[str]:
+    """Numbers differ from machine to machine; what is said does not."""
+    return re.sub(r"\d[\d.,e+-]*", "#", output).split()
+
+
+def test_its_length():
+    assert len(README.splitlines()) <= 130
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    targets = LINK.findall(page.read_text())
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_is_python(page):
+    for number, block in enumerate(blocks(page.read_text(), "python")):
+        compile(block, f"{page.name}, block {number}", "exec")
+
+
+def test_the_picture_is_small():
+    pictures = list((ROOT / "docs" / "pictures").glob("*.svg"))
+    assert pictures and all(path.stat().st_size < 150_000 for path in pictures)
+
+
+def test_the_lines_of_python_print_what_is_shown(tmp_path: Path):
+    """In an empty folder, as a newcomer runs them: the first block and the text behind it."""
+    shown = blocks(README, "text")[0]
+    (tmp_path / "script.py").write_text(blocks(README, "python")[0])
+    run = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    assert words(run.stdout) == words(shown)
+    assert float(run.stdout.split()[0]) == pytest.approx(float(shown.split()[0]))
