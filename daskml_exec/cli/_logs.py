@@ -9,7 +9,6 @@ runs in each of them as it starts, also in those that replace a lost one.
 """
 
 import logging
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,14 +36,13 @@ def quiet_cluster_logs() -> Iterator[None]:
 
 
 def dask_setup(worker: Any) -> None:
-    """Silence a worker process, and leave Ctrl-C to the driver, which closes its workers.
+    """Silence a worker process.
 
     Parameters
     ----------
     worker : distributed.Worker
     """
     _set(_LEVELS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _set(levels: dict[str, int]) -> None:

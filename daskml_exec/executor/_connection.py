@@ -10,7 +10,8 @@ from typing import Any
 
 from distributed import Client, LocalCluster, Nanny, Worker
 
-from daskml_exec.executor import _config
+from daskml_exec.executor import _config, _worker_process
+from daskml_exec.executor._embedded import EmbeddedCluster
 
 _MAIN_GUARD = (
     "an Executor with worker processes was opened without a main guard: every worker process "
@@ -71,13 +72,17 @@ def open_local(
     defaults: dict[str, Any] = {"dashboard_address": "127.0.0.1:0"}
     if processes:
         defaults["host"] = "127.0.0.1"
+        given = options.get("preload") or []
+        options = options | {
+            "preload": [_worker_process.__name__, *([given] if isinstance(given, str) else given)]
+        }
     else:
         defaults["worker_dashboard_address"] = "127.0.0.1:0"
         # A limit is held against the memory of the whole process, the user's own data included:
         # every worker would pause, for ever.
         defaults["memory_limit"] = 0
     try:
-        cluster = LocalCluster(
+        cluster = EmbeddedCluster(
             n_workers=n_workers,
             threads_per_worker=threads_per_worker,
             processes=processes,

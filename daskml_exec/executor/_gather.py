@@ -57,4 +57,12 @@ async def _unless_deserted(client: Client, results: Awaitable[list[Any]], limit:
                 raise no_worker_error(client, limit)
         return await waiting
     finally:
-        waiting.cancel()
+        # Not cancelled: the tasks that it waits in would complain of that, each with a traceback.
+        # Whoever gives up cancels the futures, and it ends with them.
+        waiting.add_done_callback(_seen)
+
+
+def _seen(ended: "asyncio.Future[Any]") -> None:
+    """Look at what nobody waits for any more, or asyncio would complain of it."""
+    if not ended.cancelled():
+        ended.exception()

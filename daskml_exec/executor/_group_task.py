@@ -8,6 +8,7 @@ from typing import Any
 from distributed import get_worker
 
 from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 
 Partial = Callable[[Any, Any], Any]
@@ -106,6 +107,7 @@ def _folded(
     size = 0
     with single_threaded_blas():
         for index, value in values:
+            checkpoint()
             size = max(size, nbytes(value))
             nodes[0, index] = value
             nodes = fold_siblings(nodes, n_partitions, combine)

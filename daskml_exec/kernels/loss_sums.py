@@ -15,6 +15,7 @@ from daskml_exec.kernels.array_namespace import (
     total,
     total_weight,
 )
+from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.compiled_loops import Loops, compiled_loops
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.row_blocks import row_blocks, row_ranges
@@ -78,6 +79,7 @@ def loss_sums(
     >>> loss_sums(BinaryLogistic(), X, y, None, np.zeros((1, 1)), np.zeros(1)).coef
     array([[-1.]])
     """
+    checkpoint()
     weight = total_weight(X, sample_weight)
     if not is_host(X):
         if center is not None:

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
+from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.hessian_sums import HessianSums
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.standardisation import Standardisation
@@ -95,6 +96,7 @@ class Sampled:
         direction = residual.copy()
         size = first = float(np.vdot(residual, residual))
         for _ in range(self.max_iter):
+            checkpoint()
             if size <= _CG_PRECISION**2 * first:
                 break
             image = product(direction)

@@ -10,6 +10,7 @@ from typing import Any, Generic
 import numpy as np
 
 from daskml_exec.executor import RoundOutcome, RoundRunner, single_threaded_blas
+from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.partitions import Partitions
 from daskml_exec.training._events import Callback, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
@@ -172,6 +173,7 @@ def _local_rounds(
     while not records or not (
         state.done or state.failure is not None or time.perf_counter() >= deadline
     ):
+        checkpoint()
         started = time.perf_counter()
         message, step = algorithm.outgoing(state), state.step
         total = algorithm.partial(partition, message)

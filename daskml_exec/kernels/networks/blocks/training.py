@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.networks.blocks.backward import backward
 from daskml_exec.kernels.networks.blocks.forward import forward
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
@@ -126,6 +127,7 @@ def train_blocks(
     loss, seen, steps, finite = before.loss, before.weight, before.steps, True
     squares = {block: before.squares.get(block, 0.0) for block in group.blocks}
     for X, y, weight in batches:
+        checkpoint()
         total = float(len(y)) if weight is None else float(weight.sum(dtype=np.float64))
         if not total:
             continue  # rows without weight are rows that are not there

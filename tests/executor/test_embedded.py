@@ -1,0 +1,73 @@
+"""An embedded cluster keeps its number of workers, whatever ended them."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import dask
+import pytest
+
+from daskml_exec import Executor
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Executor]:
+    with Executor(n_workers=1) as executor:
+        yield executor
+
+
+def pid_of(executor: Executor) -> int:
+    executor.client.wait_for_workers(1)
+    (worker,) = executor.workers()
+    return worker.pid
+
+
+def wait_for_another(executor: Executor, before: int) -> None:
+    assert executor.submit(os.getpid).result(timeout=120) != before
+
+
+def cluster_of(executor: Executor):
+    return executor.client.cluster
+
+
+def test_a_nanny_that_takes_long_for_a_new_process_is_not_closed(processes):
+    """As on a slow machine, where Dask's limit of 15 seconds is over before the process is up."""
+    before, (nanny,) = pid_of(processes), cluster_of(processes).workers.values()
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):
+        os.kill(before, signal.SIGKILL)
+        wait_for_another(processes, before)
+    assert list(cluster_of(processes).workers.values()) == [nanny]
+
+
+def test_a_nanny_that_has_ended_is_followed_by_another(processes):
+    before, cluster = pid_of(processes), cluster_of(processes)
+    (nanny,) = cluster.workers.values()
+    cluster.sync(nanny.close)
+    wait_for_another(processes, before)
+    assert list(cluster.workers.values()) != [nanny]
+
+
+def test_a_worker_that_leaves_the_scheduler_is_followed_by_another(processes):
+    """As one that was stopped for so long that its connection broke: it takes its Nanny along."""
+    before = pid_of(processes)
+    processes.client.run(lambda dask_worker: dask_worker.batched_stream.abort(), on_error="ignore")
+    wait_for_another(processes, before)
+
+
+def test_threads_that_are_lost_come_back():
+    with Executor(processes=False, n_workers=1) as executor:
+        cluster = cluster_of(executor)
+        (worker,) = cluster.workers.values()
+        cluster.sync(worker.close)
+        assert executor.submit(pow, 2, 3).result(timeout=60) == 8
+
+
+def test_a_worker_that_was_retired_stays_away():
+    with Executor(processes=False, n_workers=2) as executor:
+        cluster = cluster_of(executor)
+        executor.client.retire_workers(names=[0])
+        cluster.sync(cluster.workers[1].close)  # this one was not
+        executor.client.wait_for_workers(1)
+        assert executor.submit(pow, 2, 3).result(timeout=60) == 8
+        assert list(cluster.worker_spec) == [1]
+        assert len(executor.workers()) == 1
