@@ -62,7 +62,7 @@ async def _unless_deserted(client: Client, results: Awaitable[list[Any]], limit:
         waiting.add_done_callback(_seen)
 
 
-def _seen(ended: "asyncio.Future[Any]") -> None:
+def _seen(ended: asyncio.Future[Any]) -> None:
     """Look at what nobody waits for any more, or asyncio would complain of it."""
     if not ended.cancelled():
         ended.exception()
