@@ -39,6 +39,12 @@ class Moments:
     mean: Vector
     spread: Vector
 
+    @property
+    def finite(self) -> Vector:
+        """Whether mean and spread of each column are."""
+        finite: Vector = np.isfinite(self.mean) & np.isfinite(self.spread)
+        return finite
+
     def __add__(self, other: "Moments") -> "Moments":
         weight = self.weight + other.weight
         if self.weight == 0.0 or other.weight == 0.0:  # also keeps infinities that weigh nothing
@@ -77,10 +83,10 @@ def column_moments(X: Any, sample_weight: Any) -> Moments:
     Moments(weight=2.0, mean=array([2. , 1.5]), spread=array([2. , 4.5]))
     """
     n, d = X.shape
-    weight = total_weight(X, sample_weight)
     if n == 0:
         return Moments(0.0, np.zeros(d), np.zeros(d))
     with np.errstate(over="ignore", invalid="ignore"):
+        weight = total_weight(X, sample_weight)
         first, second = _sums(X, sample_weight, np.zeros(d))
         if weight == 0.0:
             return Moments(0.0, first, second)

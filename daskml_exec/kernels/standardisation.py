@@ -14,8 +14,8 @@ from daskml_exec.kernels.moments import Moments
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-# A variance below this share of the second moment is rounding: the column is constant.
-_CONSTANT = 1e-24
+# A variance below this share of the second moment is rounding: there is a constant.
+NO_VARIANCE = 1e-24
 # Columns whose mean is so many standard deviations from zero lose digits in products with rows as
 # they are, and are centred on the way.
 _FAR = 1e3
@@ -124,7 +124,7 @@ def standardisation(
     second = variance + moments.mean**2
     if fit_intercept:
         center = moments.mean
-        variance = np.where(variance < _CONSTANT * second, 0.0, variance)
+        variance = np.where(variance < NO_VARIANCE * second, 0.0, variance)
     else:
         center = np.zeros_like(second)
         variance = second

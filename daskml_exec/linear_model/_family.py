@@ -16,10 +16,11 @@ from daskml_exec.kernels.losses import (
 
 @dataclass(frozen=True)
 class Target:
-    """Weighted mean and mean square of the targets."""
+    """What is to be known of the targets, by weight."""
 
     mean: float
-    mean_square: float
+    residual_square: float
+    """Mean square of what the best model without coefficients leaves of them."""
 
 
 class Family(Protocol):
@@ -72,7 +73,7 @@ class Logistic:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Least squares. The unit is the root mean square of the targets."""
+    """Least squares. The unit is the root mean square of what a constant leaves of the targets."""
 
     @property
     def loss(self) -> Loss:
@@ -82,13 +83,15 @@ class Gaussian:
         return 1.0
 
     def gradient_unit(self, value: float, target: Target) -> float:
-        return float(np.sqrt(target.mean_square))
+        return float(np.sqrt(target.residual_square))
 
     def null_intercept(self, target: Target) -> float:
         return target.mean
 
     def refusal(self, target: Target) -> str:
-        return ""
+        if np.isfinite(target.residual_square):
+            return ""
+        return "y has values whose squares overflow float64; rescale y"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class Poisson:
         return float(np.log(target.mean))
 
     def refusal(self, target: Target) -> str:
+        if not np.isfinite(target.mean):
+            return "y has values whose sum overflows float64; rescale y"
         if target.mean > 0:
             return ""
         return (

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -85,6 +86,7 @@ class GLM(PartitionedEstimator):
 
         Returns the last state.
         """
+        problem = replace(problem, penalty=problem.penalty.for_weights(partitions.form.exponent))
         try:
             shape = shape_of(partitions, problem)
             if isinstance(partitions, Grid):

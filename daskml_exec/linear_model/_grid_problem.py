@@ -17,7 +17,7 @@ from daskml_exec.kernels.row_sample import row_sample
 from daskml_exec.kernels.sums import FieldwiseSum
 from daskml_exec.linear_model._newton import MomentsAndPool
 from daskml_exec.linear_model._pool import Pool
-from daskml_exec.linear_model._problem import OVERFLOW, Parameters, PartitionMoments
+from daskml_exec.linear_model._problem import Parameters, PartitionMoments
 from daskml_exec.partitions import Cell, Partition, Place, describe_place
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -73,14 +73,12 @@ class CellMoments:
     """Moments of the columns of a cell, where it is not finite, and its part of sampled rows."""
 
     columns: Moments
-    finite: bool
     place: Place | None
     pieces: tuple[Any, ...]
 
     def __add__(self, other: "CellMoments") -> "CellMoments":
         return CellMoments(
             self.columns + other.columns,
-            self.finite and other.finite,
             min((p for p in (self.place, other.place) if p is not None), default=None),
             self.pieces + other.pieces,
         )
@@ -103,10 +101,9 @@ class MomentsPass:
     def of_cell(self, cell: Cell, row: Partition) -> CellMoments:
         """Return the moments of the cell's columns."""
         columns = column_moments(cell.X, row.sample_weight)
-        finite = bool(np.isfinite(columns.mean).all() and np.isfinite(columns.spread).all())
-        place = None if finite else cell.first_non_finite()
+        place = None if columns.finite.all() else cell.first_non_finite()
         pieces = (cell.X[self._sample(row)],) if self.share else ()
-        return CellMoments(columns, finite, place, pieces)
+        return CellMoments(columns, place, pieces)
 
     def of_row(self, row: Partition) -> RowMoments:
         """Return the moments of the targets."""
@@ -144,9 +141,7 @@ def joined_moments(
 ) -> MomentsAndPool:
     """Return the moments of all columns, the first place that is not finite, and sampled rows."""
     places = [part.place for part in columns if part.place is not None]
-    where = "" if all(part.finite for part in columns) else OVERFLOW
-    if places:
-        where = describe_place(min(places), feature_names)
+    where = describe_place(min(places), feature_names) if places else ""
     moments = Moments(
         columns[0].columns.weight,
         np.concatenate([part.columns.mean for part in columns]),

@@ -17,12 +17,10 @@ from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.linear_model._family import Target
 from daskml_exec.linear_model._problem import (
-    OVERFLOW,
     GLMProblem,
     Parameters,
     measured_at,
     parameters_at,
-    target_of,
 )
 from daskml_exec.partitions import Partition, describe_non_finite
 from daskml_exec.training import Measured
@@ -138,12 +136,8 @@ class LeastSquaresRounds:
         if message is not None:
             return self.problem.sums(partition, message)
         moments = cross_moments(partition.X, partition.y, partition.sample_weight)
-        finite = np.isfinite(moments.mean) & np.isfinite(np.diagonal(moments.scatter))
-        where = ""
-        if not finite[:-1].all():
-            where = describe_non_finite(partition, self.problem.feature_names) or OVERFLOW
-        elif not finite[-1]:
-            where = "y has values whose squares overflow float64; rescale y"
+        finite = moments.columns(slice(-1)).finite.all()
+        where = "" if finite else describe_non_finite(partition, self.problem.feature_names)
         return Totals(moments, where)
 
     def combine(self, left: Any, right: Any) -> Any:
@@ -155,12 +149,13 @@ class LeastSquaresRounds:
         return self._refine(state, total)
 
     def _solve(self, state: LeastSquaresFit, total: Totals) -> LeastSquaresFit:
-        if total.not_finite:
-            return replace(state, failure=ValueError(total.not_finite))
         moments, weight = total.moments, total.moments.weight
         d = len(moments.mean) - 1
-        target = target_of(moments.columns(slice(d, None)))
-        to = self.problem.standardise(moments.columns(slice(d)), target)
+        columns, of_target = moments.columns(slice(d)), moments.columns(slice(d, None))
+        if refusal := total.not_finite or self.problem.refusal(columns, of_target):
+            return replace(state, failure=ValueError(refusal))
+        target = self.problem.target(of_target)
+        to = self.problem.standardise(columns, target)
         scatter = moments.scatter / weight
         if not self.problem.fit_intercept:
             scatter += np.outer(moments.mean, moments.mean)

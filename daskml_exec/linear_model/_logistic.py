@@ -1,5 +1,6 @@
 """Logistic regression over partitions."""
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
@@ -9,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -213,9 +215,11 @@ class LogisticRegression(ClassifierMixin, GLM):
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            `max_iter` was reached, or rounding stopped progress, before `tol`.
+            `max_iter` was reached, or rounding stopped progress, before `tol`; or C is infinite
+            and the classes are separable, so that there is no optimum.
         """
         executor = self._check_arguments(y)
+        penalty = _penalty(self.C)
         X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight)
         choice = self._choose(executor, X)
         data: ClassificationData | ClassificationGrid
@@ -230,7 +234,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         self._learn_features(X, partitions)
         problem = GLMProblem(
             family=Logistic(len(data.classes)),
-            penalty=Penalty(1.0 / self.C, of_sum=True),
+            penalty=penalty,
             fit_intercept=self.fit_intercept,
             feature_names=partitions.feature_names,
         )
@@ -242,6 +246,15 @@ class LogisticRegression(ClassifierMixin, GLM):
             partial(_set_fitted, classes=data.classes, dtype=partitions.dtype),
         )
         self.n_iter_ = np.array([state.n_iter], dtype=np.int32)
+        if np.isinf(self.C) and _separated(state, self._shape.rows):
+            warnings.warn(
+                "C=inf, and the classes are separable: the likelihood grows without end with the "
+                f"coefficients, which stopped where {state.n_iter} iterations took them; allowed "
+                "are finite values of C, which have an optimum",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+            return self
         self._warn_unless_converged(state)
         return self
 
@@ -325,6 +338,26 @@ class LogisticRegression(ClassifierMixin, GLM):
 
     def _margins(self) -> MarginsOf:
         return MarginsOf(self.coef_, self.intercept_, type(self).__name__)
+
+
+def _penalty(C: float) -> Penalty:
+    with np.errstate(over="ignore"):
+        strength = float(1.0 / np.float64(C))
+    if not np.isfinite(strength):
+        least = 1.0 / np.finfo(np.float64).max
+        raise ValueError(
+            f"C={C!r}, whose inverse overflows float64; allowed are numbers from {least:.2g}, and "
+            "np.inf for no penalty"
+        )
+    return Penalty(strength, of_sum=True)
+
+
+def _separated(state: Any, rows: int) -> bool:
+    """Return whether the mean loss says that every row is on its class's side.
+
+    One that is not has a loss of log 2 at least. Weights are about one on average.
+    """
+    return bool(state.search.value * rows < 0.5 * np.log(2.0))
 
 
 def _set_fitted(

@@ -9,13 +9,11 @@ import scipy.sparse as sp
 from daskml_exec.kernels.loss_sums import LossSums, loss_sums
 from daskml_exec.kernels.moments import Moments, column_moments
 from daskml_exec.kernels.row_sample import row_sample
-from daskml_exec.kernels.standardisation import Standardisation, standardisation
+from daskml_exec.kernels.standardisation import NO_VARIANCE, Standardisation, standardisation
 from daskml_exec.linear_model._family import Family, Target
 from daskml_exec.partitions import Partition, describe_non_finite
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-
-OVERFLOW = "X has values whose squares overflow float64; rescale the columns"
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,16 @@ class Penalty:
     """Whether `strength` stands beside the sum of the losses, or beside their mean."""
 
     def beside_mean(self, weight: float) -> float:
-        """Return lambda for rows of this total weight."""
-        return self.strength / weight if self.of_sum else self.strength
+        """Return lambda for rows of this total weight; it may overflow."""
+        with np.errstate(over="ignore"):
+            return float(np.float64(self.strength) / weight) if self.of_sum else self.strength
+
+    def for_weights(self, exponent: int) -> "Penalty":
+        """Return the penalty beside a sum whose weights were multiplied by ``2**-exponent``."""
+        if not self.of_sum:
+            return self
+        with np.errstate(over="ignore"):
+            return replace(self, strength=float(np.ldexp(self.strength, -exponent)))
 
 
 @dataclass(frozen=True)
@@ -104,9 +110,29 @@ class GLMProblem:
         columns = column_moments(partition.X, partition.sample_weight)
         y = np.asarray(partition.y, dtype=np.float64)[:, None]
         target = column_moments(y, partition.sample_weight)
-        finite = np.isfinite(columns.mean).all() and np.isfinite(columns.spread).all()
-        where = "" if finite else describe_non_finite(partition, self.feature_names) or OVERFLOW
+        where = "" if columns.finite.all() else describe_non_finite(partition, self.feature_names)
         return PartitionMoments(columns, target, where)
+
+    def refusal(self, columns: Moments, target: Moments) -> str:
+        """Return what is wrong with finite rows that have these moments; empty if nothing is."""
+        if not columns.finite.all():
+            column = int(np.flatnonzero(~columns.finite)[0])
+            name = f" ({self.feature_names[column]!r})" if self.feature_names else ""
+            return (
+                f"X has values in column {column}{name} whose squares overflow float64; rescale "
+                "the column"
+            )
+        if not np.isfinite(self.penalty.beside_mean(columns.weight)):
+            return (
+                "the penalty overflows float64 when it is divided by the sum of sample_weight, to "
+                "stand beside the mean loss; allowed are a weaker penalty or larger weights"
+            )
+        return self.family.refusal(self.target(target))
+
+    def target(self, moments: Moments) -> Target:
+        """Return what is to be known of the targets."""
+        mean, variance = float(moments.mean[0]), float(moments.spread[0]) / moments.weight
+        return Target(mean, residual_square(mean, variance, self.fit_intercept))
 
     def sums(self, partition: Partition, at: Parameters) -> LossSums:
         """Return one partition's sums of loss and gradient, for rows less ``at.center``."""
@@ -135,10 +161,14 @@ class GLMProblem:
         return value, gradient
 
 
-def target_of(moments: Moments) -> Target:
-    """Return mean and mean square of the targets from their moments."""
-    mean = float(moments.mean[0])
-    return Target(mean, float(moments.spread[0]) / moments.weight + mean**2)
+def residual_square(mean: float, variance: float, fit_intercept: bool) -> float:
+    """Return the mean square of the targets about the best constant, or zero without an intercept.
+
+    It is zero where the targets are a constant but for rounding.
+    """
+    if not fit_intercept:
+        return variance + mean * mean
+    return 0.0 if variance < NO_VARIANCE * (variance + mean * mean) else variance
 
 
 def parameters_at(coordinates: Standardisation, point: Array) -> Parameters:

@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.linear_model._family import Family
+from daskml_exec.linear_model._family import Family, Gaussian
 from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._parallel import MODEL
 from daskml_exec.linear_model._plan import Plan
@@ -77,7 +77,12 @@ class LinearRegressor(RegressorMixin, GLM):
         )
         choice = self._choose(executor, X)
         partitions: Any
-        arguments: dict[str, Any] = {"feature_names": names, "y_min": y_min}
+        levelled = isinstance(family, Gaussian) and self.fit_intercept
+        arguments: dict[str, Any] = {
+            "feature_names": names,
+            "y_min": y_min,
+            "levelled": levelled,
+        }
         if choice.parallel == MODEL:
             partitions = regression_grid(
                 executor, X, y, sample_weight, n_blocks=self.n_blocks, **arguments
@@ -86,10 +91,12 @@ class LinearRegressor(RegressorMixin, GLM):
             partitions = regression_data(executor, X, y, sample_weight, **arguments)
         self._learn_features(X, partitions)
         problem = GLMProblem(family, penalty, self.fit_intercept, partitions.feature_names)
-        fitted = partial(_set_fitted, dtype=partitions.dtype)
+        fitted = partial(_set_fitted, dtype=partitions.dtype, level=partitions.form.level)
         return self._run(problem, partitions, choice, plan_of, fitted)
 
 
-def _set_fitted(model: LinearRegressor, parameters: Parameters, *, dtype: Any) -> None:
+def _set_fitted(
+    model: LinearRegressor, parameters: Parameters, *, dtype: Any, level: float
+) -> None:
     model.coef_ = parameters.coef[0].astype(dtype)
-    model.intercept_ = dtype.type(parameters.intercept[0])
+    model.intercept_ = dtype.type(parameters.intercept[0] + level)

@@ -14,7 +14,6 @@ from daskml_exec.linear_model._problem import (
     Parameters,
     PartitionMoments,
     measured_at,
-    target_of,
 )
 from daskml_exec.training import Measured
 
@@ -76,9 +75,9 @@ def informed(problem: GLMProblem, state: State, total: PartitionMoments) -> Stat
 
     Or with a failure, if they say that there is nothing to train on.
     """
-    target = target_of(total.target)
-    if refusal := total.not_finite or problem.family.refusal(target):
+    if refusal := total.not_finite or problem.refusal(total.columns, total.target):
         return replace(state, failure=ValueError(refusal))
+    target = problem.target(total.target)
     coordinates = problem.standardise(total.columns, target)
     return replace(
         state,

@@ -19,6 +19,7 @@ from daskml_exec.partitions._labels import (
 )
 from daskml_exec.partitions._memory import partitions_from_memory
 from daskml_exec.partitions._partition import Partitions
+from daskml_exec.partitions._relative import AS_GIVEN, TargetForm, scaled, weight_exponent
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,11 @@ def _from_memory(
         codes = _among_known(known_classes, classes)[codes]
         classes, weight_of_class = known_classes, np.bincount(codes)
     multipliers = _class_multipliers(class_weight, classes, weight_of_class)
+    form = _form(sample_weight, multipliers, weight_of_class, len(y))
     codes, weight = weigh(codes, sample_weight, multipliers)
-    partitions = partitions_from_memory(executor, X, codes, weight, feature_names=feature_names)
+    partitions = partitions_from_memory(
+        executor, X, codes, scaled(weight, form.exponent), feature_names=feature_names, form=form
+    )
     return ClassificationData(partitions, _with_weight(classes, multipliers))
 
 
@@ -111,8 +115,18 @@ def _from_cluster(
             _among_known(known_classes, classes)
             classes, weight_of_class = known_classes, np.ones(len(known_classes))
         multipliers = _class_multipliers(class_weight, classes, weight_of_class)
-        partitions = found.finished(Encoding(classes, multipliers))
+        form = _form(sample_weight, multipliers, weight_of_class, sum(found.rows))
+        partitions = found.finished(Encoding(classes, multipliers, form.exponent), form)
     return ClassificationData(partitions, _with_weight(classes, multipliers))
+
+
+def _form(sample_weight: Any, multipliers: Any, weight_of_class: Any, rows: int) -> TargetForm:
+    """Return how to bring the weights to a usual size; without any, there is nothing to bring."""
+    if sample_weight is None and multipliers is None:
+        return AS_GIVEN
+    with np.errstate(over="ignore"):
+        weight = weight_of_class if multipliers is None else weight_of_class * multipliers
+        return TargetForm(weight_exponent(float(np.sum(weight)), rows))
 
 
 def _among_known(known: Any, found: Any) -> Any:

@@ -19,6 +19,7 @@ from daskml_exec.partitions._aligned import aligned_partitions
 from daskml_exec.partitions._assemble import astype
 from daskml_exec.partitions._gather import gather, refusing
 from daskml_exec.partitions._partition import Partition, Partitions
+from daskml_exec.partitions._relative import TargetForm
 
 Columns = Callable[[Partition], tuple[Any, Any]]
 """Picklable; returns the last form of a partition's y and weights."""
@@ -48,7 +49,7 @@ class Described:
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
 
-    def finished(self, columns: Columns) -> Partitions:
+    def finished(self, columns: Columns, form: TargetForm) -> Partitions:
         """Return partitions with y and weights as `columns` returns them, and X in one dtype."""
         n = len(self.futures)
         futures = self.executor.client.map(
@@ -63,6 +64,7 @@ class Described:
             dtype=self.dtype,
             feature_names=self.feature_names,
             workers_lost_before=self.workers_lost_before,
+            form=form,
         )
 
 

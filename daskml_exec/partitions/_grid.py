@@ -11,6 +11,7 @@ from distributed import Future
 
 from daskml_exec.executor import Band, Executor, GridRunner
 from daskml_exec.kernels.moments import first_non_finite
+from daskml_exec.partitions._relative import AS_GIVEN, TargetForm
 
 Place = tuple[int, int, int, str]
 """Partition, row in it, column, and "NaN" or "infinity"."""
@@ -59,7 +60,7 @@ class Grid:
         Rows of each row block.
     column_bounds : tuple of int
         Where column blocks begin, and the number of columns.
-    nonzeros, dtype, feature_names, workers_lost_before
+    nonzeros, dtype, feature_names, workers_lost_before, form
         As of `Partitions`.
     """
 
@@ -72,6 +73,7 @@ class Grid:
     dtype: np.dtype[Any]
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
+    form: TargetForm = AS_GIVEN
 
     @property
     def n_features(self) -> int:

@@ -89,6 +89,7 @@ def regression_grid(
     n_blocks: int | str,
     feature_names: Any,
     y_min: float | None = None,
+    levelled: bool = False,
 ) -> Grid:
     """Cut X along both axes and hold it as cells; bring the target to float64.
 
@@ -97,7 +98,13 @@ def regression_grid(
     cut = _cut(executor, X, y, sample_weight, n_blocks, feature_names)
     with cut:
         rows = regression_data(
-            executor, cut.rows_only, cut.y, cut.weight, feature_names=None, y_min=y_min
+            executor,
+            cut.rows_only,
+            cut.y,
+            cut.weight,
+            feature_names=None,
+            y_min=y_min,
+            levelled=levelled,
         )
         return cut.grid(rows, 1)
 
@@ -138,6 +145,7 @@ class _Cut:
             dtype=self.dtype,
             feature_names=self.feature_names,
             workers_lost_before=self.workers_lost_before,
+            form=rows.form,
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
 from daskml_exec.partitions._partition import Partition
+from daskml_exec.partitions._relative import scaled
 
 FEW = 16
 """Up to so many numeric classes, comparing all labels with each is faster than a search."""
@@ -87,6 +88,8 @@ class Encoding:
 
     classes: Any
     class_weight: Any
+    exponent: int = 0
+    """Weights are multiplied by ``2**-exponent``."""
 
     def __call__(self, partition: Partition) -> tuple[Any, Any]:
         y, weight = partition.y, partition.sample_weight
@@ -98,7 +101,8 @@ class Encoding:
             codes = np.zeros(len(y), dtype=np.intp)
             if counted.any():
                 codes[counted] = codes_among(self.classes, y[counted])
-        return weigh(codes, weight, self.class_weight)
+        codes, weight = weigh(codes, weight, self.class_weight)
+        return codes, scaled(weight, self.exponent)
 
 
 def weigh(codes: Any, sample_weight: Any, class_weight: Any) -> tuple[Any, Any]:

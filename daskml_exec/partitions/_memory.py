@@ -12,10 +12,17 @@ from dask.utils import parse_bytes
 from daskml_exec.executor import Executor, ship
 from daskml_exec.partitions._assemble import canonical
 from daskml_exec.partitions._partition import Partition, Partitions
+from daskml_exec.partitions._relative import TargetForm
 
 
 def partitions_from_memory(
-    executor: Executor, X: Any, y: Any, sample_weight: Any, *, feature_names: Any
+    executor: Executor,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    feature_names: Any,
+    form: TargetForm,
 ) -> Partitions:
     """Return partitions of data that the driver owns, in contiguous ranges over the workers.
 
@@ -52,6 +59,7 @@ def partitions_from_memory(
         dtype=X.dtype,
         feature_names=feature_names,
         workers_lost_before=workers_lost_before,
+        form=form,
     )
 
 

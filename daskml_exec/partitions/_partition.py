@@ -11,6 +11,7 @@ from distributed import Future
 
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.row_sample import take_rows
+from daskml_exec.partitions._relative import AS_GIVEN, TargetForm
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Partitions:
     feature_names : tuple of str, or None
     workers_lost_before : int
         Workers that the cluster had lost before these partitions were asked for.
+    form : TargetForm
+        How targets and weights were changed; usual ones are left as they are.
     """
 
     executor: Executor
@@ -74,6 +77,7 @@ class Partitions:
     dtype: np.dtype[Any]
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
+    form: TargetForm = AS_GIVEN
 
     @property
     def nbytes(self) -> int:

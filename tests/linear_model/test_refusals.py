@@ -5,6 +5,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from daskml_exec.linear_model import (
     LinearRegression,
@@ -194,3 +195,66 @@ def test_a_score_without_deviance(rows):
     X, y = rows
     model = PoissonRegressor().fit(X, np.abs(y) + 1.0)
     assert np.isnan(model.score(X, np.zeros(len(y))))
+
+
+@pytest.mark.parametrize("model", [Ridge(alpha=np.inf), PoissonRegressor(alpha=np.inf)])
+def test_an_infinite_penalty_is_refused(rows, model):
+    with pytest.raises(ValueError, match=r"'alpha' .* in the range \[0.0, inf\). Got inf"):
+        model.fit(*rows)
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs", "averaging"])
+def test_strengths_at_the_ends_of_float64(rows, solver):
+    X, labels = rows[0], rows[1] > 2
+    with pytest.raises(ValueError, match=r"C=1e-310, whose inverse overflows .* allowed are"):
+        LogisticRegression(C=1e-310, solver=solver).fit(X, labels)
+    model = LogisticRegression(C=1e-300, solver=solver).fit(X, labels)
+    assert 0 < np.abs(model.coef_).max() < 1e-297
+    assert model.intercept_ == pytest.approx(np.log(labels.mean() / (1 - labels.mean())))
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(), Ridge()])
+def test_a_penalty_that_overflows_beside_the_weights(rows, model):
+    X, y = rows
+    with pytest.raises(ValueError, match=r"penalty overflows .* sample_weight"):
+        model.fit(X, y > 2, np.full(len(y), 1e-315))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask])
+def test_weights_whose_sum_overflows_are_named(rows, model, kind):
+    X, y = rows
+    with pytest.raises(ValueError, match="sample_weight has values whose sum overflows"):
+        model().fit(kind(X), kind((y > 2).astype(float)), kind(np.full(len(y), 1e307)))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", [np.asarray, as_dask, as_frame])
+def test_weights_that_are_all_zero_are_refused(rows, model, kind):
+    X, y = rows
+    with pytest.raises(ValueError, match="weight"):
+        model().fit(kind(X), kind((y > 2).astype(float)), kind(np.zeros(len(y))))
+
+
+@pytest.mark.parametrize("parallel", ["data", "model"])
+def test_the_column_that_overflows_is_named(rows, parallel):
+    """Within a partition, and where only the difference of two partitions does."""
+    X, y = rows
+    for values in (
+        np.where(np.arange(90) == 5, 1e200, 0.0),
+        np.where(np.arange(90) < 20, 1e154, -1e154),
+    ):
+        Z = np.column_stack([X[:, 0], values, X[:, 2]])
+        with pytest.raises(ValueError, match="column 1 whose squares overflow"):
+            LogisticRegression(parallel=parallel).fit(as_dask(Z), as_dask((y > 2).astype(int)))
+
+
+@pytest.mark.parametrize("solver", ["newton", "lbfgs", "averaging"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_separable_classes_without_a_penalty_are_named_once(rows, solver, classes):
+    X, _ = rows
+    y = np.digitize(X[:, 0], [0.0] if classes == 2 else [-0.5, 0.5])
+    with pytest.warns(ConvergenceWarning, match="C=inf, and the classes are separable") as seen:
+        model = LogisticRegression(C=np.inf, solver=solver).fit(X, y)
+    assert len(seen) == 1
+    assert model.score(X, y) == 1.0

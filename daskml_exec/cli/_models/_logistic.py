@@ -74,7 +74,8 @@ labels = np.take(about["classes"], margins.argmax(axis=1))
     def check(self) -> None:
         require(self.max_iter >= 1, "max_iter", self.max_iter, "integers from 1")
         require(self.tol >= 0, "tol", self.tol, "numbers from 0")
-        require(self.C > 0, "C", self.C, "numbers above 0, and inf for no penalty")
+        allowed = self.C > 0 and math.isfinite(1.0 / self.C)
+        require(allowed, "C", self.C, "numbers from 1e-308, and inf for no penalty")
 
     def estimator(self, callbacks: list[Callback]) -> LogisticRegression:
         return LogisticRegression(
