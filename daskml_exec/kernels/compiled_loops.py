@@ -38,6 +38,18 @@ def compiled_loops() -> Loops | None:
     return Loops(compiled(_margins), compiled(_products), compiled(_moments))
 
 
+def compile_loops(X: Any) -> None:
+    """Compile the functions for rows such as these, which are in single precision, or load them."""
+    loops = compiled_loops()
+    if loops is None or not len(X):
+        return
+    row, columns = np.zeros(1), np.zeros(X.shape[1])
+    with np.errstate(all="ignore"):
+        loops.margins(X[:1], columns, row.copy())
+        loops.products(X[:1], row, columns.copy())
+        loops.moments(X[:1], row, columns.copy(), columns.copy())
+
+
 def _margins(X: Array, w: Array, z: Array) -> None:
     n, d = X.shape
     for i in range(n):

@@ -24,7 +24,7 @@ from daskml_exec.linear_model._parallel import (
 )
 from daskml_exec.linear_model._plan import Plan, feature_block_plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
-from daskml_exec.linear_model._solve import shape_of, solve
+from daskml_exec.linear_model._solve import opening, prepare, shape_of, solve
 from daskml_exec.partitions import Grid, Partitions, column_chunks, frame_meta, require_matrix
 from daskml_exec.training import History, PartitionedEstimator
 
@@ -96,17 +96,19 @@ class GLM(PartitionedEstimator):
             else:
                 plan = plan_of(shape)
             start = self._warm((problem.n_outputs, partitions.n_features))
-            result = solve(
-                plan,
-                problem,
-                partitions,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                start=start,
-                callbacks=self._callbacks(),
-                snapshot=lambda state: partial(_snapshot, self, fitted, state.parameters),
-                name=type(self).__name__.lower(),
-            )
+            with self._listeners(opening(shape, plan, partitions)) as callbacks:
+                prepare(partitions, say=self._say)
+                result = solve(
+                    plan,
+                    problem,
+                    partitions,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    start=start,
+                    callbacks=callbacks,
+                    snapshot=lambda state: partial(_snapshot, self, fitted, state.parameters),
+                    name=type(self).__name__.lower(),
+                )
         finally:
             # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
             partitions.release()

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,13 +30,14 @@ from daskml_exec.linear_model._least_norm import least_norm
 from daskml_exec.linear_model._newton import NewtonFit, NewtonRounds
 from daskml_exec.linear_model._plan import PRODUCTS, Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, parameters_at
-from daskml_exec.linear_model._search import SearchFit
+from daskml_exec.linear_model._search import SearchFit, iterations
 from daskml_exec.partitions import Grid
 from daskml_exec.training import (
     Callback,
     FitResult,
     History,
     Measured,
+    Reached,
     RoundEvent,
     RoundRecord,
     tell,
@@ -132,7 +134,8 @@ def run_fit(
 ) -> GridFit:
     """Return what comes of a fit to data of this shape, wherever it is."""
     n, d = shape
-    fit = _Fit(problem, rounds, d, callbacks, snapshot)
+    reached = partial(iterations, tol=tol)
+    fit = _Fit(problem, rounds, d, callbacks, snapshot, reached)
     least_squares = isinstance(problem.family, Gaussian)
     least_norm = True
     state: SearchFit
@@ -162,6 +165,7 @@ class _Fit:
     n_features: int
     callbacks: Sequence[Callback]
     snapshot: Callable[[Any], Callable[[], Any]]
+    reached: Callable[[Any], Reached]
 
     def __post_init__(self) -> None:
         self.records: list[RoundRecord] = []
@@ -252,5 +256,7 @@ class _Fit:
             bytes_between=found.bytes_between,
         )
         self.records.append(record)
-        if self.callbacks and tell(self.callbacks, RoundEvent(record, self.snapshot(state))):
+        if self.callbacks and tell(
+            self.callbacks, RoundEvent(record, self.snapshot(state), self.reached(state))
+        ):
             self._stopped = True

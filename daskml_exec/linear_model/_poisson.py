@@ -46,7 +46,8 @@ class PoissonRegressor(LinearRegressor):
     warm_start : bool, default=False
         Start from the coefficients of the last `fit`, which must have the same shape.
     verbose : int, default=0
-        If positive, print a line for each round.
+        If positive, print what is solved before the first round, and a line for each round with the
+        iteration and the time left; where a round takes long, signs of life.
     parallel : {"data", "model", "auto"}, default="data"
         - "data": Workers hold whole rows, and all coefficients in each round.
         - "model": X is cut along its features, too. A Worker holds cells of rows and features,

@@ -15,7 +15,7 @@ from daskml_exec.linear_model._problem import (
     PartitionMoments,
     measured_at,
 )
-from daskml_exec.training import Measured
+from daskml_exec.training import Measured, Reached
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -101,3 +101,8 @@ def judged(
     accepted = search.gradient is gradient
     state = replace(state, search=search, gradient_norm=norm if accepted else state.gradient_norm)
     return state, Measured(value, norm), unit
+
+
+def iterations(state: Any, tol: float) -> Reached:
+    """Return how many iterations were done, of how many at most."""
+    return Reached("iteration", state.n_iter, state.max_iter, tol)

@@ -2,8 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
+
+from daskml_exec.kernels.array_namespace import is_host
+from daskml_exec.kernels.compiled_loops import compile_loops
 from daskml_exec.linear_model._family import Gaussian
 from daskml_exec.linear_model._gradient_rounds import GradientFit, GradientRounds
 from daskml_exec.linear_model._grid_fit import fit_on_grid
@@ -17,8 +23,9 @@ from daskml_exec.linear_model._plan import (
     Shape,
 )
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
-from daskml_exec.partitions import Grid, Partitions
-from daskml_exec.training import Callback, FitResult, run_rounds
+from daskml_exec.linear_model._search import iterations
+from daskml_exec.partitions import Grid, Partition, Partitions
+from daskml_exec.training import Callback, FitResult, compile_ahead, run_rounds
 
 
 def shape_of(partitions: Partitions | Grid, problem: GLMProblem) -> Shape:
@@ -32,6 +39,26 @@ def shape_of(partitions: Partitions | Grid, problem: GLMProblem) -> Shape:
         row_bytes=partitions.nbytes / max(1, rows),
         sparse=partitions.nonzeros is not None,
     )
+
+
+def opening(shape: Shape, plan: Plan, partitions: Partitions | Grid) -> str:
+    """Return what there is to solve, and how, in words."""
+    n = len(partitions.rows)
+    return (
+        f"{shape.rows:,} rows x {shape.features:,} columns in {n:,} partition{'s' * (n != 1)}, by "
+        f"{plan.regime}"
+    )
+
+
+def prepare(partitions: Partitions | Grid, *, say: Callable[[str], object]) -> None:
+    """Have compiled what the rounds of these partitions call, and say so if it is to be."""
+    if isinstance(partitions, Partitions) and partitions.dtype == np.float32:
+        compile_ahead(partitions, _compile, "loops of float32", say=say)
+
+
+def _compile(partition: Partition) -> None:
+    if is_host(partition.X) and not sp.issparse(partition.X):
+        compile_loops(partition.X)
 
 
 def solve(
@@ -79,5 +106,11 @@ def solve(
             plan = replace(plan, pool_share=0.0)  # the pool would only say where to start
         algorithm, state = NewtonRounds(problem, tol), NewtonFit(start, max_iter, plan=plan)
     return run_rounds(
-        algorithm, state, partitions, callbacks=callbacks, snapshot=snapshot, name=name
+        algorithm,
+        state,
+        partitions,
+        callbacks=callbacks,
+        snapshot=snapshot,
+        reached=partial(iterations, tol=tol),
+        name=name,
     )

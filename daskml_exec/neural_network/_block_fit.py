@@ -9,7 +9,7 @@ from daskml_exec.kernels.networks.blocks.assemble import assemble, cut
 from daskml_exec.kernels.networks.layout import Layers
 from daskml_exec.neural_network._block_segments import BlockFit, BlockSegments
 from daskml_exec.partitions import Partitions
-from daskml_exec.training import Callback, History, run_segments
+from daskml_exec.training import Callback, History, Reached, run_segments
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ def fit_blocks(
     layers: Layers | None,
     callbacks: Sequence[Callback],
     snapshot: Callable[[Layers], Any],
+    reached: Callable[[BlockFit], Reached],
     name: str,
 ) -> BlockOutcome:
     """Train the blocks on the workers, and bring the weights together in the end.
@@ -43,6 +44,8 @@ def fit_blocks(
     callbacks : sequence of callables
     snapshot : callable
         Returns an estimator that has these weights.
+    reached : callable
+        Returns how far training has come.
     name : str
         What the tasks are called.
     """
@@ -58,6 +61,7 @@ def fit_blocks(
         given={} if layers is None else _sent(segments, partitions, layers, name),
         callbacks=callbacks,
         snapshot=lambda state, units: snapshot(whole(units)),
+        reached=reached,
         name=name,
     )
     return BlockOutcome(result.state, whole(result.units), result.history)

@@ -18,7 +18,7 @@ from daskml_exec.neural_network._progress import Stopping
 from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
 from daskml_exec.neural_network._strategies import Strategies
 from daskml_exec.partitions import Partitions
-from daskml_exec.training import Callback, History, run_rounds
+from daskml_exec.training import Callback, History, Reached, run_rounds
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Fit:
     callbacks: Sequence[Callback]
     snapshot: Callable[[Layers], Any]
     name: str
+
+    def reached(self, state: NetworkFit | BlockFit, steps_per_epoch: int) -> Reached:
+        """Return how far training has come since it began."""
+        limit = self.beginning["max_iter"] - self.beginning["progress"].epochs
+        return Reached("epoch", self.epochs(state, steps_per_epoch), limit)
 
     def epochs(self, state: NetworkFit | BlockFit, steps_per_epoch: int) -> float:
         """Return how many epochs were trained."""
@@ -94,6 +99,7 @@ def train_whole(
         fit.partitions,
         callbacks=fit.callbacks,
         snapshot=lambda state: partial(fit.snapshot, layout.layers(state.model.parameters)),
+        reached=lambda state: fit.reached(state, batching.steps_per_epoch),
         name=fit.name,
     )
     state = result.state
@@ -134,6 +140,7 @@ def train_blocks(fit: Fit, plan: BlockPlan, layers: Layers | None) -> Trained:
         layers=layers,
         callbacks=fit.callbacks,
         snapshot=fit.snapshot,
+        reached=lambda state: fit.reached(state, plan.steps_per_epoch),
         name=fit.name,
     )
     return Trained(

@@ -17,6 +17,7 @@ from daskml_exec.kernels.networks.layout import Layers, Layout
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import SGD, Adam, Optimiser
 from daskml_exec.neural_network._batching import batching
+from daskml_exec.neural_network._beginning import opening, prepare
 from daskml_exec.neural_network._block_explain import BlockExplanation
 from daskml_exec.neural_network._block_segments import BlockFit
 from daskml_exec.neural_network._compressed import CompressedRounds
@@ -255,27 +256,30 @@ class MLP(PartitionedEstimator):
         strategies = strategies_for(
             self.get_params(deep=False), partitions, problem, incremental=incremental
         )
-        fit = Fit(
-            problem=problem,
-            partitions=partitions,
-            strategies=strategies,
-            stopping=self._stopping(),
-            beginning=self._beginning(incremental),
-            callbacks=self._callbacks(),
-            snapshot=partial(_snapshot, self, fitted, problem.network),
-            name=type(self).__name__.lower(),
-        )
-        if strategies.block_plan is not None:
-            layout = problem.network.layout
-            layers = self._last_layers(layout) if self._goes_on(incremental) else None
-            return train_blocks(fit, strategies.block_plan, layers)
-        return train_whole(
-            fit,
-            self._algorithm(problem),
-            self._first_model(problem, partitions.dtype, incremental),
-            compression=self.compression,
-            dealt=self.shuffle == "partitions",
-        )
+        beginning = self._beginning(incremental)
+        with self._listeners(opening(problem, strategies, beginning)) as callbacks:
+            prepare(problem, partitions, say=self._say)
+            fit = Fit(
+                problem=problem,
+                partitions=partitions,
+                strategies=strategies,
+                stopping=self._stopping(),
+                beginning=beginning,
+                callbacks=callbacks,
+                snapshot=partial(_snapshot, self, fitted, problem.network),
+                name=type(self).__name__.lower(),
+            )
+            if strategies.block_plan is not None:
+                layout = problem.network.layout
+                layers = self._last_layers(layout) if self._goes_on(incremental) else None
+                return train_blocks(fit, strategies.block_plan, layers)
+            return train_whole(
+                fit,
+                self._algorithm(problem),
+                self._first_model(problem, partitions.dtype, incremental),
+                compression=self.compression,
+                dealt=self.shuffle == "partitions",
+            )
 
     def _problem(self, prepared: Prepared, seed: int) -> NetworkProblem:
         """Return what partitions need to know, from the arguments and the data's shape."""

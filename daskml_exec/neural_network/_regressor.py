@@ -55,7 +55,8 @@ class MLPRegressor(RegressorMixin, MLP):
     tol : float, default=1e-4
         What counts as an improvement of the loss, or of the score with `early_stopping`.
     verbose : bool, default=False
-        Whether to print a line for each round.
+        Whether to print what is trained before the first round, and a line for each round, with
+        the epoch, of how many, and the time left at most; where a round takes long, signs of life.
     warm_start : bool, default=False
         Start from the weights of the last `fit`, which must have the same shapes.
     momentum : float, default=0.9

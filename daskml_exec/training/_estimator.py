@@ -1,6 +1,8 @@
 """What all estimators share: bringing data in, predicting and scoring where the rows are."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,8 @@ from daskml_exec.partitions import (
     require_matrix,
     to_memory,
 )
-from daskml_exec.training._events import Callback, RoundEvent
+from daskml_exec.training._events import Callback
+from daskml_exec.training._lines import RoundLines
 
 
 class PartitionedEstimator(BaseEstimator):
@@ -35,6 +38,7 @@ class PartitionedEstimator(BaseEstimator):
         """Check what needs no data, and return the Executor to train on."""
         self._validate_params()
         self._callbacks()
+        self._say("looking at the data, and bringing it to the Workers")
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None: give "
@@ -84,7 +88,24 @@ class PartitionedEstimator(BaseEstimator):
                     f"callbacks has {callback!r}, which cannot be called; allowed are functions "
                     "of a RoundEvent"
                 )
-        return [_print_round, *given] if getattr(self, "verbose", 0) else given
+        return given
+
+    @contextmanager
+    def _listeners(self, opening: str) -> Iterator[list[Callback]]:
+        """Give the callbacks of a fit that begins with these words, where it is to tell of it."""
+        if not self._tells:
+            yield self._callbacks()
+            return
+        with RoundLines(f"{type(self).__name__}: {opening}") as lines:
+            yield [lines, *self._callbacks()]
+
+    def _say(self, line: str) -> None:
+        if self._tells:
+            print(f"{type(self).__name__}: {line}")
+
+    @property
+    def _tells(self) -> bool:
+        return bool(getattr(self, "verbose", 0))
 
     def _like_this(self) -> Any:
         """Return an estimator with the same arguments and features, not fitted."""
@@ -134,13 +155,3 @@ class PartitionedEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _print_round(event: RoundEvent) -> None:
-    record = event.record
-    found = "" if record.loss is None else f"  loss {record.loss:.8f}"
-    if record.gradient_norm is not None:
-        found += f"  gradient {record.gradient_norm:.2e}"
-    if record.score is not None:
-        found += f"  score {record.score:.4f}"
-    print(f"round {record.round:>4}  {record.step:8}{found}  {record.seconds * 1e3:.1f} ms")

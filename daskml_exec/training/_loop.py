@@ -12,7 +12,7 @@ import numpy as np
 from daskml_exec.executor import RoundOutcome, RoundRunner, single_threaded_blas
 from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.partitions import Partitions
-from daskml_exec.training._events import Callback, RoundEvent
+from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training._round import CarryingRound, Round, S, Stepping
@@ -38,6 +38,7 @@ def run_rounds(
     *,
     callbacks: Sequence[Callback] = (),
     snapshot: Callable[[S], Callable[[], Any]],
+    reached: Callable[[S], Reached] | None = None,
     name: str,
 ) -> FitResult[S]:
     """Run rounds until ``state.done`` or a callback returns True.
@@ -57,6 +58,8 @@ def run_rounds(
     snapshot : callable
         Takes a state and returns what makes the fitted estimator of it, for an event, which the
         user may keep: it must hold nothing of the cluster.
+    reached : callable, optional
+        Takes a state and returns how far the fit has come, for an event.
     name : str
         What the tasks are called.
     """
@@ -77,8 +80,10 @@ def run_rounds(
             if state.failure is not None:
                 raise state.failure
             records.extend(new)
-            if callbacks and tell(callbacks, RoundEvent(records[-1], snapshot(state))):
-                break
+            if callbacks:
+                so_far = None if reached is None else reached(state)
+                if tell(callbacks, RoundEvent(records[-1], snapshot(state), so_far)):
+                    break
     return FitResult(state, History(tuple(records), n_partitions))
 
 

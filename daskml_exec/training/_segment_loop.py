@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 from daskml_exec.executor import single_threaded_blas
 from daskml_exec.partitions import Partitions
-from daskml_exec.training._events import Callback, RoundEvent
+from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._loop import tell
 from daskml_exec.training._payload import payload_nbytes
@@ -37,6 +37,7 @@ def run_segments(
     given: Mapping[int, Any],
     callbacks: Sequence[Callback] = (),
     snapshot: Callable[[S, Mapping[int, Any]], Any],
+    reached: Callable[[S], Reached],
     name: str,
 ) -> SegmentsResult[S]:
     """Run segments until ``state.done`` or a callback returns True.
@@ -54,6 +55,8 @@ def run_segments(
         workers when it is asked for, which must be before the callback returns.
     snapshot : callable
         Returns an estimator, from a state and what the units hold.
+    reached : callable
+        Takes a state and returns how far the fit has come, for an event.
     name : str
         What the tasks are called.
     """
@@ -96,7 +99,7 @@ def run_segments(
             if callbacks:
                 moment = _Moment(runner, state, snapshot)
                 try:
-                    stopped = tell(callbacks, RoundEvent(records[-1], moment))
+                    stopped = tell(callbacks, RoundEvent(records[-1], moment, reached(state)))
                 finally:
                     moment.passed = True
                 if stopped:

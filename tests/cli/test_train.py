@@ -92,7 +92,8 @@ def test_a_network(run, digits_libsvm):
     assert float(re.search(r"test accuracy +([\d.]+)%", result.out)[1]) > 85
     # That it could go on is no warning: four epochs were asked for.
     _, *rounds = result.err.splitlines()
-    assert all(re.fullmatch(r"round +\d+  loss [\d.]+  [\d.]+ s", line) for line in rounds)
+    line = r"round +\d+  epoch +[\d.]+ of 4  train +loss [\d.]+  [\d.]+ ms"
+    assert all(re.match(line, told) for told in rounds)
 
 
 def test_the_same_seed_gives_the_same_network(run, libsvm, tmp_path):

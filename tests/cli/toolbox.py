@@ -1,7 +1,7 @@
 import io
 import sys
 
-from daskml_exec.training import RoundEvent, RoundRecord
+from daskml_exec.training import Reached, RoundEvent, RoundRecord
 
 # Not the installed script: it need not be on the path of whoever runs the tests.
 COMMAND = [sys.executable, "-m", "daskml_exec.cli"]
@@ -45,6 +45,10 @@ def record(
 
 
 def event(
-    number: int, loss: float | None = 0.5, lost: int = 0, gradient: float | None = 0.1
+    number: int,
+    loss: float | None = 0.5,
+    lost: int = 0,
+    gradient: float | None = 0.1,
+    reached: Reached | None = None,
 ) -> RoundEvent:
-    return RoundEvent(record(number, loss, lost, gradient), lambda: None)
+    return RoundEvent(record(number, loss, lost, gradient), lambda: None, reached)

@@ -164,11 +164,16 @@ def test_verbose_prints_a_line_per_round(species, capsys, solver):
     X, y, _ = species
     model = LogisticRegression(solver=solver, verbose=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
+    looking, opening, *lines = lines
+    assert looking.startswith("LogisticRegression: looking at the data")
+    assert re.match(rf"LogisticRegression: {len(X)} rows x \d+ columns in 1 partition,", opening)
     assert len(lines) == len(model.history_)
-    assert re.fullmatch(r"round +0  moments +[\d.]+ ms", lines[0])
+    so_far = rf"iteration +\d+ of {model.max_iter}"
+    assert re.fullmatch(rf"round +0  {so_far}  moments +[\d.]+ ms", lines[0])
+    assert re.search(r"about [\d.]+ s left$", lines[3])
     step = {"newton": "hessian ", "lbfgs": "gradient"}[solver]
     assert re.fullmatch(
-        rf"round +1  {step}  loss [\d.]+  gradient \d\.\d\de[+-]\d\d  [\d.]+ ms", lines[1]
+        rf"round +1  {so_far}  {step}  loss [\d.]+  gradient \d\.\d\de[+-]\d\d  [\d.]+ ms", lines[1]
     )
 
 

@@ -177,10 +177,16 @@ def test_verbose_prints_a_line_per_round(kind, capsys):
     for given in (np.asarray, as_dask):
         model = kind(**SMALL, verbose=True, early_stopping=True).fit(given(X), TARGETS[kind])
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == len(model.history_)
-        assert re.fullmatch(r"round +0  train +loss \d+\.\d{8}  [\d.]+ ms", lines[0])
-        last = rf"round +{len(lines) - 1}  score +score -?\d+\.\d{{4}}  [\d.]+ ms"
-        assert re.fullmatch(last, lines[-1])
+        looking, opening, *rounds = [line for line in lines if "compiling" not in line]
+        assert looking.startswith(f"{kind.__name__}: looking at the data")
+        epochs = SMALL["max_iter"]
+        assert re.match(rf"{kind.__name__}: layers .* at most {epochs} epochs of \d+ ", opening)
+        assert len(rounds) == len(model.history_)
+        left = r"  at most [\d.]+ s left"
+        first = rf"round +0  epoch [\d.]+ of {epochs}  train +loss \d+\.\d{{8}}  [\d.]+ ms{left}"
+        assert re.fullmatch(first, rounds[0])
+        last = rf"epoch {epochs}\.00 of {epochs}  score +score -?\d+\.\d{{4}}  [\d.]+ ms"
+        assert re.fullmatch(rf"round +{len(rounds) - 1}  {last}", rounds[-1])
         kind(**SMALL).fit(given(X), TARGETS[kind])
         assert capsys.readouterr().out == ""
 

@@ -29,6 +29,14 @@ def compiled_updates() -> Updates | None:
     return Updates(compiled(_adam))
 
 
+def compile_updates(dtype: np.dtype[Any]) -> None:
+    """Compile the functions for parameters of this dtype, or load them."""
+    updates = compiled_updates()
+    if updates is not None:
+        arrays = (np.zeros(1, dtype) for _ in range(4))
+        updates.adam(*arrays, *(dtype.type(0.5) for _ in range(6)))
+
+
 def _adam(
     parameters: Array,
     gradient: Array,

@@ -1,0 +1,68 @@
+"""Compile before the first round what Numba compiles, in the threads of tasks.
+
+A loop that is compiled in its first call makes the first round seconds long, and nobody knows why.
+The code is cached on disk, so that the next processes on a machine only load it.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from daskml_exec.executor import RoundRunner
+from daskml_exec.partitions import Partition, Partitions
+from daskml_exec.training._payload import payload_nbytes
+
+# Per client, what was compiled on which worker.
+_ready: WeakKeyDictionary[Any, set[tuple[str, str]]] = WeakKeyDictionary()
+
+
+def compile_ahead(
+    partitions: Partitions,
+    compiling: Callable[[Partition], None],
+    name: str,
+    *,
+    say: Callable[[str], object],
+) -> None:
+    """Have every worker compile, unless it has done so for this client.
+
+    Parameters
+    ----------
+    partitions : Partitions
+    compiling : callable
+        Runs the compiled functions on next to nothing, of the types that a partition gives.
+        Picklable.
+    name : str
+        Of what is compiled, with its types.
+    say : callable
+        Told in a line, if there is something to compile.
+    """
+    if importlib.util.find_spec("numba") is None:
+        return
+    executor = partitions.executor
+    done = _ready.setdefault(executor.client, set())
+    wanted = {(name, worker) for worker in _processes(executor)}
+    if wanted <= done:
+        return
+    say("compiling loops with Numba, once for each Worker")
+    runner = RoundRunner(
+        executor, partitions.futures, payload_nbytes, partitions.workers_lost_before
+    )
+    with closing(runner):
+        runner.run(partial(_compile, compiling), None, _nothing, name="compile")
+    done |= wanted
+
+
+def _processes(executor: Any) -> list[str]:
+    return ["here"] if executor.in_process else list(executor.client.nthreads())
+
+
+def _compile(compiling: Callable[[Partition], None], partition: Partition, message: None) -> int:
+    compiling(partition)
+    return 0
+
+
+def _nothing(left: int, right: int) -> int:
+    return 0
