@@ -5,10 +5,13 @@ the Workers; training is a `Job` made of `Task` objects. See `Executor` for the 
 `daskml_exec.linear_model` for the estimators.
 """
 
-from importlib.metadata import version as _version
+from importlib import metadata as _metadata
 
 from daskml_exec.executor import Executor, Job, Task
 
 __all__ = ["Executor", "Job", "Task", "__version__"]
 
-__version__ = _version("daskml-exec")
+try:
+    __version__ = _metadata.version("daskml-exec")
+except _metadata.PackageNotFoundError:  # a source tree on the path
+    __version__ = "unknown"

@@ -44,6 +44,11 @@ _embedded: weakref.WeakSet[Connection] = weakref.WeakSet()
 _opened_by = os.getpid()
 
 
+def is_embedded(client: Client) -> bool:
+    """Whether its cluster was started here, with this process's own packages."""
+    return any(connection.client is client for connection in list(_embedded))
+
+
 @atexit.register
 def _close_embedded() -> None:
     """Close what nobody closed, Clients first.

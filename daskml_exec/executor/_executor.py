@@ -6,17 +6,17 @@ import html
 import itertools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from distributed import Client
 
-from daskml_exec.executor import _connection, _current
+from daskml_exec.executor import _connection, _current, _install
 from daskml_exec.executor._call import Outcome, Shipped, TimedCall, call_with_keywords
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
-from daskml_exec.executor._handshake import check_workers
+from daskml_exec.executor._handshake import check_newcomers, check_workers
 from daskml_exec.executor._job import Job, Task
 from daskml_exec.executor._workers import WorkerTable, worker_table
 from daskml_exec.kernels.fixed_tree import fold
@@ -64,6 +64,10 @@ class Executor(concurrent.futures.Executor):
 
     `shutdown`, and the end of the outermost ``with``, close what the Executor opened and nothing
     else: a Client or a cluster that was passed in stays open.
+
+    Before the first task, and for Workers that join later, Python, Dask, NumPy, SciPy, scikit-learn
+    and this package are compared with the driver's, in a way that cannot harm a Worker: `run`,
+    `submit`, `map` and every fit raise `WorkerMismatchError`, which names the fix.
 
     Inside a task, BLAS runs one thread, so that results do not depend on how many cores a
     machine has.
@@ -159,6 +163,7 @@ class Executor(concurrent.futures.Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ClusterFuture:
         """Run ``fn(*args, **kwargs)`` on a Worker and return a `concurrent.futures.Future`."""
+        self._check_newcomers()
         with self._state_lock:
             self._require_open()
             key = f"{_name_of(fn)}-{uuid.uuid4().hex}"
@@ -284,6 +289,7 @@ class Executor(concurrent.futures.Executor):
         calls = list(zip(*iterables, strict=False))
         keys = [f"{job_id}-{index}" for index in range(len(calls))]
         arguments = zip(*calls, strict=True)
+        self._check_newcomers()
         with self._state_lock:
             self._require_open()
             self.events.watch(self.client, self.client.nthreads())
@@ -322,6 +328,7 @@ class Executor(concurrent.futures.Executor):
         futures = [task._future for task in job.tasks]
         fold_values = TimedCall(Shipped.of(functools.partial(_fold_outcomes, combine)))
         prefix = f"reduce-{job.id}-{uuid.uuid4().hex}"
+        self._check_newcomers()
         with self._state_lock:
             self._require_open()
             for level in itertools.count():
@@ -344,7 +351,8 @@ class Executor(concurrent.futures.Executor):
         Raises
         ------
         WorkerMismatchError
-            A Worker lacks the package, or has another version of it or of Dask.
+            A Worker lacks the package, or has another version of it, of Dask, of Python or of what
+            the package builds on.
         TimeoutError
             The cluster has no Worker, and none came within the dask config value
             ``daskml-exec.workers-timeout``.
@@ -357,6 +365,50 @@ class Executor(concurrent.futures.Executor):
         addresses = check_workers(self.client)
         self.events.watch(self.client, addresses)
         return addresses
+
+    def install_on_workers(
+        self, how: Literal["upload", "pip"] = "upload", *, packages: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        """Bring this package to all Workers, also to those that join later.
+
+        Before the first task, every Worker is asked what it has; this mends what the error of that
+        check names. Dask's own plugins do the work, and the cluster keeps them as long as it lives.
+
+        Parameters
+        ----------
+        how : {"upload", "pip"}, default="upload"
+            "upload" sends the files of this process's package, and nothing that it depends on.
+            "pip" lets every Worker run ``pip install``. Workers under a Nanny are restarted: tasks
+            that run begin anew, and data without a recipe that only they hold is lost.
+        packages : sequence of str, optional
+            For "pip": requirements, such as the URL of a wheel. By default this release.
+
+        Returns
+        -------
+        tuple of str
+            The Workers' addresses.
+
+        Raises
+        ------
+        WorkerMismatchError
+            Something else is missing on a Worker still.
+        """
+        if how not in ("upload", "pip"):
+            raise ValueError(f"how={how!r}; allowed are 'upload' and 'pip'")
+        if packages and how == "upload":
+            raise ValueError(f"packages={packages!r} given with how='upload'; they are for 'pip'")
+        with self._state_lock:
+            self._require_open()
+        if how == "upload":
+            _install.upload(self.client)
+        else:
+            _install.pip_install(self.client, packages)
+        return self.check_workers()
+
+    def _check_newcomers(self) -> None:
+        """Check Workers that have joined, before tasks go to them."""
+        if self.client.status == "running" and not self._shut_down:
+            check_newcomers(self.client)
 
     def _require_open(self) -> None:
         if self._shut_down:

@@ -2,54 +2,109 @@
 
 import platform
 import re
+import threading
+import time
 import warnings
+import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import dask
-import distributed
 from distributed import Client
+from distributed.utils import in_async_call
 
 from daskml_exec.executor import _config
 from daskml_exec.executor._blas import blas_controller
+from daskml_exec.executor._connection import is_embedded, scheduler_address
+from daskml_exec.executor._environment import (
+    PROBE,
+    compare_environments,
+    environment,
+    installed,
+    missing_package_error,
+    scheduler_environment,
+)
 from daskml_exec.executor._failures import WorkerMismatchError, no_worker_error
 
-_PACKAGE = "daskml-exec"
 _IMPORT_ERROR = re.compile("ModuleNotFoundError|ImportError")
 # How often the workers are asked, when some go away instead of answering.
 _MAX_ASKS = 5
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What must agree for the code to run, and what must agree for the bits to."""
-
-    package: str
-    dask: str
-    distributed: str
-    arithmetic: str
-    """BLAS builds with the kernels they chose, the CPU, and Numba if it is there: results may
-    differ in last bits."""
+# Seconds between two looks for workers that have joined, where many small calls are submitted.
+_LOOK_EVERY = 1.0
 
 
 @cache
-def fingerprint() -> Fingerprint:
-    """Return this process's fingerprint."""
+def fingerprint() -> str:
+    """Return what the last bits of this process's results depend on.
+
+    BLAS builds with the kernels they chose, Numba if it is there, and the CPU.
+    """
     blas = sorted(
         f"{lib['internal_api']} {lib['version']} ({lib.get('architecture', 'unknown kernel')})"
         for lib in blas_controller().info()
     )
-    numba = _installed("numba")
+    numba = installed("numba")
     compiler = [f"numba {numba}"] if numba else []
-    return Fingerprint(
-        package=_installed(_PACKAGE) or "unknown",
-        dask=dask.__version__,
-        distributed=distributed.__version__,
-        arithmetic=", ".join([*blas, *compiler, _cpu_model()]),
-    )
+    return ", ".join([*blas, *compiler, _cpu_model()])
+
+
+@dataclass
+class _Known:
+    """The workers of a Client's cluster that have passed, and when it was last looked for more."""
+
+    passed: set[tuple[str, str]] = field(default_factory=set)
+    """Address and folder: a worker that comes back at its old address has another folder."""
+    scheduler: bool = False
+    looked: float = float("-inf")
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_known: "weakref.WeakKeyDictionary[Client, _Known]" = weakref.WeakKeyDictionary()
+
+
+def check_newcomers(client: Client, *, every: float = _LOOK_EVERY) -> None:
+    """Check the scheduler, once, and workers that have joined, in a way that cannot harm them.
+
+    Parameters
+    ----------
+    client : Client
+    every : float
+        If the last look is less than this many seconds ago, do nothing.
+
+    Raises
+    ------
+    WorkerMismatchError
+        One of them lacks the package, or has another version of it, of Dask, of Python or of what
+        the package builds on.
+    """
+    if is_embedded(client) or scheduler_address(client).startswith("inproc://"):
+        return  # they have this process's own packages
+    if in_async_call(client.loop):
+        return  # nobody may wait here
+    known = _known.setdefault(client, _Known())
+    with known.lock:
+        if time.monotonic() - known.looked < every:
+            return
+        if not known.scheduler:
+            who = f"the scheduler {scheduler_address(client)}"
+            compare_environments(environment(), {who: scheduler_environment(client)})
+            known.scheduler = True
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        found = {(address, info.get("local_directory", "")) for address, info in workers.items()}
+        new = sorted(found - known.passed)
+        if new:
+            addresses = [address for address, _ in new]
+            answers = client.run(eval, PROBE, workers=addresses, on_error="return")
+            # Who cannot be reached is on its way out, or is asked again.
+            reached = {who: what for who, what in answers.items() if not isinstance(what, OSError)}
+            compare_environments(
+                environment(), {f"worker {who}": what for who, what in reached.items()}
+            )
+            known.passed |= {worker for worker in new if worker[0] in reached}
+        known.passed &= found
+        if found and found == known.passed:
+            known.looked = time.monotonic()
 
 
 def check_workers(client: Client) -> tuple[str, ...]:
@@ -58,7 +113,8 @@ def check_workers(client: Client) -> tuple[str, ...]:
     Raises
     ------
     WorkerMismatchError
-        A worker lacks the package, or has another version of it or of Dask.
+        A worker lacks the package, or has another version of it, of Dask, of Python or of what
+        the package builds on.
     TimeoutError
         The cluster has no worker, and none came in time.
     ConnectionError
@@ -70,15 +126,16 @@ def check_workers(client: Client) -> tuple[str, ...]:
         Workers differ in BLAS, Numba or CPU, so that results may differ in the last bits.
     """
     answers = _ask(client)
-    compare(fingerprint(), answers)
+    compare(answers)
     return tuple(answers)
 
 
-def _ask(client: Client) -> dict[str, Fingerprint | Exception]:
+def _ask(client: Client) -> dict[str, str | Exception]:
     """Return the answers of all workers, once none of them is on its way out."""
     unreachable: dict[str, OSError] = {}
     for _ in range(_MAX_ASKS):
-        answers: dict[str, Fingerprint | Exception] = client.run(fingerprint, on_error="return")
+        check_newcomers(client, every=0)
+        answers: dict[str, str | Exception] = client.run(fingerprint, on_error="return")
         unreachable = {who: what for who, what in answers.items() if isinstance(what, OSError)}
         if not answers:
             _wait_for_a_worker(client)
@@ -93,47 +150,27 @@ def _ask(client: Client) -> dict[str, Fingerprint | Exception]:
     ) from error
 
 
-def compare(mine: Fingerprint, answers: Mapping[str, Fingerprint | Exception]) -> None:
-    """Raise for workers that cannot run our tasks; warn for workers that may round otherwise."""
-    by_arithmetic: dict[str, list[str]] = {}
+def compare(answers: Mapping[str, str | Exception]) -> None:
+    """Raise for workers that cannot run our functions; warn for those that may round otherwise."""
+    by_fingerprint: dict[str, list[str]] = {}
     for address, answer in answers.items():
         # A worker that cannot unpickle our function sends the error back as text.
         if isinstance(answer, Exception) and _IMPORT_ERROR.search(repr(answer)):
-            raise WorkerMismatchError(
-                f"worker {address} cannot import daskml_exec ({answer}). Install the package in "
-                f"the workers' environment: pip install {_PACKAGE}=={mine.package}"
-            ) from answer
+            raise missing_package_error(f"worker {address}", answer) from answer
         if isinstance(answer, Exception):
             raise WorkerMismatchError(
                 f"worker {address} did not answer the version check: {answer!r}. Its daskml_exec "
-                f"is probably another version than the driver's {mine.package}"
+                "is probably another version than the driver's"
             ) from answer
-        for name, here, there in (
-            (_PACKAGE, mine.package, answer.package),
-            ("dask", mine.dask, answer.dask),
-            ("distributed", mine.distributed, answer.distributed),
-        ):
-            if here != there:
-                raise WorkerMismatchError(
-                    f"worker {address} has {name} {there}, the driver has {here}. Install the "
-                    f"same version there: pip install {name}=={here}"
-                )
-        by_arithmetic.setdefault(answer.arithmetic, []).append(address)
-    if len(by_arithmetic) > 1:
-        groups = "; ".join(f"{', '.join(who)}: {what}" for what, who in by_arithmetic.items())
+        by_fingerprint.setdefault(answer, []).append(address)
+    if len(by_fingerprint) > 1:
+        groups = "; ".join(f"{', '.join(who)}: {what}" for what, who in by_fingerprint.items())
         warnings.warn(
             "workers differ in BLAS, Numba or CPU, so results may differ in the last bits: "
             + groups,
             RuntimeWarning,
             stacklevel=2,
         )
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _wait_for_a_worker(client: Client) -> None:

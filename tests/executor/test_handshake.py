@@ -2,53 +2,85 @@
 
 import functools
 import os
+import platform
 import signal
-import subprocess
-import sys
 import warnings
-from dataclasses import replace
 
 import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import LocalCluster
 
 from daskml_exec import Executor
 from daskml_exec.executor import WorkerMismatchError, _handshake
-from daskml_exec.executor._handshake import Fingerprint, compare, fingerprint
+from daskml_exec.executor._environment import compare_environments, environment
+from daskml_exec.executor._handshake import compare, fingerprint
 
-MINE = Fingerprint("0.1.0", "2026.8.0", "2026.8.0", "openblas 0.3 (Haswell), CPU one")
+MINE = environment()
+ARITHMETIC = "openblas 0.3 (Haswell), CPU one"
 A, B, C = "tcp://10.0.0.1:1", "tcp://10.0.0.2:2", "tcp://10.0.0.3:3"
 
-# Python imports it at start; the worker then finds everything but this package.
-WITHOUT_THE_PACKAGE = """
-import sys
 
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "daskml_exec":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+def like_mine(**versions):
+    return {**MINE, "versions": {**MINE["versions"], **versions}}
 
-sys.meta_path.insert(0, Absent())
-"""
+
+def newer(version, part):
+    """The version with this part, counted from 0, raised by one."""
+    parts = [*version.split("."), "0"][:3]
+    parts[part] = str(int(parts[part]) + 1)
+    return ".".join(parts)
 
 
 def test_workers_that_agree():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        compare(MINE, {A: MINE, B: MINE})
-        compare(MINE, {A: replace(MINE, arithmetic="other"), B: replace(MINE, arithmetic="other")})
+        compare_environments(MINE, {A: MINE, B: like_mine()})
+        compare({A: ARITHMETIC, B: ARITHMETIC})
+        compare({A: "other", B: "other"})
 
 
-@pytest.mark.parametrize("name", ["package", "dask", "distributed"])
+@pytest.mark.parametrize("name", ["daskml-exec", "dask", "distributed"])
 def test_another_version(name):
-    distribution = "daskml-exec" if name == "package" else name
-    here = getattr(MINE, name)
+    here = MINE["versions"][name]
     with pytest.raises(WorkerMismatchError) as info:
-        compare(MINE, {A: MINE, B: replace(MINE, **{name: "0.0.9"})})
-    assert str(info.value) == (
-        f"worker {B} has {distribution} 0.0.9, the driver has {here}. Install the same version "
-        f"there: pip install {distribution}=={here}"
+        compare_environments(
+            MINE, {f"worker {A}": MINE, f"worker {B}": like_mine(**{name: "0.0.9"})}
+        )
+    assert str(info.value).startswith(
+        f"worker {B} has 0.0.9 of {name}, the driver has {here}. Install the same there: "
+        f"pip install {name}=={here}"
     )
+
+
+@pytest.mark.parametrize("name", ["numpy", "scipy", "scikit-learn", "cloudpickle"])
+def test_what_the_package_builds_on(name):
+    here = MINE["versions"][name]
+    for part in (0, 1):
+        with pytest.raises(WorkerMismatchError, match=f"pip install {name}=={here}"):
+            compare_environments(MINE, {A: like_mine(**{name: newer(here, part)})})
+    with pytest.raises(WorkerMismatchError, match=f"{A} lacks {name}, the driver has {here}"):
+        compare_environments(MINE, {A: like_mine(**{name: None})})
+    patched = like_mine(**{name: newer(here, 2)})
+    with pytest.warns(RuntimeWarning, match="last bits") as caught:
+        compare_environments(MINE, {A: patched, B: MINE, C: patched})
+    assert len(caught) == 1 and f"(here {here}) on {A}, {C}" in str(caught[0].message)
+
+
+def test_another_python():
+    with pytest.raises(WorkerMismatchError, match=r"runs Python 3\.7, the driver 3\.\d+.*Start it"):
+        compare_environments(MINE, {A: {**MINE, "python": "3.7.9"}})
+    compare_environments(MINE, {A: {**MINE, "python": f"{MINE['python']}9"}})
+
+
+def test_a_source_tree_has_no_version():
+    compare_environments(MINE, {A: like_mine(**{"daskml-exec": None})})
+
+
+def test_a_worker_without_the_package():
+    with pytest.raises(WorkerMismatchError, match="cannot import daskml_exec") as info:
+        compare_environments(MINE, {A: {**MINE, "found": False}})
+    assert f"pip install daskml-exec=={MINE['versions']['daskml-exec']}" in str(info.value)
+    assert A in str(info.value) and "executor.install_on_workers()" in str(info.value)
 
 
 @pytest.mark.parametrize(
@@ -58,71 +90,39 @@ def test_another_version(name):
         Exception("ModuleNotFoundError(\"No module named 'daskml_exec'\")"),
     ],
 )
-def test_a_worker_without_the_package(missing):
+def test_a_worker_where_something_cannot_be_imported(missing):
     with pytest.raises(WorkerMismatchError, match="cannot import daskml_exec") as info:
-        compare(MINE, {A: MINE, B: missing})
-    assert B in str(info.value) and "pip install daskml-exec==0.1.0" in str(info.value)
-    assert info.value.__cause__ is missing
+        compare({A: ARITHMETIC, B: missing})
+    assert B in str(info.value) and info.value.__cause__ is missing
 
 
 def test_a_worker_that_answers_with_another_error():
     broken = AttributeError("module 'daskml_exec.executor' has no attribute '_handshake'")
     with pytest.raises(WorkerMismatchError, match="probably another version") as info:
-        compare(MINE, {A: broken})
+        compare({A: broken})
     assert A in str(info.value) and "_handshake" in str(info.value)
+    with pytest.raises(WorkerMismatchError, match=f"{A} did not answer"):
+        compare_environments(MINE, {A: broken})
 
 
 def test_workers_that_round_otherwise_give_one_warning():
-    other = replace(MINE, arithmetic="mkl 2026 (avx512), CPU two")
+    other = "mkl 2026 (avx512), CPU two"
     with pytest.warns(RuntimeWarning, match="last bits") as caught:
-        compare(MINE, {A: MINE, B: other, C: MINE})
+        compare({A: ARITHMETIC, B: other, C: ARITHMETIC})
     assert len(caught) == 1
     text = str(caught[0].message)
-    assert f"{A}, {C}: {MINE.arithmetic}" in text and f"{B}: {other.arithmetic}" in text
+    assert f"{A}, {C}: {ARITHMETIC}" in text and f"{B}: {other}" in text
 
 
-def test_fingerprint_of_this_process():
-    mine = fingerprint()
-    assert mine.dask == dask.__version__
-    assert mine.package[0].isdigit()
-    assert "(" in mine.arithmetic
+def test_this_process():
+    assert MINE["versions"]["dask"] == dask.__version__
+    assert MINE["python"] == platform.python_version() and MINE["found"]
+    assert "(" in fingerprint()
 
 
 def test_the_addresses_of_the_workers(executor, process_executor):
     for ex in (executor, process_executor):
         assert set(ex.check_workers()) == {worker.address for worker in ex.workers()}
-
-
-def test_a_real_worker_without_the_package(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(WITHOUT_THE_PACKAGE)
-    with (
-        LocalCluster(
-            n_workers=1, processes=False, protocol="tcp", host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0",
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):  # fmt: skip
-        options = (
-            f"{cluster.scheduler_address} --host 127.0.0.1 --no-nanny --no-dashboard --name bare"
-        )
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_worker", *options.split()],
-            env=os.environ | {"PYTHONPATH": str(tmp_path)},
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            client.wait_for_workers(2, timeout=30)
-            info = client.scheduler_info(n_workers=-1)["workers"]
-            bare = next(address for address, worker in info.items() if worker["name"] == "bare")
-            with pytest.raises(WorkerMismatchError) as raised:
-                Executor(client).check_workers()
-            assert f"worker {bare} cannot import daskml_exec" in str(raised.value)
-            assert "pip install daskml-exec==" in str(raised.value)
-        finally:
-            worker.terminate()
-            worker.wait(20)
 
 
 def test_a_cluster_without_workers():
@@ -181,7 +181,8 @@ class Answers:
         return self.rounds.pop(0)
 
 
-def test_a_worker_that_never_answers():
+def test_a_worker_that_never_answers(monkeypatch):
+    monkeypatch.setattr(_handshake, "check_newcomers", lambda client, every: None)
     unreachable = OSError("Timed out trying to connect")
     client = Answers(*[{A: fingerprint(), B: unreachable}] * 5)
     with pytest.raises(ConnectionError, match=f"worker {B} did not answer.*Timed out") as info:
