@@ -51,7 +51,8 @@ def test_attaches_to_an_address(process_cluster):
 
 def test_attaches_to_a_spec_cluster():
     spec = {"cls": Worker, "options": {"nthreads": 1, "dashboard": False}}
-    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}}
+    address = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    scheduler = {"cls": Scheduler, "options": {"dashboard": False, **address}}
     with (
         SpecCluster(workers={"only": spec}, scheduler=scheduler) as cluster,
         Executor(cluster) as executor,

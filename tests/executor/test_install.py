@@ -29,7 +29,7 @@ def bare(tmp_path):
         def start(kind, *options):
             command = ["-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", *options]
             process = subprocess.Popen(
-                [sys.executable, *command, "--no-dashboard"],
+                [sys.executable, *command, "--dashboard-address", "127.0.0.1:0"],
                 env=os.environ | {"PYTHONPATH": str(tmp_path)},
                 cwd=tmp_path,
                 stdout=subprocess.DEVNULL,
