@@ -29,7 +29,7 @@ from daskml_exec.partitions import (
     classification_data,
     classification_grid,
 )
-from daskml_exec.training import Callback
+from daskml_exec.training import Callback, all_or_nothing
 
 
 class LogisticRegression(ClassifierMixin, GLM):
@@ -219,44 +219,45 @@ class LogisticRegression(ClassifierMixin, GLM):
             `max_iter` was reached, or rounding stopped progress, before `tol`; or C is infinite
             and the classes are separable, so that there is no optimum.
         """
-        executor = self._check_arguments(y)
-        penalty = _penalty(self.C)
-        X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight)
-        choice = self._choose(executor, X)
-        data: ClassificationData | ClassificationGrid
-        arguments: dict[str, Any] = {"class_weight": self.class_weight, "feature_names": names}
-        if choice.parallel == MODEL:
-            data = classification_grid(
-                executor, X, y, sample_weight, n_blocks=self.n_blocks, **arguments
+        with all_or_nothing(self):
+            executor = self._check_arguments(y)
+            penalty = _penalty(self.C)
+            X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight)
+            choice = self._choose(executor, X)
+            data: ClassificationData | ClassificationGrid
+            arguments: dict[str, Any] = {"class_weight": self.class_weight, "feature_names": names}
+            if choice.parallel == MODEL:
+                data = classification_grid(
+                    executor, X, y, sample_weight, n_blocks=self.n_blocks, **arguments
+                )
+            else:
+                data = classification_data(executor, X, y, sample_weight, **arguments)
+            partitions: Any = data.partitions
+            self._learn_features(X, partitions)
+            problem = GLMProblem(
+                family=Logistic(len(data.classes)),
+                penalty=penalty,
+                fit_intercept=self.fit_intercept,
+                feature_names=partitions.feature_names,
             )
-        else:
-            data = classification_data(executor, X, y, sample_weight, **arguments)
-        partitions: Any = data.partitions
-        self._learn_features(X, partitions)
-        problem = GLMProblem(
-            family=Logistic(len(data.classes)),
-            penalty=penalty,
-            fit_intercept=self.fit_intercept,
-            feature_names=partitions.feature_names,
-        )
-        state = self._run(
-            problem,
-            partitions,
-            choice,
-            partial(plan_for, self.solver),
-            partial(_set_fitted, classes=data.classes, dtype=partitions.dtype),
-        )
-        self.n_iter_ = np.array([state.n_iter], dtype=np.int32)
-        if np.isinf(self.C) and _separated(state, self._shape.rows):
-            warnings.warn(
-                "C=inf, and the classes are separable: the likelihood grows without end with the "
-                f"coefficients, which stopped where {state.n_iter} iterations took them; allowed "
-                "are finite values of C, which have an optimum",
-                ConvergenceWarning,
-                stacklevel=2,
+            state = self._run(
+                problem,
+                partitions,
+                choice,
+                partial(plan_for, self.solver),
+                partial(_set_fitted, classes=data.classes, dtype=partitions.dtype),
             )
-            return self
-        self._warn_unless_converged(state)
+            self.n_iter_ = np.array([state.n_iter], dtype=np.int32)
+            if np.isinf(self.C) and _separated(state, self._shape.rows):
+                warnings.warn(
+                    "C=inf, and the classes are separable: the likelihood grows without end with "
+                    f"the coefficients, which stopped where {state.n_iter} iterations took them; "
+                    "allowed are finite values of C, which have an optimum",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
+                return self
+            self._warn_unless_converged(state)
         return self
 
     def to_sklearn(self) -> SklearnLogisticRegression:

@@ -18,7 +18,7 @@ from daskml_exec.linear_model._problem import Penalty
 from daskml_exec.linear_model._regression import LinearRegressor
 from daskml_exec.linear_model._scores import MarginsOf, RatesOf
 from daskml_exec.partitions import d2_poisson
-from daskml_exec.training import Callback
+from daskml_exec.training import Callback, all_or_nothing
 
 
 class PoissonRegressor(LinearRegressor):
@@ -161,16 +161,17 @@ class PoissonRegressor(LinearRegressor):
         sklearn.exceptions.ConvergenceWarning
             `max_iter` was reached, or rounding stopped progress, before `tol`.
         """
-        state = self._fit(
-            X,
-            y,
-            sample_weight,
-            family=Poisson(),
-            penalty=Penalty(self.alpha, of_sum=False),
-            plan_of=partial(plan_for, self.solver),
-            y_min=0.0,
-        )
-        self._warn_unless_converged(state)
+        with all_or_nothing(self):
+            state = self._fit(
+                X,
+                y,
+                sample_weight,
+                family=Poisson(),
+                penalty=Penalty(self.alpha, of_sum=False),
+                plan_of=partial(plan_for, self.solver),
+                y_min=0.0,
+            )
+            self._warn_unless_converged(state)
         return self
 
     def to_sklearn(self) -> SklearnPoissonRegressor:

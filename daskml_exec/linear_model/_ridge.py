@@ -15,7 +15,7 @@ from daskml_exec.linear_model._family import Gaussian
 from daskml_exec.linear_model._plan import GRADIENTS, least_squares_plan_for
 from daskml_exec.linear_model._problem import Penalty
 from daskml_exec.linear_model._regression import LinearRegressor
-from daskml_exec.training import Callback
+from daskml_exec.training import Callback, all_or_nothing
 
 
 class Ridge(LinearRegressor):
@@ -158,16 +158,17 @@ class Ridge(LinearRegressor):
         sklearn.exceptions.ConvergenceWarning
             `max_iter` was reached, or rounding stopped progress, before `tol`.
         """
-        state = self._fit(
-            X,
-            y,
-            sample_weight,
-            family=Gaussian(),
-            penalty=Penalty(self.alpha, of_sum=True),
-            plan_of=lambda shape: least_squares_plan_for(self.solver, self.alpha > 0, shape),
-        )
-        self.solver_ = "lbfgs" if self._plan.regime == GRADIENTS else "newton"
-        self._warn_unless_converged(state)
+        with all_or_nothing(self):
+            state = self._fit(
+                X,
+                y,
+                sample_weight,
+                family=Gaussian(),
+                penalty=Penalty(self.alpha, of_sum=True),
+                plan_of=lambda shape: least_squares_plan_for(self.solver, self.alpha > 0, shape),
+            )
+            self.solver_ = "lbfgs" if self._plan.regime == GRADIENTS else "newton"
+            self._warn_unless_converged(state)
         return self
 
     def to_sklearn(self) -> SklearnRidge:
@@ -255,15 +256,16 @@ class LinearRegression(LinearRegressor):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LinearRegression":
         """Train on the rows of X; parameters, errors and warnings are those of `Ridge.fit`."""
-        state = self._fit(
-            X,
-            y,
-            sample_weight,
-            family=Gaussian(),
-            penalty=Penalty(0.0, of_sum=True),
-            plan_of=partial(least_squares_plan_for, "auto", False),
-        )
-        self._warn_unless_converged(state)
+        with all_or_nothing(self):
+            state = self._fit(
+                X,
+                y,
+                sample_weight,
+                family=Gaussian(),
+                penalty=Penalty(0.0, of_sum=True),
+                plan_of=partial(least_squares_plan_for, "auto", False),
+            )
+            self._warn_unless_converged(state)
         return self
 
     def to_sklearn(self) -> SklearnLinearRegression:

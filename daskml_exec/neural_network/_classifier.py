@@ -15,6 +15,7 @@ from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
 from daskml_exec.neural_network._problem import Classes
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
 from daskml_exec.partitions import accuracy, classification_data
+from daskml_exec.training import all_or_nothing
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -208,7 +209,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         UserWarning
             Rows are sorted over the partitions by their label; `batch_size` is more than all rows.
         """
-        self._fit(X, y, sample_weight, incremental=False)
+        with all_or_nothing(self):
+            self._fit(X, y, sample_weight, incremental=False)
         return self
 
     def partial_fit(
@@ -249,7 +251,8 @@ class MLPClassifier(ClassifierMixin, MLP):
                 "classes must be passed on the first call to partial_fit: all labels that there "
                 "will be"
             )
-        self._fit(X, y, sample_weight, classes=known, incremental=True)
+        with all_or_nothing(self):
+            self._fit(X, y, sample_weight, classes=known, incremental=True)
         return self
 
     def _fit(

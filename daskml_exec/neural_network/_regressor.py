@@ -12,6 +12,7 @@ from daskml_exec.neural_network._predictions import NumbersOf
 from daskml_exec.neural_network._problem import Numbers
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
 from daskml_exec.partitions import r2, regression_data
+from daskml_exec.training import all_or_nothing
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -202,7 +203,8 @@ class MLPRegressor(RegressorMixin, MLP):
         UserWarning
             Rows are sorted over the partitions by their target; `batch_size` is more than all rows.
         """
-        self._fit(X, y, sample_weight, incremental=False)
+        with all_or_nothing(self):
+            self._fit(X, y, sample_weight, incremental=False)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
@@ -223,7 +225,8 @@ class MLPRegressor(RegressorMixin, MLP):
             X has another number of features than in the first call.
         """
         self._refuse_early_stopping()
-        self._fit(X, y, sample_weight, incremental=True)
+        with all_or_nothing(self):
+            self._fit(X, y, sample_weight, incremental=True)
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:

@@ -1,5 +1,6 @@
 """The fit loop: rounds, their history, callbacks."""
 
+from daskml_exec.training._atomic import all_or_nothing
 from daskml_exec.training._estimator import PartitionedEstimator
 from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
@@ -27,6 +28,7 @@ __all__ = [
     "Segmented",
     "SegmentsResult",
     "Stepping",
+    "all_or_nothing",
     "compile_ahead",
     "losses_in_words",
     "owners_of",
