@@ -333,7 +333,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         return ClassifierMixin.score(self, X, y, sample_weight)
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return accuracy(executor, self._labels(), X, y, sample_weight)
+        return accuracy(executor, self._labels(), X, y, sample_weight, self._labels_of_columns())
 
     def _labels(self) -> LabelsOf:
         return LabelsOf(self._margins(), self.classes_)

@@ -194,7 +194,9 @@ class PoissonRegressor(LinearRegressor):
         return float(d2_tweedie_score(y, self.predict(X), sample_weight=sample_weight, power=1))
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return d2_poisson(executor, self._prediction(), X, y, sample_weight)
+        return d2_poisson(
+            executor, self._prediction(), X, y, sample_weight, self._labels_of_columns()
+        )
 
     def _prediction(self) -> Callable[[Any], Any]:
         margins = super()._prediction()

@@ -54,7 +54,7 @@ class LinearRegressor(RegressorMixin, GLM):
         return RegressorMixin.score(self, X, y, sample_weight)
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return r2(executor, self._prediction(), X, y, sample_weight)
+        return r2(executor, self._prediction(), X, y, sample_weight, self._labels_of_columns())
 
     def _prediction(self) -> Callable[[Any], Any]:
         return MarginsOf(self.coef_[None], np.atleast_1d(self.intercept_), type(self).__name__)

@@ -347,7 +347,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         return ClassifierMixin.score(self, X, y, sample_weight)
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return accuracy(executor, self._labels(), X, y, sample_weight)
+        return accuracy(executor, self._labels(), X, y, sample_weight, self._labels_of_columns())
 
     def _labels(self) -> LabelsOf:
         return LabelsOf(self._outputs(), self.classes_)

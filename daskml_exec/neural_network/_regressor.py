@@ -279,7 +279,7 @@ class MLPRegressor(RegressorMixin, MLP):
         return RegressorMixin.score(self, X, y, sample_weight)
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return r2(executor, self._numbers(), X, y, sample_weight)
+        return r2(executor, self._numbers(), X, y, sample_weight, self._labels_of_columns())
 
     def _numbers(self) -> NumbersOf:
         return NumbersOf(self._outputs())

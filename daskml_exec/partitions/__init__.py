@@ -1,6 +1,6 @@
 """From what users hold to aligned partitions on the cluster, and lazily back."""
 
-from daskml_exec.partitions._assemble import matrix
+from daskml_exec.partitions._assemble import check_weights, matrix
 from daskml_exec.partitions._classification import ClassificationData, classification_data
 from daskml_exec.partitions._dealt import dealt
 from daskml_exec.partitions._explained import (
@@ -19,15 +19,17 @@ from daskml_exec.partitions._grid_data import (
 from daskml_exec.partitions._kinds import (
     frame_meta,
     is_collection,
-    refuse_dates,
     require_matrix,
-    to_memory,
+    weight_column,
+    without_columns,
 )
 from daskml_exec.partitions._non_finite import describe_non_finite
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import block_to_predict, map_rows, require_features
+from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import regression_data
 from daskml_exec.partitions._scores import accuracy, d2_poisson, r2
+from daskml_exec.partitions._to_memory import to_memory
 
 __all__ = [
     "Cell",
@@ -42,6 +44,7 @@ __all__ = [
     "accuracy",
     "block_sums",
     "block_to_predict",
+    "check_weights",
     "classification_data",
     "classification_grid",
     "column_chunks",
@@ -55,11 +58,14 @@ __all__ = [
     "is_collection",
     "map_rows",
     "matrix",
+    "naming_columns",
     "r2",
-    "refuse_dates",
+    "refuse_unreadable",
     "regression_data",
     "regression_grid",
     "require_features",
     "require_matrix",
     "to_memory",
+    "weight_column",
+    "without_columns",
 ]

@@ -12,7 +12,7 @@ from distributed import Future
 from daskml_exec.executor import Executor, ship
 from daskml_exec.partitions._assemble import assemble
 from daskml_exec.partitions._blocks import Blocks, blocks_of, cut_like, require_rows
-from daskml_exec.partitions._kinds import is_collection, require_column
+from daskml_exec.partitions._kinds import is_collection, require_column, weight_column
 from daskml_exec.partitions._memory import row_bounds
 
 
@@ -58,8 +58,11 @@ def aligned_partitions(executor: Executor, X: Any, y: Any, sample_weight: Any) -
 
 def _shipped(executor: Executor, name: str, column: Any, rows: list[int]) -> Blocks:
     """Send a column in pieces of about the configured size, none for two row blocks of X."""
-    column = np.asarray(column)
-    require_column(column, name)
+    if name == "sample_weight":
+        column = weight_column(column, sum(rows))
+    else:
+        column = np.asarray(column)
+        require_column(column, name)
     require_rows(sum(rows), len(column), name)
     bounds = [0]
     for length in rows:

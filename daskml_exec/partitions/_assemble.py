@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from array_api_compat import device
+from array_api_compat import device, is_array_api_obj
 from sklearn.utils import check_array, column_or_1d
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_host
 from daskml_exec.partitions._gather import refusing
-from daskml_exec.partitions._kinds import refuse_dates
 from daskml_exec.partitions._partition import Partition
+from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
 
 Span = tuple[Any, int, int]
 """A block, or its future, and the row range to take of it."""
@@ -27,7 +27,7 @@ def assemble(
 ) -> Partition:
     """Join the blocks of one row range, checked and in the layout that kernels expect."""
     where = f"partition {index}"
-    X = matrix(_side_by_side(x_blocks), where=where)
+    X = matrix(side_by_side(x_blocks), where=where)
     y = _target(y_spans, where)
     weight = None if weight_spans is None else _weights(weight_spans, where)
     for name, column in (("y", y), ("sample_weight", weight)):
@@ -48,19 +48,20 @@ def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
     ValueError, TypeError
         scikit-learn's own, with a note that says where the block is.
     """
-    refuse_dates(block, "X")
     if not _is_checkable(block):
         return _device_floats(block, where)  # its layout is its owner's business
     try:
-        checked = check_array(
-            block,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            order="C",
-            ensure_all_finite=finite,
-            ensure_min_samples=0,
-            input_name="X",
-        )
+        refuse_unreadable(block, "X")
+        with naming_columns(block, "X"):
+            checked = check_array(
+                block,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                order="C",
+                ensure_all_finite=finite,
+                ensure_min_samples=0,
+                input_name="X",
+            )
     except (ValueError, TypeError) as error:
         error.add_note(f"in {where} of X")
         raise
@@ -119,10 +120,12 @@ def astype(X: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _is_checkable(block: Any) -> bool:
-    return is_host(block) or isinstance(block, (pd.DataFrame, pd.Series, list))
+    """Whether scikit-learn reads the block: all but arrays that are not on the host."""
+    return is_host(block) or not is_array_api_obj(block)
 
 
-def _side_by_side(blocks: list[Any]) -> Any:
+def side_by_side(blocks: list[Any]) -> Any:
+    """Return the column blocks of one row block as one block."""
     if len(blocks) == 1:
         return blocks[0]
     if any(sp.issparse(block) for block in blocks):
@@ -130,23 +133,43 @@ def _side_by_side(blocks: list[Any]) -> Any:
     return np.concatenate(blocks, axis=1)
 
 
-def _joined(spans: list[Span]) -> Any:
-    pieces = [np.asarray(_rows_of(block)[start:stop]) for block, start, stop in spans]
+def joined(spans: list[Span], name: str, *, dates: bool) -> Any:
+    """Return one array of the pieces, whose labels keep their types.
+
+    Parameters
+    ----------
+    spans : list of Span
+    name : str
+        Of the argument, for messages.
+    dates : bool
+        Whether dates are refused.
+    """
+    pieces = []
+    for block, start, stop in spans:
+        refuse_unreadable(block, name, dates=dates)
+        pieces.append(np.asarray(_rows_of(block)[start:stop]))
     if not pieces:
         return np.empty(0)
+    if len(pieces) > 1 and _would_change({piece.dtype for piece in pieces if len(piece)}):
+        pieces = [piece.astype(object) for piece in pieces]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _would_change(dtypes: set[np.dtype[Any]]) -> bool:
+    """Whether one array for labels of these dtypes makes others of some: texts of numbers."""
+    return len({dtype.kind in "biuf" for dtype in dtypes}) > 1
 
 
 def _rows_of(block: Any) -> Any:
     if isinstance(block, (pd.Series, pd.DataFrame)):
         return block.to_numpy()
-    return block if _is_checkable(block) else to_host(block)
+    return np.asarray(block) if _is_checkable(block) else to_host(block)
 
 
 def _target(spans: list[Span], where: str) -> Any:
     try:
-        y = column_or_1d(_joined(spans))
-    except ValueError as error:
+        y = column_or_1d(joined(spans, "y", dates=False))
+    except (ValueError, TypeError) as error:
         error.add_note(f"in {where} of y")
         raise
     check_no_gaps(y, where=where)
@@ -154,7 +177,13 @@ def _target(spans: list[Span], where: str) -> Any:
 
 
 def _weights(spans: list[Span], where: str) -> Any:
-    weights = np.asarray(_joined(spans))
+    try:
+        weights = np.asarray(joined(spans, "sample_weight", dates=True))
+    except (ValueError, TypeError) as error:
+        error.add_note(f"in {where} of sample_weight")
+        raise
+    if weights.ndim == 2 and weights.shape[1] == 1:
+        weights = weights[:, 0]
     if weights.ndim != 1:
         raise ValueError(
             f"sample_weight has {weights.ndim} dimensions; allowed is one value per row"

@@ -14,7 +14,15 @@ import numpy as np
 from distributed import Client, Future, futures_of
 
 from daskml_exec.partitions._gather import gather
-from daskml_exec.partitions._kinds import ARRAY, FUTURES, kind_of, require_column, require_matrix
+from daskml_exec.partitions._kinds import (
+    ARRAY,
+    FUTURES,
+    kind_of,
+    require_column,
+    require_column_shape,
+    require_matrix,
+    shape_of,
+)
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,13 @@ def blocks_of(client: Client, arguments: dict[str, Any]) -> dict[str, Blocks]:
     lengths = {name: _known_lengths(data) for name, data in arguments.items()}
     unknown = [name for name, known in lengths.items() if known is None]
     first_columns = [row[0] for name in unknown for row in grids[name]]
-    lengths_of = client.map(_length, first_columns, pure=False, key="partition-length")
-    counted = iter(gather(client, lengths_of, arguments))
+    shapes_of = client.map(shape_of, first_columns, pure=False, key="partition-shape")
+    counted = iter(gather(client, shapes_of, arguments))
     for name in unknown:
-        lengths[name] = [next(counted) for _ in grids[name]]
+        shapes = [next(counted) for _ in grids[name]]
+        if name != "X":
+            require_column_shape(max(shapes, key=len), name)
+        lengths[name] = [shape[0] for shape in shapes]
     return {name: Blocks(name, grids[name], lengths[name] or []) for name in arguments}
 
 
@@ -121,8 +132,3 @@ def _known_lengths(data: Any) -> list[int] | None:
     if kind_of(data) != ARRAY or np.isnan(data.chunks[0]).any():
         return None
     return [int(length) for length in data.chunks[0]]
-
-
-def _length(block: Any) -> int:
-    shape = getattr(block, "shape", None)
-    return int(shape[0]) if shape else len(block)

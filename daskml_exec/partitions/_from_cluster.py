@@ -19,6 +19,7 @@ from daskml_exec.partitions._aligned import aligned_partitions
 from daskml_exec.partitions._assemble import astype
 from daskml_exec.partitions._gather import gather, refusing
 from daskml_exec.partitions._partition import Partition, Partitions
+from daskml_exec.partitions._refusals import column_labels
 from daskml_exec.partitions._relative import TargetForm
 
 Columns = Callable[[Partition], tuple[Any, Any]]
@@ -145,7 +146,7 @@ def _summarise(
         n_features=partition.X.shape[1],
         nonzeros=partition.X.nnz if sp.issparse(partition.X) else None,
         dtype=host_dtype(partition.X),
-        columns=list(first_block.columns) if isinstance(first_block, pd.DataFrame) else None,
+        columns=column_labels(first_block),
         target=describe(partition),
     )
 

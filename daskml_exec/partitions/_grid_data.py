@@ -15,7 +15,7 @@ from distributed import Future
 from sklearn.utils.validation import _get_feature_names
 
 from daskml_exec.executor import Band, Executor, ship
-from daskml_exec.partitions._assemble import _side_by_side, astype, canonical, matrix
+from daskml_exec.partitions._assemble import astype, canonical, matrix, side_by_side
 from daskml_exec.partitions._blocks import blocks_of
 from daskml_exec.partitions._classification import classification_data
 from daskml_exec.partitions._gather import gather, refusing
@@ -24,6 +24,8 @@ from daskml_exec.partitions._grid_columns import block_bounds, overlaps, source_
 from daskml_exec.partitions._kinds import FRAME, frame_meta, is_collection, kind_of, require_matrix
 from daskml_exec.partitions._memory import row_bounds
 from daskml_exec.partitions._partition import Partition, Partitions
+from daskml_exec.partitions._predict import require_labels
+from daskml_exec.partitions._refusals import column_labels
 from daskml_exec.partitions._regression import regression_data
 
 # The margins of a band's rows take about so many bytes: small data meets in one task.
@@ -167,7 +169,8 @@ def _cut(
         for name in given:
             columns[name] = [row[0] for row in blocks[name].grid]
         y, sample_weight = columns["y"], columns["sample_weight"]
-        cells = _assembled(executor, blocks["X"].grid, widths, bounds, workers)
+        labels = column_labels(frame_meta(X))
+        cells = _assembled(executor, blocks["X"].grid, labels, widths, bounds, workers)
     else:
         cells = _shipped(executor, canonical(X), bounds, workers)
     try:
@@ -221,6 +224,7 @@ def _described(
 def _assembled(
     executor: Executor,
     blocks: list[list[Future[Any]]],
+    labels: list[Any] | None,
     widths: list[int],
     bounds: list[int],
     workers: tuple[str, ...],
@@ -243,6 +247,7 @@ def _assembled(
             [j for _, j in index],
             [bounds[j] for _, j in index],
             [[(blocks[i][b], start, stop) for b, start, stop in pieces[j]] for i, j in index],
+            [labels] * len(index),
             key=keys,
             pure=False,
         )
@@ -308,9 +313,17 @@ class _Summary:
 
 
 @refusing
-def _cell(row: int, column: int, start: int, pieces: list[tuple[Any, int, int]]) -> Cell:
+def _cell(
+    row: int,
+    column: int,
+    start: int,
+    pieces: list[tuple[Any, int, int]],
+    labels: list[Any] | None,
+) -> Cell:
     where = f"partition {row}"
-    X = _side_by_side([_columns_of(block, low, high) for block, low, high in pieces])
+    for block, _, _ in pieces:
+        require_labels(column_labels(block), labels, where)
+    X = side_by_side([_columns_of(block, low, high) for block, low, high in pieces])
     X = matrix(X, where=where)
     if not (isinstance(X, np.ndarray) or sp.issparse(X)):
         raise ValueError(

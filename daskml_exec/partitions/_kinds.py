@@ -6,10 +6,9 @@ from typing import Any
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
+from array_api_compat import is_array_api_obj
 from distributed import Future
 from sklearn.exceptions import DataConversionWarning
-
-from daskml_exec.kernels.array_namespace import is_host, to_host
 
 ARRAY, FRAME, SERIES, FUTURES = "dask.array", "dask.dataframe", "dask.series", "futures"
 
@@ -43,13 +42,19 @@ def require_matrix(X: Any) -> None:
 
 def require_column(column: Any, name: str) -> None:
     """Raise ValueError unless there is one value per row; warn of a matrix of one column."""
-    if kind_of(column) == FUTURES or column.ndim == 1:
+    if kind_of(column) != FUTURES:
+        require_column_shape(column.shape, name)
+
+
+def require_column_shape(shape: tuple[Any, ...], name: str) -> None:
+    """Raise ValueError unless the shape is of one value per row; warn of a matrix of one column."""
+    if len(shape) == 1:
         return
-    width = column.shape[1] if column.ndim == 2 else None
+    width = shape[1] if len(shape) == 2 else None
     if width != 1:
         columns = "" if width is None else f" and {width} columns"
         raise ValueError(
-            f"{name} has {column.ndim} dimensions{columns}; allowed is one value per row"
+            f"{name} has {len(shape)} dimensions{columns}; allowed is one value per row"
         )
     warnings.warn(
         f"A column-vector {name} was passed when a 1d array was expected. Pass one dimension, for "
@@ -57,6 +62,41 @@ def require_column(column: Any, name: str) -> None:
         DataConversionWarning,
         stacklevel=2,
     )
+
+
+def without_columns(y: Any, executor: Any) -> tuple[Any, bool]:
+    """Return a matrix of one column as that column, without a warning, and whether it was one."""
+    kind = kind_of(y)
+    if kind == FUTURES:
+        client = executor.client
+        if max(client.gather(client.map(_ndim, y, pure=False)), default=1) != 2:
+            return y, False
+        return client.map(_first_column, y, pure=False, key="first-column"), True
+    if kind is None:
+        array = np.asarray(y)
+        one = array.ndim == 2 and array.shape[1] == 1
+        return (array[:, 0], True) if one else (y, False)
+    if y.ndim != 2 or y.shape[1] != 1:
+        return y, False
+    return (y[:, 0] if kind == ARRAY else y.iloc[:, 0]), True
+
+
+def _ndim(block: Any) -> int:
+    return len(shape_of(block))
+
+
+def _first_column(block: Any) -> Any:
+    if len(shape_of(block)) != 2 or shape_of(block)[1] != 1:
+        return block
+    return block[:, 0] if is_array_api_obj(block) else np.asarray(block)[:, 0]
+
+
+def shape_of(block: Any) -> tuple[int, ...]:
+    """Return the shape of a block, which may be a list or have a length only."""
+    if isinstance(block, list):
+        block = np.asarray(block)
+    shape = getattr(block, "shape", None)
+    return tuple(shape) if shape else (len(block),)
 
 
 def frame_meta(X: Any) -> Any:
@@ -68,32 +108,10 @@ def frame_meta(X: Any) -> Any:
     return None if kind == FUTURES else X._meta if kind == FRAME else X
 
 
-def refuse_dates(block: Any, name: str) -> None:
-    """Raise TypeError for dates and durations, whose missing values turn into huge numbers."""
-    if hasattr(block, "dtypes"):
-        dtypes = list(np.atleast_1d(np.asarray(block.dtypes, dtype=object)))
-    else:
-        dtypes = [getattr(block, "dtype", None)]
-    for dtype in dtypes:
-        if getattr(dtype, "kind", "") in ("m", "M"):
-            raise TypeError(
-                f"{name} has {dtype}; allowed are numbers. Say in which unit: for seconds, "
-                f"({name} - {name}.min()) / np.timedelta64(1, 's')"
-            )
-
-
-def to_memory(data: Any, executor: Any) -> Any:
-    """Bring a column such as y to the driver; data in memory is returned as it is."""
-    kind = kind_of(data)
-    if kind is None:
-        return data
-    if kind != FUTURES:
-        return _on_host(data.compute(scheduler=executor.client))
-    pieces = executor.client.gather(list(data))
-    return np.concatenate([np.asarray(_on_host(piece)) for piece in pieces])
-
-
-def _on_host(column: Any) -> Any:
-    """Return a device array's values on the host; lists, arrays and series as they are."""
-    on_device = not is_host(column) and hasattr(column, "__dlpack__")
-    return to_host(column) if on_device else column
+def weight_column(sample_weight: Any, rows: int) -> Any:
+    """Return weights in memory as one value per row; a number is the weight of each row."""
+    column = np.asarray(sample_weight)
+    if column.ndim == 0 and column.dtype.kind in "biuf":
+        return np.full(rows, column, dtype=np.float64)
+    require_column_shape(column.shape, "sample_weight")
+    return column.reshape(-1)

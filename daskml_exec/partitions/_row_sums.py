@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor import Executor, fold
+from daskml_exec.executor import Executor, fold, share
 from daskml_exec.partitions._aligned import aligned_partitions
 from daskml_exec.partitions._gather import gather, refusing
+from daskml_exec.partitions._kinds import frame_meta
 from daskml_exec.partitions._partition import Partition
+from daskml_exec.partitions._predict import nbytes_of, require_labels
+from daskml_exec.partitions._refusals import column_labels
 
 Sums = np.ndarray[Any, np.dtype[Any]]
 RowFunction = Callable[[Any, Any, Any], Sums]
@@ -23,6 +26,7 @@ def row_sums(
     y: Any,
     sample_weight: Any,
     *,
+    labels: tuple[str, ...] | None = None,
     combine: Callable[[Sums, Sums], Sums] = np.add,
 ) -> Sums:
     """Return the sums over all rows, added in the fixed tree of every reduction.
@@ -36,22 +40,37 @@ def row_sums(
         first partition only.
     X : Dask collection or list of futures
     y, sample_weight : as X, or in memory
+    labels : tuple of str, or None
+        Column labels of blocks that are frames, if they are known.
     combine : callable
         Returns the sums of two neighbouring row ranges together.
     """
     aligned = aligned_partitions(executor, X, y, sample_weight)
-    tasks = executor.client.map(
-        _sums, aligned.futures, [function] * len(aligned.futures), pure=False, key="row-sums"
+    client, n = executor.client, len(aligned.futures)
+    shared = share(client, function, nbytes_of(function), name="model", in_process=False)
+    tasks = client.map(
+        _sums, aligned.futures, aligned.first_blocks, [shared] * n, pure=False, key="row-sums"
     )
     arguments = {"X": X, "y": y, "sample_weight": sample_weight}
-    leaves = [sums for sums in gather(executor.client, tasks, arguments) if sums is not None]
+    answers = gather(client, tasks, arguments)
+    expected = labels if frame_meta(X) is None else column_labels(frame_meta(X))
+    for index, (found, _) in enumerate(answers):
+        expected = found if expected is None else expected
+        require_labels(found, expected, f"partition {index}")
+    leaves = [sums for _, sums in answers if sums is not None]
     if not leaves:
         raise ValueError(NOTHING)
     return fold(leaves, combine)
 
 
 @refusing
-def _sums(partition: Partition, function: RowFunction) -> Sums | None:
+def _sums(
+    partition: Partition, first_block: Any, function: RowFunction
+) -> tuple[list[Any] | None, Sums | None]:
+    return column_labels(first_block), _sums_of_rows(partition, function)
+
+
+def _sums_of_rows(partition: Partition, function: RowFunction) -> Sums | None:
     rows = len(partition.y)
     if not rows:
         return None

@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import accuracy_score
 
 from daskml_exec.executor import Executor
 from daskml_exec.partitions._explained import (
@@ -25,7 +27,14 @@ from daskml_exec.partitions._targets import real_target
 Predict = Callable[[Any], Any]
 
 
-def accuracy(executor: Executor, labels: Predict, X: Any, y: Any, sample_weight: Any) -> float:
+def accuracy(
+    executor: Executor,
+    labels: Predict,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    columns: tuple[str, ...] | None = None,
+) -> float:
     """Return the share of rows, by weight, at which ``labels(X)`` equals y.
 
     Parameters
@@ -35,13 +44,22 @@ def accuracy(executor: Executor, labels: Predict, X: Any, y: Any, sample_weight:
         Returns the predicted labels of a block of rows.
     X : Dask collection or list of futures
     y, sample_weight : as X, or in memory
+    columns : tuple of str, or None
+        Labels of the columns, if the model knows them.
     """
-    right, weight = row_sums(executor, partial(_right, labels), X, y, sample_weight)
+    right, weight = row_sums(executor, partial(_right, labels), X, y, sample_weight, labels=columns)
     _require_weight(weight)
     return float(right / weight)
 
 
-def r2(executor: Executor, predict: Predict, X: Any, y: Any, sample_weight: Any) -> float:
+def r2(
+    executor: Executor,
+    predict: Predict,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    columns: tuple[str, ...] | None = None,
+) -> float:
     """Return the coefficient of determination, as `sklearn.metrics.r2_score` defines it.
 
     Parameters
@@ -51,16 +69,25 @@ def r2(executor: Executor, predict: Predict, X: Any, y: Any, sample_weight: Any)
         Returns the predictions of a block of rows. Picklable.
     X : Dask collection or list of futures
     y, sample_weight : as X, or in memory
+    columns : tuple of str, or None
+        Labels of the columns, if the model knows them.
 
     Returns
     -------
     float
         NaN, with a warning, for fewer than two rows.
     """
-    return _explained(executor, predict, X, y, sample_weight, SquaredError(), "R^2")
+    return _explained(executor, predict, X, y, sample_weight, columns, SquaredError(), "R^2")
 
 
-def d2_poisson(executor: Executor, predict: Predict, X: Any, y: Any, sample_weight: Any) -> float:
+def d2_poisson(
+    executor: Executor,
+    predict: Predict,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    columns: tuple[str, ...] | None = None,
+) -> float:
     """Return the share of Poisson's deviance that the predictions explain.
 
     It is `sklearn.metrics.d2_tweedie_score` with ``power=1``, and defined as `r2_score` where y is
@@ -73,13 +100,17 @@ def d2_poisson(executor: Executor, predict: Predict, X: Any, y: Any, sample_weig
         Returns the predictions of a block of rows, none below zero. Picklable.
     X : Dask collection or list of futures
     y, sample_weight : as X, or in memory
+    columns : tuple of str, or None
+        Labels of the columns, if the model knows them.
 
     Returns
     -------
     float
         NaN, with a warning, for fewer than two rows.
     """
-    return _explained(executor, predict, X, y, sample_weight, PoissonDeviance(), "D^2", 0.0)
+    return _explained(
+        executor, predict, X, y, sample_weight, columns, PoissonDeviance(), "D^2", 0.0
+    )
 
 
 def _explained(
@@ -88,6 +119,7 @@ def _explained(
     X: Any,
     y: Any,
     sample_weight: Any,
+    columns: tuple[str, ...] | None,
     divergence: Divergence,
     name: str,
     y_min: float | None = None,
@@ -98,6 +130,7 @@ def _explained(
         X,
         y,
         sample_weight,
+        labels=columns,
         combine=partial(combine_sums, divergence),
     )
     rows, weight, *_ = Sums(*sums)
@@ -118,7 +151,23 @@ def _require_weight(weight: float) -> None:
 
 
 def _right(labels: Predict, X: Any, y: Array, weight: Array) -> Array:
-    return np.array([weight[labels(X) == y].sum(), weight.sum()])
+    predicted = labels(X)
+    if not _comparable(y, predicted):
+        accuracy_score(y, predicted)  # which says what is wrong with them
+    return np.array([weight[predicted == y].sum(), weight.sum()])
+
+
+def _comparable(y: Array, predicted: Array) -> bool:
+    """Whether y holds labels of the predictions' kind, without sorting them as scikit-learn does.
+
+    Texts and numbers are never equal, and fractions are no labels: without a look at both, a model
+    would just seem to be wrong everywhere.
+    """
+    if y.dtype.kind in "biu" or (y.dtype.kind == "f" and not (y % 1).any()):
+        return predicted.dtype.kind in "biuf"
+    if y.dtype.kind == "O" and predicted.dtype.kind in "OU":
+        return pd.api.types.infer_dtype(y, skipna=False) == "string"
+    return y.dtype.kind == predicted.dtype.kind and y.dtype.kind in "US"
 
 
 def _deviances(

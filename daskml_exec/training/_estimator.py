@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
     _check_sample_weight,
+    _num_samples,
     check_is_fitted,
     validate_data,
 )
@@ -19,13 +20,16 @@ from sklearn.utils.validation import (
 from daskml_exec.executor import Executor
 from daskml_exec.partitions import (
     Partitions,
+    check_weights,
     frame_meta,
     is_collection,
     map_rows,
-    refuse_dates,
+    naming_columns,
+    refuse_unreadable,
     require_features,
     require_matrix,
     to_memory,
+    weight_column,
 )
 from daskml_exec.training._events import Callback
 from daskml_exec.training._lines import RoundLines
@@ -50,23 +54,32 @@ class PartitionedEstimator(BaseEstimator):
         self, executor: Executor, X: Any, y: Any, sample_weight: Any, **checks: Any
     ) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
         """Return data in memory checked, with its feature names; collections as they are."""
-        refuse_dates(X, "X")
+        refuse_unreadable(X, "X")
+        if not is_collection(X):
+            y = to_memory(y, executor, "y")
+            sample_weight = to_memory(sample_weight, executor, "sample_weight")
+        self._refuse_columns(y, sample_weight)
         if is_collection(X):
             return X, y, sample_weight, None
-        y, sample_weight = to_memory(y, executor), to_memory(sample_weight, executor)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
-            **checks,
-        )
+        with naming_columns(X, "X"):
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+                **checks,
+            )
         if sample_weight is not None:
+            sample_weight = weight_column(sample_weight, X.shape[0])
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        names = getattr(self, "feature_names_in_", None)
-        return X, y, sample_weight, None if names is None else tuple(names)
+        return X, y, sample_weight, self._labels_of_columns()
+
+    def _refuse_columns(self, y: Any, sample_weight: Any) -> None:
+        """Refuse what looks like a column and is none; labels of classes may be dates."""
+        refuse_unreadable(y, "y", dates=is_regressor(self))
+        refuse_unreadable(sample_weight, "sample_weight")
 
     def _learn_features(self, X: Any, partitions: Partitions, *, reset: bool = True) -> None:
         """Remember the columns of a collection, or compare them with those remembered."""
@@ -121,13 +134,19 @@ class PartitionedEstimator(BaseEstimator):
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Score in memory, or where the rows of a collection live."""
-        if not is_collection(X):
-            here = Executor.current() if is_collection(y) or is_collection(sample_weight) else None
-            y, sample_weight = to_memory(y, here), to_memory(sample_weight, here)
-            return float(self._score_in_memory(X, y, sample_weight))
         check_is_fitted(self)
-        self._check_features(X)
-        return self._score_on_cluster(Executor.current(), X, y, sample_weight)
+        if not is_collection(X):
+            y = to_memory(y, None, "y")
+            sample_weight = to_memory(sample_weight, None, "sample_weight")
+        self._refuse_columns(y, sample_weight)
+        if is_collection(X):
+            self._check_features(X)
+            return self._score_on_cluster(Executor.current(), X, y, sample_weight)
+        if sample_weight is not None:
+            sample_weight = check_weights(
+                weight_column(sample_weight, _num_samples(X)), where="the data"
+            )
+        return float(self._score_in_memory(X, y, sample_weight))
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
         raise NotImplementedError
@@ -136,19 +155,34 @@ class PartitionedEstimator(BaseEstimator):
         raise NotImplementedError
 
     def _map(self, function: Any, X: Any, columns: Any, dtype: Any, *, floating: bool) -> Any:
-        if not is_collection(X):
+        if is_collection(X):
+            self._check_features(X)
+            return map_rows(
+                function,
+                X,
+                columns=columns,
+                dtype=dtype,
+                promote=floating,
+                labels=self._labels_of_columns(),
+            )
+        refuse_unreadable(X, "X")
+        with naming_columns(X, "X"):
             X = validate_data(
                 self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
             )
-            return function(X)
-        self._check_features(X)
-        return map_rows(function, X, columns=columns, dtype=dtype, promote=floating)
+        return function(X)
+
+    def _labels_of_columns(self) -> tuple[str, ...] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else tuple(names)
 
     def _check_features(self, X: Any) -> None:
+        """Compare with the columns of `fit` what is known of a collection without its blocks."""
         require_matrix(X)
+        refuse_unreadable(X, "X")
         meta = frame_meta(X)
         _check_feature_names(self, meta, reset=False)
-        if hasattr(meta, "shape"):
+        if hasattr(meta, "shape") and not np.isnan(meta.shape[1]):
             _check_n_features(self, meta, reset=False)
 
     def __sklearn_tags__(self) -> Any:

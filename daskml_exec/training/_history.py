@@ -42,6 +42,11 @@ class RoundRecord:
     bytes_between: int = 0
     """Arrays that Workers sent to one another, of a segment of model or hybrid parallelism."""
 
+    @property
+    def nbytes(self) -> int:
+        """Payload sent and returned, and sent between Workers."""
+        return self.bytes_out + self.bytes_back + self.bytes_between
+
 
 @dataclass(frozen=True)
 class History(Sequence[RoundRecord]):
@@ -83,7 +88,7 @@ class History(Sequence[RoundRecord]):
     @property
     def bytes(self) -> int:
         """Payload sent and returned in all rounds together, and sent between Workers."""
-        return sum(r.bytes_out + r.bytes_back + r.bytes_between for r in self.records)
+        return sum(record.nbytes for record in self.records)
 
     @property
     def seconds(self) -> float:
@@ -234,7 +239,7 @@ _COLUMNS = (
     _Column("gradient", 9, lambda r: _number(r.gradient_norm, ".2e"), always=False),
     _Column("score", 8, lambda r: _number(r.score, ".4f"), always=False),
     _Column("ms", 7, lambda r: f"{r.seconds * 1e3:.1f}"),
-    _Column("bytes", 11, lambda r: f"{r.bytes_out + r.bytes_back:,}"),
+    _Column("bytes", 11, lambda r: f"{r.nbytes:,}"),
     _Column("workers", 7, lambda r: str(r.workers)),
     _Column("lost", 4, lambda r: str(r.workers_lost or "")),
 )

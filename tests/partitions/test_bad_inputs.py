@@ -116,11 +116,15 @@ def test_matrices_as_columns(executor, name, chunks):
         load(executor, of("dask", rows()), **columns)
 
 
-@pytest.mark.parametrize("name", ["y", "sample_weight"])
 @pytest.mark.parametrize(
-    ("value", "found"),
-    [(3, "0 dimensions"), (np.ones((N, 2)), "2 dimensions and 2 columns")],
-    ids=["number", "matrix"],
+    ("name", "value", "found"),
+    [
+        ("y", 3, "0 dimensions"),
+        ("y", np.ones((N, 2)), "2 dimensions and 2 columns"),
+        ("sample_weight", np.ones((N, 2)), "2 dimensions and 2 columns"),
+        ("sample_weight", np.array("much"), "0 dimensions"),
+    ],
+    ids=["number", "matrix", "matrix of weights", "text"],
 )
 def test_columns_in_memory_that_are_no_columns(executor, name, value, found):
     columns = {"y": labels(), "sample_weight": weights(), name: value}

@@ -1,0 +1,49 @@
+"""Bring columns such as y from the cluster that holds them to the driver."""
+
+from concurrent.futures import CancelledError
+from typing import Any
+
+from daskml_exec.executor import Executor, LostPartitionError
+from daskml_exec.kernels.array_namespace import is_host, to_host
+from daskml_exec.partitions._assemble import joined
+from daskml_exec.partitions._gather import owner, require_open
+from daskml_exec.partitions._kinds import FUTURES, is_collection, kind_of, shape_of
+
+
+def to_memory(data: Any, executor: Executor | None, name: str) -> Any:
+    """Return a column on the driver, from whichever cluster holds it; in memory, as it is.
+
+    Parameters
+    ----------
+    data : Dask collection, list of futures, or in memory
+    executor : Executor or None
+        To compute collections on that no cluster holds; None for the current one.
+    name : str
+        Of the argument, for messages.
+
+    Raises
+    ------
+    LostPartitionError
+        The cluster that held the data, or its Client, is closed.
+    """
+    if not is_collection(data):
+        return data
+    if kind_of(data) == FUTURES:
+        require_open(name, data)
+        pieces = data[0].client.gather(list(data))
+        spans = [(piece, 0, shape_of(piece)[0]) for piece in pieces]
+        return joined(spans, name, dates=False)
+    client = owner(data, lambda: (executor or Executor.current()).client, name)
+    try:
+        return _on_host(data.compute(scheduler=client))
+    except CancelledError as error:
+        raise LostPartitionError(
+            f"parts of {name} are gone: it was persisted on a cluster that was closed or restarted "
+            "since. Persist it again"
+        ) from error
+
+
+def _on_host(column: Any) -> Any:
+    """Return a device array's values on the host; lists, arrays and series as they are."""
+    on_device = not is_host(column) and hasattr(column, "__dlpack__")
+    return to_host(column) if on_device else column
