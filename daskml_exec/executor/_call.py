@@ -1,23 +1,29 @@
 """What actually runs on a worker: the user's function, its time, its place, its failure."""
 
+import functools
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import cloudpickle
-from distributed import get_worker
+from distributed import Reschedule, get_worker
 
+from daskml_exec.executor._arguments import Packed, pickled_function
 from daskml_exec.executor._blas import single_threaded_blas
 from daskml_exec.executor._events import report_raised
+from daskml_exec.executor._raised import carried
+from daskml_exec.kernels.fixed_tree import fold
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Generic[T]):
     """The value that a task returned, with where and how long it ran."""
 
-    value: Any
+    value: T
     worker: str
     seconds: float
 
@@ -30,7 +36,7 @@ class OutcomeInfo:
     seconds: float
 
 
-def outcome_info(outcome: Outcome) -> OutcomeInfo:
+def outcome_info(outcome: Outcome[Any]) -> OutcomeInfo:
     """Return the small part of an outcome."""
     return OutcomeInfo(outcome.worker, outcome.seconds)
 
@@ -47,33 +53,80 @@ class Shipped:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> "Shipped":
-        return cls(cloudpickle.dumps(function))
+        return cls(pickled_function(function, name_of(function)))
 
     def unpack(self) -> Callable[..., Any]:
         function: Callable[..., Any] = pickle.loads(self.pickled)
         return function
 
 
+def call(function: Shipped, packed: Packed, values: list[Any]) -> Any:
+    """Call a function of the user's; `values` are those of the futures among its arguments."""
+    return _guarded(lambda: _call(function, packed, values))
+
+
+def timed_call(function: Shipped, key: str, packed: Packed, values: list[Any]) -> Outcome[Any]:
+    """As `call`, as the task `key` of a Job."""
+    return _timed(key, lambda: _call(function, packed, values))
+
+
+def timed_fold(combine: Shipped, key: str, outcomes: list[Outcome[Any]]) -> Outcome[Any]:
+    """Combine the values of tasks of a Job, in the fixed tree."""
+    return _timed(key, lambda: fold([outcome.value for outcome in outcomes], combine.unpack()))
+
+
 @dataclass(frozen=True)
-class TimedCall:
-    """Call a function with one-thread BLAS and return an `Outcome`."""
+class CallEach(Generic[T]):
+    """Call a function for each of several tuples of arguments."""
 
-    function: Shipped
+    function: Callable[..., T]
 
-    def __call__(self, key: str, *args: Any) -> Outcome:
-        worker = get_worker().address
-        started = time.perf_counter()
-        try:
-            with single_threaded_blas():
-                value = self.function.unpack()(*args)
-        except Exception as error:
+    @property
+    def __name__(self) -> str:
+        return name_of(self.function)
+
+    def __call__(self, calls: list[tuple[Any, ...]]) -> list[T]:
+        return [self.function(*arguments) for arguments in calls]
+
+
+def flatten(chunks: Iterator[list[T]]) -> Iterator[T]:
+    """Return the results of `CallEach` one by one."""
+    for chunk in chunks:
+        yield from chunk
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what a function is called in messages and on the dashboard."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", type(function).__name__)
+    return str(name).strip("<>")
+
+
+def _call(function: Shipped, packed: Packed, values: list[Any]) -> Any:
+    given = [value.value if isinstance(value, Outcome) else value for value in values]
+    args, kwargs = packed.unpack(given)
+    return function.unpack()(*args, **kwargs)
+
+
+def _timed(key: str, compute: Callable[[], Any]) -> Outcome[Any]:
+    worker = get_worker().address
+    started = time.perf_counter()
+    value = _guarded(compute, key)
+    return Outcome(value, worker, time.perf_counter() - started)
+
+
+def _guarded(compute: Callable[[], Any], key: str | None = None) -> Any:
+    """Compute with one thread of BLAS, and let whatever is raised travel; of a Job, tell it."""
+    try:
+        with single_threaded_blas():
+            return compute()
+    except Reschedule:  # a request to Dask
+        raise
+    except BaseException as error:
+        if key is not None:
             report_raised(key)
-            error.add_note(f"raised by task {key!r} on worker {worker}")
-            raise
-        return Outcome(value, worker, time.perf_counter() - started)
-
-
-def call_with_keywords(function: Shipped, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a function; its keywords are its own and never the scheduler's."""
-    with single_threaded_blas():
-        return function.unpack()(*args, **kwargs)
+            with suppress(Exception):  # it may have notes of its own making
+                error.add_note(f"raised by task {key!r} on worker {get_worker().address}")
+        raised = carried(error)
+    raise raised  # here, where it has no context: Dask would pickle that, too

@@ -1,8 +1,11 @@
 """Which cluster is meant when none is named: in a script, a notebook, a thread, or a task."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import threading
+import weakref
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +20,14 @@ if TYPE_CHECKING:
     from daskml_exec.executor._executor import Executor
 
 
-@dataclass(frozen=True)
+FORKED = (
+    "this process was forked from one that has an Executor or an in-process cluster open, whose "
+    "threads and connections were not forked along. Start processes with multiprocessing's method "
+    "'spawn' (joblib's default does), or open the first Executor in the child"
+)
+
+
+@dataclass(frozen=True, eq=False)
 class _Entered:
     """An Executor whose ``with`` is open, and the worker whose task opened it, if one did.
 
@@ -25,37 +35,96 @@ class _Entered:
     entered there is not entered in the tasks that they run.
     """
 
-    executor: "Executor"
+    executor: Executor
     worker: str | None
+    around: tuple[_Entered, ...]
+    """What was entered around it."""
 
 
 _entered: ContextVar[tuple[_Entered, ...]] = ContextVar("daskml_exec_entered", default=())
+_open: list[_Entered] = []
+"""What is entered in any context, in the order of entering: threads begin with an empty context."""
 _in_process: dict[int, Connection] = {}
 """The one in-process cluster, by process id: a forked child has no use for its parent's."""
 _lock = threading.Lock()
+_inherited: list[weakref.ref[Client]] = []
+"""In a forked child: its parent's Client."""
+_has_parents = False
+"""Whether this process was forked from one with an open Executor."""
 
 
-def enter(executor: "Executor") -> None:
+def enter(executor: Executor) -> None:
     """Make `executor` the innermost one of this context."""
     worker = _this_worker()
-    _entered.set((*_entered.get(), _Entered(executor, worker.id if worker else None)))
+    around = _entered.get()
+    entry = _Entered(executor, worker.id if worker else None, around)
+    _entered.set((*around, entry))
+    with _lock:
+        _open.append(entry)
 
 
-def leave(executor: "Executor") -> None:
-    """Undo the last `enter` of `executor` in this context, if it was in this context."""
+def leave(executor: Executor) -> None:
+    """Undo the last `enter` of `executor`, in this context if it was in this context."""
     stack = list(_entered.get())
-    for at in reversed(range(len(stack))):
-        if stack[at].executor is executor:
-            del stack[at]
-            break
-    _entered.set(tuple(stack))
+    entry = next((e for e in reversed(stack) if e.executor is executor and e in _open), None)
+    if entry is not None:
+        stack.remove(entry)
+        _entered.set(tuple(stack))
+    with _lock:
+        if entry is None:
+            entry = next((e for e in reversed(_open) if e.executor is executor), None)
+        if entry is not None:
+            _open.remove(entry)
 
 
-def innermost() -> "Executor | None":
-    """Return the Executor of the innermost ``with`` around this code, in this task."""
+def innermost() -> Executor | None:
+    """Return the Executor of the innermost ``with`` around this code, in this task.
+
+    Outside of tasks, where this context is in no ``with``: the innermost one that is open in this
+    process. A thread begins with an empty context, and means the cluster of whoever started it.
+
+    Raises
+    ------
+    RuntimeError
+        Several are open, on several clusters and none within the other.
+    """
     worker = _this_worker()
     here = worker.id if worker else None
-    return next((e.executor for e in reversed(_entered.get()) if e.worker == here), None)
+    with _lock:
+        opened = [entry for entry in _open if entry.worker == here]
+    mine = [entry for entry in _entered.get() if entry in opened]
+    if mine:
+        return mine[-1].executor
+    if worker is not None:
+        return None
+    if not opened:
+        return None
+    around = {id(outer) for entry in opened for outer in entry.around}
+    innermost = [entry.executor for entry in opened if id(entry) not in around]
+    clusters = {scheduler_address(executor.client) for executor in innermost}
+    if len(clusters) > 1:
+        raise RuntimeError(
+            f"{len(clusters)} Executors are open in other threads or contexts, on different "
+            f"clusters ({', '.join(sorted(clusters))}), and none in this one: say which is meant "
+            "by `with executor:` around the code of this thread"
+        )
+    return innermost[-1]
+
+
+def _forget_parents() -> None:
+    """In a forked child: nothing that the parent opened can be used."""
+    global _lock, _has_parents
+    _lock = threading.Lock()
+    with contextlib.suppress(ValueError):
+        client = Client.current()
+        if client.status in ("running", "connecting"):
+            _inherited.append(weakref.ref(client))
+    _has_parents = _has_parents or bool(_open or _inherited)
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)
 
 
 def active_client() -> Client | None:
@@ -65,6 +134,8 @@ def active_client() -> Client | None:
     except ValueError:
         return None
     if client.status not in ("running", "connecting"):
+        return None
+    if any(inherited() is client for inherited in _inherited):
         return None
     # A worker in this process that needed a Client made its own everybody's default.
     in_process = scheduler_address(client).startswith("inproc://")
@@ -113,12 +184,8 @@ def _keep_default_client(worker: Worker) -> None:
 
 def in_process_client() -> Client:
     """Return the Client of the one in-process cluster, which is opened at first use."""
-    if _in_process and os.getpid() not in _in_process:
-        raise RuntimeError(
-            "this process was forked from one that has an in-process cluster, whose threads were "
-            "not forked along. Start processes with multiprocessing's method 'spawn', or open the "
-            "cluster in the child only"
-        )
+    if _has_parents or (_in_process and os.getpid() not in _in_process):
+        raise RuntimeError(FORKED)
     with _lock:
         connection = _in_process.get(os.getpid())
         if connection is None or connection.client.status != "running":

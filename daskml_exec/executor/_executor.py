@@ -4,22 +4,27 @@ import concurrent.futures
 import functools
 import html
 import itertools
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from distributed import Client
 
 from daskml_exec.executor import _connection, _current, _install
-from daskml_exec.executor._call import Outcome, Shipped, TimedCall, call_with_keywords
+from daskml_exec.executor._accepted import Accepted, require_running_interpreter
+from daskml_exec.executor._arguments import pack
+from daskml_exec.executor._call import CallEach, Shipped, call, flatten, name_of, timed_call
+from daskml_exec.executor._checks import check_integer
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_newcomers, check_workers
-from daskml_exec.executor._job import Job, Task
+from daskml_exec.executor._job import Job, Task, submit_fold
 from daskml_exec.executor._workers import WorkerTable, worker_table
-from daskml_exec.kernels.fixed_tree import fold
+
+T = TypeVar("T")
 
 
 class Executor(concurrent.futures.Executor):
@@ -54,11 +59,25 @@ class Executor(concurrent.futures.Executor):
 
     Notes
     -----
-    The contract is that of `concurrent.futures.Executor`, with two deviations that a distributed
-    scheduler forces: a task that runs already can be cancelled (its result is dropped), and
-    ``running()`` of a future is False all the time. Calls are never cached: every `submit` runs,
-    with the keywords passed on to the function, whatever their names. Futures of Dask among the
-    arguments are replaced by their values.
+    The contract is that of `concurrent.futures.Executor`. What differs, since a scheduler hands
+    out the calls, to processes that nobody can interrupt:
+
+    - ``running()`` of a future is False all the time, and a call that runs already can be
+      cancelled: its result is dropped.
+    - Functions and arguments are pickled when they are given. What cannot be pickled raises
+      ``TypeError`` at once, which names it.
+    - Futures and Tasks of this Executor, and futures of Dask, are replaced by their values where
+      they are arguments, also in lists, tuples, sets and dicts among them. The call waits for them,
+      and ends as they do where they fail or are cancelled.
+    - A call whose Worker is lost runs again.
+
+    Calls are never cached: every `submit` runs, with the keywords passed on to the function,
+    whatever their names. What a call raises, ``SystemExit`` and ``KeyboardInterrupt`` included, is
+    its future's exception and nobody else's. Callbacks run one after the other in a thread in which
+    they may wait for other futures. Calls and Tasks that were accepted are run, also those that
+    nobody holds: the end of the ``with`` waits for them, and so does the end of Python.
+
+    The Executor of an open ``with`` is the one that estimators use within it, in other threads too.
 
     Values of Jobs live on the cluster: fetch them before the end of the ``with``.
 
@@ -90,8 +109,8 @@ class Executor(concurrent.futures.Executor):
         processes: bool = True,
         **cluster_options: Any,
     ) -> None:
-        _check_integer("n_workers", n_workers)
-        _check_integer("threads_per_worker", threads_per_worker)
+        check_integer("n_workers", n_workers)
+        check_integer("threads_per_worker", threads_per_worker)
         embedded = {
             name: value
             for name, value, default in (
@@ -122,7 +141,8 @@ class Executor(concurrent.futures.Executor):
 
     def _start(self, connection: _connection.Connection) -> None:
         self._connection = connection
-        self._pending: set[ClusterFuture] = set()
+        self._accepted = Accepted(connection)
+        self._opened_by = os.getpid()
         self._depth = 0
         self._shut_down = False
         self._state_lock = threading.Lock()
@@ -133,10 +153,17 @@ class Executor(concurrent.futures.Executor):
     def current(cls) -> "Executor":
         """Return the Executor to use here.
 
-        In this order: the innermost ``with Executor(...)`` of this context; inside a task, the
-        cluster that runs the task (the task then gives up its thread, so that it may wait for
-        others); the active Client; one in-process cluster, opened at first use and closed when
-        the interpreter exits.
+        In this order: the innermost ``with Executor(...)`` of this context; outside of tasks, the
+        innermost that is open in this process, in whatever thread; inside a task, the cluster that
+        runs the task (the task then gives up its thread, so that it may wait for others); the
+        active Client; one in-process cluster, opened at first use and closed when the interpreter
+        exits.
+
+        Raises
+        ------
+        RuntimeError
+            Several Executors are open in other threads, on different clusters, and none in this
+            one; or this process was forked from one with an open Executor.
         """
         executor = _current.innermost()
         if executor is None:
@@ -161,33 +188,42 @@ class Executor(concurrent.futures.Executor):
 
     # The standard library's contract
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> ClusterFuture:
-        """Run ``fn(*args, **kwargs)`` on a Worker and return a `concurrent.futures.Future`."""
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> ClusterFuture[T]:
+        """Run ``fn(*args, **kwargs)`` on a Worker and return a `concurrent.futures.Future`.
+
+        Raises
+        ------
+        TypeError
+            The function or an argument cannot be pickled; it is named.
+        ValueError
+            A future among the arguments is one of another cluster.
+        RuntimeError
+            The Executor was shut down, or Python ends.
+        """
+        self._require_open()
+        name = name_of(fn)
+        function, arguments = Shipped.of(fn), pack(self.client, name, args, kwargs)
         self._check_newcomers()
         with self._state_lock:
             self._require_open()
-            key = f"{_name_of(fn)}-{uuid.uuid4().hex}"
             task = self.client.submit(
-                call_with_keywords,
-                Shipped.of(fn),
-                args,
-                kwargs,
-                key=key,
+                call,
+                function,
+                arguments.packed,
+                arguments.tasks,
+                key=f"{name}-{uuid.uuid4().hex}",
                 pure=False,
                 fifo_timeout="0s",  # else calls of the same moment start in any order
             )
-            future = ClusterFuture(self.client, task)
-            self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
-        return future
+            return self._accepted.add_call(self.client, task)
 
     def map(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """Return an iterator of ``fn`` over the iterables, in order.
 
         Parameters
@@ -200,12 +236,12 @@ class Executor(concurrent.futures.Executor):
         chunksize : int, default=1
             Number of calls that one task makes.
         """
-        _check_integer("chunksize", chunksize)
+        check_integer("chunksize", chunksize)
         if chunksize == 1:
             return super().map(fn, *iterables, timeout=timeout)
         calls = zip(*iterables, strict=False)
         chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
-        return _flatten(super().map(functools.partial(_call_each, fn), chunks, timeout=timeout))
+        return flatten(super().map(CallEach(fn), chunks, timeout=timeout))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Refuse further work and close what this Executor opened.
@@ -213,24 +249,27 @@ class Executor(concurrent.futures.Executor):
         Parameters
         ----------
         wait : bool, default=True
-            Return after all pending futures have ended; otherwise return at once, and close
-            when they have.
+            Return after all pending futures and Jobs have ended; otherwise return at once, and
+            close when they have.
         cancel_futures : bool, default=False
-            Cancel the futures that have not ended.
+            Cancel calls and Tasks that no Worker runs yet. The Workers are asked which those are: a
+            call that begins in this moment may run, although its future is cancelled.
         """
-        with self._state_lock:
-            self._shut_down = True
-            pending = list(self._pending)
+        if self._forked():
+            return  # what the parent opened is the parent's
+        # Said before the lock is had: who submits without a pause would not let it go.
+        self._shut_down = True
+        with self._state_lock:  # what was being submitted has been
+            pass
         if cancel_futures:
-            for future in pending:
-                future.cancel()
-        if wait or not pending:
-            self._close_after(pending)
+            self._accepted.cancel(running=False)
+        if wait or self._accepted.idle:
+            self._accepted.wait()
+            self._close()
         else:
-            threading.Thread(target=self._close_after, args=(pending,)).start()
+            self._accepted.wait_aside(self._close)
 
-    def _close_after(self, pending: list[ClusterFuture]) -> None:
-        concurrent.futures.wait(pending)
+    def _close(self) -> None:
         with self._closing_lock:
             self._connection.close()
 
@@ -252,19 +291,20 @@ class Executor(concurrent.futures.Executor):
             self._depth -= 1
             outermost = self._depth == 0
         if outermost:
-            # Somebody who pressed Ctrl-C does not want to wait for what is still queued.
-            interrupted = exc_type is not None and not issubclass(exc_type, Exception)
-            self.shutdown(wait=True, cancel_futures=interrupted)
+            if exc_type is not None and not issubclass(exc_type, Exception):
+                # Somebody who pressed Ctrl-C does not want to wait.
+                self._accepted.cancel(running=True)
+            self.shutdown(wait=True)
 
     # Jobs
 
     def run(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         name: str | None = None,
         retries: int = 0,
-    ) -> Job:
+    ) -> Job[T]:
         """Run ``fn`` over the iterables, one Task per element, and return the Job at once.
 
         Parameters
@@ -283,23 +323,33 @@ class Executor(concurrent.futures.Executor):
         -------
         Job
         """
-        _check_integer("retries", retries, minimum=0)
-        label = name if name is not None else _name_of(fn)
+        check_integer("retries", retries, minimum=0)
+        self._require_open()
+        label = name if name is not None else name_of(fn)
         job_id = f"{label}-{uuid.uuid4().hex}"
-        calls = list(zip(*iterables, strict=False))
+        function = functools.partial(timed_call, Shipped.of(fn))
+        calls = [
+            pack(self.client, name_of(fn), args, {}, where=f" in task {index}")
+            for index, args in enumerate(zip(*iterables, strict=False))
+        ]
         keys = [f"{job_id}-{index}" for index in range(len(calls))]
-        arguments = zip(*calls, strict=True)
+        packed, tasks = [c.packed for c in calls], [c.tasks for c in calls]
         self._check_newcomers()
         with self._state_lock:
             self._require_open()
             self.events.watch(self.client, self.client.nthreads())
             futures = self.client.map(
-                TimedCall(Shipped.of(fn)), keys, *arguments, key=keys, retries=retries, pure=False
+                function, keys, packed, tasks, key=keys, retries=retries, pure=False
             )
-        tasks = [Task(self.client, future, self.events) for future in futures]
-        return Job(self.client, job_id, label, tasks)
+            self._accepted.add_tasks(self.client, futures)
+        return Job(
+            self.client,
+            job_id,
+            label,
+            [Task[T](self.client, future, self.events) for future in futures],
+        )
 
-    def reduce(self, job: Job, combine: Callable[[Any, Any], Any], *, fan_in: int = 8) -> Task:
+    def reduce(self, job: Job[T], combine: Callable[[T, T], T], *, fan_in: int = 8) -> Task[T]:
         """Reduce a Job's values to one, on the Workers, in a fixed tree over task index.
 
         The arithmetic is a binary tree over the index of the tasks, whatever `fan_in`, the
@@ -318,7 +368,7 @@ class Executor(concurrent.futures.Executor):
         Task
             Its ``result()`` is the total.
         """
-        _check_integer("fan_in", fan_in, minimum=2)
+        check_integer("fan_in", fan_in, minimum=2)
         if fan_in & (fan_in - 1):
             raise ValueError(f"fan_in={fan_in!r}; allowed are powers of two from 2")
         if not isinstance(job, Job):
@@ -326,18 +376,13 @@ class Executor(concurrent.futures.Executor):
         if not job.tasks:
             raise ValueError(f"job {job.name!r} has no tasks: there is nothing to reduce")
         futures = [task._future for task in job.tasks]
-        fold_values = TimedCall(Shipped.of(functools.partial(_fold_outcomes, combine)))
         prefix = f"reduce-{job.id}-{uuid.uuid4().hex}"
         self._check_newcomers()
         with self._state_lock:
             self._require_open()
-            for level in itertools.count():
-                groups = [futures[i : i + fan_in] for i in range(0, len(futures), fan_in)]
-                keys = [f"{prefix}-{level}-{i}" for i in range(len(groups))]
-                futures = self.client.map(fold_values, keys, groups, key=keys, pure=False)
-                if len(futures) == 1:
-                    break
-        return Task(self.client, futures[0], self.events)
+            total = submit_fold(self.client, combine, futures, fan_in, prefix)
+            self._accepted.add_tasks(self.client, [total])
+        return Task(self.client, total, self.events)
 
     # What there is
 
@@ -410,7 +455,13 @@ class Executor(concurrent.futures.Executor):
         if self.client.status == "running" and not self._shut_down:
             check_newcomers(self.client)
 
+    def _forked(self) -> bool:
+        return os.getpid() != self._opened_by
+
     def _require_open(self) -> None:
+        if self._forked():
+            raise RuntimeError(_current.FORKED)
+        require_running_interpreter()
         if self._shut_down:
             raise RuntimeError("the Executor was shut down: it takes no further work")
         if self.client.status in ("closing", "closed"):
@@ -431,31 +482,3 @@ class Executor(concurrent.futures.Executor):
         link = self.client.dashboard_link
         dashboard = f'<br><a href="{html.escape(link)}">{html.escape(link)}</a>' if link else ""
         return f"<b>{html.escape(repr(self)[1:-1])}</b>{dashboard}{self.workers()._repr_html_()}"
-
-
-def _flatten(chunks: Iterator[list[Any]]) -> Iterator[Any]:
-    for chunk in chunks:
-        yield from chunk
-
-
-def _call_each(fn: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
-    return [fn(*call) for call in calls]
-
-
-def _fold_outcomes(combine: Callable[[Any, Any], Any], outcomes: list[Outcome]) -> Any:
-    return fold([outcome.value for outcome in outcomes], combine)
-
-
-def _name_of(fn: Callable[..., Any]) -> str:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return getattr(fn, "__name__", type(fn).__name__).strip("<>")
-
-
-def _check_integer(name: str, value: int | None, *, minimum: int = 1) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; allowed is an integer")
-    if value < minimum:
-        raise ValueError(f"{name}={value!r}; allowed are integers from {minimum}")

@@ -5,29 +5,50 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from distributed import Client, Future
 
+from daskml_exec.executor._arguments import OnCluster
+from daskml_exec.executor._callbacks import Callbacks
+from daskml_exec.executor._raised import original
 
-class ClusterFuture(concurrent.futures.Future[Any]):
+T = TypeVar("T")
+
+
+class ClusterFuture(OnCluster, concurrent.futures.Future[T]):
     """A `concurrent.futures.Future` that follows one task.
 
     It stays pending until the task has ended, so `running` is False all the time and `cancel`
     succeeds on a task that runs: the scheduler drops its result.
+
+    Callbacks run in the thread that ends the future where that is one of the user's, by `cancel`;
+    else one after the other in a thread for them, in which they may wait for other futures.
     """
 
-    def __init__(self, client: Client, task: Future[Any]) -> None:
+    def __init__(self, client: Client, task: Future[Any], callbacks: Callbacks) -> None:
         super().__init__()
         self._client = client
-        self._task = task
+        self._future = task
+        self._callbacks = callbacks
+        self.settled: concurrent.futures.Future[None] = concurrent.futures.Future()
+        """Ends when the future has ended and its callbacks have run or been put."""
         self._on_loop(self._follow)
 
     def cancel(self) -> bool:
         cancelled = super().cancel()
         if cancelled:
-            self._on_loop(self._client.cancel, [self._task])
+            self._on_loop(self._client.cancel, [self._future])
         return cancelled
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
+        def call(future: concurrent.futures.Future[T]) -> None:
+            if _runs_in(self._client):  # which must not wait
+                self._callbacks.put(fn, future)
+            else:
+                fn(future)
+
+        super().add_done_callback(call)
 
     def _on_loop(self, function: Callable[..., Any], *args: Any) -> None:
         assert self._client.loop is not None
@@ -36,14 +57,23 @@ class ClusterFuture(concurrent.futures.Future[Any]):
     async def _follow(self) -> None:
         result = error = None
         try:
-            result = await self._task
+            result = await self._future
         except BaseException as raised:  # whatever the callee raised, somebody waits for it
-            error = raised
-        if not self.set_running_or_notify_cancel():
-            return
-        if isinstance(error, asyncio.CancelledError):
-            error = concurrent.futures.CancelledError(str(error))
-        if error is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(result)
+            error = original(raised)
+            if isinstance(raised, asyncio.CancelledError):  # by Dask, not by the callee
+                error = concurrent.futures.CancelledError(str(raised))
+        if self.set_running_or_notify_cancel():
+            if error is not None:
+                self.set_exception(error)
+            else:
+                self.set_result(result)  # type: ignore[arg-type]
+        self.settled.set_result(None)
+
+
+def _runs_in(client: Client) -> bool:
+    """Whether this is the thread of the client's event loop."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return client.loop is not None and client.loop.asyncio_loop is running  # type: ignore[attr-defined]

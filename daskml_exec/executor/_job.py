@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import html
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from distributed import Client, Future, as_completed
 
-from daskml_exec.executor._call import Outcome, OutcomeInfo, outcome_info
+from daskml_exec.executor._arguments import OnCluster
+from daskml_exec.executor._call import Outcome, OutcomeInfo, Shipped, outcome_info, timed_fold
 from daskml_exec.executor._events import ClusterEvents
+from daskml_exec.executor._raised import Raised, original
+
+T = TypeVar("T")
 
 # States in which a task ends without a value.
 _FAILED = ("error", "cancelled")
@@ -27,7 +33,7 @@ def _require_open(client: Client, what: str) -> None:
         )
 
 
-class Task:
+class Task(OnCluster, Generic[T]):
     """One call on one Worker.
 
     Attributes
@@ -64,10 +70,13 @@ class Task:
         failed = self._events.failed_attempts(self.key)
         return max(failed - 1, 0) if self.status == "error" else failed
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T:
         """Wait at most `timeout` seconds and return the value, or raise what the task raised."""
         _require_open(self._client, f"task {self.key!r}")
-        outcome = self._future.result(timeout=timeout)
+        try:
+            outcome: Outcome[T] = self._future.result(timeout=timeout)
+        except Raised as raised:
+            raise raised.original() from None
         self._info = outcome_info(outcome)
         return outcome.value
 
@@ -75,7 +84,7 @@ class Task:
         """Wait at most `timeout` seconds and return what the task raised, if it did."""
         _require_open(self._client, f"task {self.key!r}")
         raised: BaseException | None = self._future.exception(timeout=timeout)
-        return raised
+        return None if raised is None else original(raised)
 
     def _load_info(self) -> OutcomeInfo:
         if self._info is None:
@@ -112,7 +121,7 @@ class Progress:
         return f"{self.done}/{self.total} done" + (f" ({counts})" if counts else "")
 
 
-class Job:
+class Job(Generic[T]):
     """The Tasks of one stage, in the order of their inputs.
 
     Made by `Executor.run`.
@@ -127,7 +136,7 @@ class Job:
         One task per input, in order.
     """
 
-    def __init__(self, client: Client, id: str, name: str, tasks: Sequence[Task]) -> None:
+    def __init__(self, client: Client, id: str, name: str, tasks: Sequence[Task[T]]) -> None:
         self.id = id
         self.name = name
         self.tasks = tuple(tasks)
@@ -136,7 +145,7 @@ class Job:
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def __iter__(self) -> Iterator[Task]:
+    def __iter__(self) -> Iterator[Task[T]]:
         return iter(self.tasks)
 
     @property
@@ -150,7 +159,7 @@ class Job:
         """Return the number of tasks in each state, now."""
         return Progress(len(self.tasks), Counter(task.status for task in self.tasks))
 
-    def results(self, timeout: float | None = None) -> list[Any]:
+    def results(self, timeout: float | None = None) -> list[T]:
         """Wait for all tasks and return their values in the order of the inputs.
 
         Parameters
@@ -169,7 +178,7 @@ class Job:
         for done in as_completed(futures, loop=self._client.loop, timeout=timeout):
             if done.status in _FAILED:
                 self._raise_first_failure()
-        outcomes: list[Outcome] = self._client.gather(futures)
+        outcomes: list[Outcome[T]] = self._client.gather(futures)
         for task, outcome in zip(self.tasks, outcomes, strict=True):
             task._info = outcome_info(outcome)
         return [outcome.value for outcome in outcomes]
@@ -233,3 +242,34 @@ class Job:
             "<details><summary>tasks</summary><table><thead><tr><th>#</th><th>state</th>"
             f"<th>retries</th><th>key</th></tr></thead><tbody>{rows}</tbody></table></details>"
         )
+
+
+def submit_fold(
+    client: Client,
+    combine: Callable[[Any, Any], Any],
+    futures: Sequence[Future[Any]],
+    fan_in: int,
+    prefix: str,
+) -> Future[Any]:
+    """Submit the tree of tasks that combines outcomes; each holds whole subtrees of the fixed tree.
+
+    Parameters
+    ----------
+    client : Client
+    combine : callable
+        Of two values.
+    futures : sequence of Future
+        Of outcomes.
+    fan_in : int
+        How many of them a task combines: a power of two.
+    prefix : str
+        Of the tasks' keys.
+    """
+    fold_values = functools.partial(timed_fold, Shipped.of(combine))
+    for level in itertools.count():
+        groups = [list(futures[i : i + fan_in]) for i in range(0, len(futures), fan_in)]
+        keys = [f"{prefix}-{level}-{i}" for i in range(len(groups))]
+        futures = client.map(fold_values, keys, groups, key=keys, pure=False)
+        if len(futures) == 1:
+            break
+    return futures[0]

@@ -212,7 +212,7 @@ def test_a_closed_map_cancels_what_is_left(executor, chunksize):
         gate.open()
     results = executor.map(pass_gate, gates, chunksize=chunksize)
     assert next(results) == gates[0].name
-    left = list(executor._pending)
+    left = list(executor._accepted._pending)
     results.close()
     assert left and all(future.cancelled() for future in left)
     for gate in gates:
@@ -294,11 +294,47 @@ def test_shutdown_without_waiting(cluster):
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_shutdown_cancels_futures(executor, wait):
-    with Gate() as gate:
-        futures = [executor.submit(gate.pass_through) for _ in range(5)]
-        executor.shutdown(wait=wait, cancel_futures=True)
-        assert all(future.cancelled() for future in futures)
+def test_shutdown_cancels_what_does_not_run_yet(executor, wait):
+    gates = [Gate(), Gate()]
+    running = [executor.submit(gates[0].pass_through, 1)]
+    job = executor.run(gates[1].pass_through, [1])
+    for gate in gates:
+        gate.wait_until_reached()
+    waiting = [executor.submit(pow, 2, 2) for _ in range(3)]
+    late = executor.run(pow, [2], [2])
+
+    def open_gates(future):
+        assert future.cancelled()
+        for gate in gates:
+            gate.open()
+
+    waiting[-1].add_done_callback(open_gates)
+    executor.shutdown(wait=wait, cancel_futures=True)
+    assert all(future.cancelled() for future in waiting)
+    assert [future.result(10) for future in running] == [1]
+    assert job.results(10) == [1]
+    assert late.status == "cancelled"
+
+
+def test_shutdown_waits_for_jobs(executor):
+    gate = Gate()
+    job = executor.run(pass_gate, [gate])
+    total = executor.reduce(executor.run(pow, [2, 3], [2, 2]), int.__add__)
+    gate.wait_until_reached()
+    threading.Timer(0.1, gate.open).start()
+    executor.shutdown(wait=True)
+    assert (job.status, total.status) == ("finished", "finished")
+
+
+def test_a_dropped_job_is_run_all_the_same(executor):
+    gates, attempts = [Gate(), Gate()], Attempts()
+    for gate in gates:
+        executor.submit(gate.pass_through)
+    executor.run(add_one_to_counter, [attempts] * 3)  # its tasks wait for a worker
+    for gate in gates:
+        gate.open()
+    executor.shutdown()
+    assert attempts.count == 3
 
 
 def test_submits_race_with_shutdown(cluster):
