@@ -10,10 +10,13 @@ DEFAULTS = {
         # How long to wait for a worker while the cluster has none: it is still starting, or has
         # lost them all.
         "workers-timeout": "120s",
-        # How long a worker may take to answer another one within a segment, and how long to come
-        # to its start: it may have other tasks to finish first.
+        # How long a worker may take to answer another one within a segment; and how long to come to
+        # its start before the driver asks what it does. It may have other tasks to finish first,
+        # which are waited for.
         "peer-timeout": "60s",
         "segment-start-timeout": "300s",
+        # How long a driver may be silent while it has the workers and other fits wait for them.
+        "lease-timeout": "30s",
         # How long a segment lasts, unless the epoch ends before; another fit on the same workers
         # waits for its end. How often blocks are written to another worker's disk.
         "segment-duration": "5s",

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from daskml_exec.executor.peers import Commit, Entry, Peer, Source, restore, write_to_next
+from daskml_exec.executor.peers import Commit, Peer, Source, Staged, restore, write_to_next
 from daskml_exec.training._round import Measured, S
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -102,13 +102,13 @@ class Order:
     origin : Commit or None
     given : mapping of unit to Source
         What units that are created begin with; where there is none, from their own.
-    works : tuple
-        Of the segments to go through, one after the other.
+    work : object or None
+        Of the segment to go through; None to bring the units into memory only.
     sources : mapping of partition index to Source
     stage : bool
         Whether to write the units to the disks of two workers at the end.
-    committed : int or None
-        The version that counts from now on.
+    kept : tuple of int
+        The versions on disk that count; all others of the run go.
     """
 
     owners: tuple[int, ...]
@@ -116,47 +116,40 @@ class Order:
     resident: bool
     origin: Commit | None
     given: Mapping[int, Source]
-    works: tuple[Any, ...]
+    work: Any
     sources: Mapping[int, Source]
     stage: bool
-    committed: int | None
+    kept: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a member found in the last segment of its order, and where it has staged its units."""
+    """What a member found in a segment, and what it has written to its disk."""
 
     found: Any
     seconds: float
-    """Of the segments alone."""
-    holders: tuple[str, ...]
-    entries: Mapping[int, tuple[Entry, ...]]
+    """Of the segment alone."""
+    staged: Staged | None
 
 
 def follow(peer: Peer, algorithm: Any, order: Order) -> Report:
     """Do what an order says, on a member."""
     run = peer.run
-    if order.committed is not None:
-        peer.files.commit(run.id, order.committed)
+    peer.files.keep(run.id, order.kept)
     units = _units(peer, algorithm, order)
     if not order.resident:  # one that has more to bring or to make takes longer
         peer.meet(("units",), timeout=peer.start_timeout)
-    found, started = None, time.perf_counter()
-    for number, work in enumerate(order.works, order.position):
-        if number > order.position:
-            # What was sent last must have been read before its memory is written again.
-            peer.meet(("work", number), timeout=peer.timeout)
-        found = algorithm.train(peer, order.owners, units, work, order.sources, number)
+    found, position, staged = None, order.position, None
+    started = time.perf_counter()
+    if order.work is not None:
+        found = algorithm.train(peer, order.owners, units, order.work, order.sources, position)
+        position += 1
     seconds = time.perf_counter() - started
-    position = order.position + len(order.works)
-    holders: tuple[str, ...] = ()
-    written: dict[int, tuple[Entry, ...]] = {}
     if order.stage:
-        holders, written = write_to_next(
-            peer, position, {unit: value.arrays() for unit, value in units.items()}
-        )
+        arrays = {unit: value.arrays() for unit, value in units.items()}
+        staged = write_to_next(peer, position, arrays)
     peer.residents.put(run, position, units)
-    return Report(found, seconds, holders, written)
+    return Report(found, seconds, staged)
 
 
 def results(peer: Peer, algorithm: Any, position: int, wanted: Sequence[int]) -> dict[int, Any]:

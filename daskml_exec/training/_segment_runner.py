@@ -2,18 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 from daskml_exec.executor import Executor
 from daskml_exec.executor.peers import Answer, Commit, Crew, PeersInterrupted, Source
-from daskml_exec.training._segment import Order, Report, Segmented, follow, results
+from daskml_exec.training._backups import Backups
+from daskml_exec.training._segment import Order, Segmented, follow, results
 
 T = TypeVar("T")
 
-# How often in a row segments are repeated before the cluster is given up.
+# How often segments are repeated without progress before the cluster is given up.
 _MAX_INTERRUPTIONS = 10
+# How long to wait after an interruption, in seconds: at first, doubled each time, at most.
+_PAUSE, _LONGEST_PAUSE = 0.01, 2.0
 # Dask pauses a worker at this share of its memory limit; units of less than the other share are not
 # what it would be lost for.
 _MOST, _LITTLE = 0.8, 0.3
@@ -73,32 +77,29 @@ class SegmentRunner:
         self._futures = futures
         self._given = dict(given)
         self._crew = Crew(executor, name)
-        self._commit_interval = self._crew.commit_interval
         self.segment_seconds = self._crew.segment_seconds
         self._works: list[Any] = []
         self._owners: tuple[int, ...] = ()
-        self._commit: Commit | None = None
-        self._counted: int | None = None
-        self._written_at = time.monotonic()
+        self._backups = Backups(self._crew, algorithm.n_units)
         self._together = False
+        self._position = 0
+        self._furthest = 0
+        self._progress = (0, 0)
+        self._in_a_row = 0
         self.interruptions = 0
 
     def advance(self, work: Any) -> list[Answer]:
         """Do the work of the next segment; return each member's answer, of a `Report`."""
-        stage = time.monotonic() - self._written_at >= self._commit_interval
-        answers = self._until_done(lambda: self._order((work,), stage=stage))
         self._works.append(work)
-        if stage:
-            self._written_at = time.monotonic()
-            self._count(answers)
-        return answers
+        return self._until_done(len(self._works) - 1, self._segment)
 
     def results(self) -> dict[int, Any]:
         """Return what the driver wants of each unit; one is fetched after the other."""
         found: dict[int, Any] = {}
         for unit in self._algorithm.wanted():
             arguments = (self._algorithm, len(self._works), (unit,))
-            answers = self._until_done(partial(self._ask, results, arguments))
+            ask = partial(self._ask, results, arguments)
+            answers = self._until_done(len(self._works), ask)
             found.update({u: v for answer in answers for u, v in answer.value.items()})
         return found
 
@@ -108,37 +109,66 @@ class SegmentRunner:
         for future in self._given.values():
             future.release()
 
-    def _until_done(self, action: Callable[[], T]) -> T:
-        in_a_row = 0
+    def _until_done(self, position: int, action: Callable[[], T]) -> T:
+        """Do something where the units have been through so many segments, and bring them there.
+
+        Other fits get their turn after each segment, also after those that are repeated.
+        """
         while True:
-            self._crew.admit()
-            try:
+            with self._turn():
                 if not self._together:
                     self._come_together()
-                return action()
-            except PeersInterrupted as error:
-                self._together = False
-                self.interruptions += 1
-                in_a_row += 1
-                if in_a_row >= _MAX_INTERRUPTIONS:
-                    raise RuntimeError(
-                        f"a segment was interrupted {in_a_row} times in a row, the last time "
-                        f"because {error}"
-                    ) from error
-            finally:
-                self._crew.leave()
+                if self._position == position:
+                    return action()
+                self._segment()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Have the workers inside the block, and survive its interruption."""
+        self._crew.admit()
+        try:
+            yield
+        except PeersInterrupted as error:
+            self._together = False
+            self.interruptions += 1
+            self._require_progress(error)
+        finally:
+            self._crew.leave()
+        if not self._together:
+            # What is not to be had now may be back in a moment.
+            time.sleep(min(_LONGEST_PAUSE, _PAUSE * 2**self._in_a_row))
+
+    def _require_progress(self, error: PeersInterrupted) -> None:
+        """Raise where segments are interrupted again and again and nothing comes of it."""
+        progress = (self._furthest, self._backups.furthest)
+        self._in_a_row = 1 if progress != self._progress else self._in_a_row + 1
+        self._progress = progress
+        if self._in_a_row >= _MAX_INTERRUPTIONS:
+            raise RuntimeError(
+                f"segments were interrupted {self._in_a_row} times, and between the first and the "
+                "last time none was done that had not been done before, and no backup was written; "
+                f"the last time because {error}"
+            ) from error
 
     def _come_together(self) -> None:
-        """Share the units among the workers that live, and bring them to where they were."""
-        while not self._crew.open(members := self._choose_enough()):
-            pass
-        self._owners = owners_of(self._algorithm.n_units, len(members))
-        staying = set(members) - self._crew.departed()
-        if self._commit is not None and not self._commit.is_whole_on(staying):
-            self._commit = self._counted = None  # lost with its workers: from the beginning
-        done = 0 if self._commit is None else self._commit.version
-        self._order(tuple(self._works[done:]), resident=False)
+        """Share the units among the workers that live, and bring the last version to them."""
+        while not self._crew.open(self._choose_enough()):
+            time.sleep(_LOOK_EVERY)
+        self._owners = owners_of(self._algorithm.n_units, len(self._crew.members))
+        origin = self._backups.newest()
+        self._position = 0 if origin is None else origin.version
+        self._order(None, origin=origin)
         self._together = True
+
+    def _segment(self) -> list[Answer]:
+        """Do the next segment, for the first time or once more."""
+        stage = self._backups.are_due and len(self._crew.members) > 1
+        answers = self._order(self._works[self._position], stage=stage)
+        self._position += 1
+        self._furthest = max(self._furthest, self._position)
+        if stage:
+            self._backups.count(self._position, [answer.value.staged for answer in answers])
+        return answers
 
     def _choose_enough(self) -> list[str]:
         """Return members that have room for all units; wait for more workers if these have not.
@@ -171,21 +201,21 @@ class SegmentRunner:
         return sorted(before + new[: max(0, self._algorithm.n_units - len(before))])
 
     def _order(
-        self, works: tuple[Any, ...], *, resident: bool = True, stage: bool = False
+        self, work: Any, *, origin: Commit | None = None, stage: bool = False
     ) -> list[Answer]:
-        stage = stage and len(self._crew.members) > 1
-        needed = sorted({index for work in works for index in self._algorithm.sources(work)})
-        position = len(self._works) - (0 if resident else len(works))
+        """Have the members do a segment; without work, bring the units to them."""
+        resident = work is not None
+        needed = sorted(set(self._algorithm.sources(work))) if resident else []
         order = Order(
             owners=self._owners,
-            position=position,
+            position=self._position,
             resident=resident,
-            origin=None if resident else self._commit,
-            given=self._sources(self._given) if not resident and self._commit is None else {},
-            works=works,
+            origin=origin,
+            given=self._sources(self._given) if not resident and origin is None else {},
+            work=work,
             sources=self._sources({index: self._futures[index] for index in needed}),
             stage=stage,
-            committed=self._counted,
+            kept=self._backups.versions,
         )
         return self._ask(follow, (self._algorithm, order))
 
@@ -194,13 +224,3 @@ class SegmentRunner:
 
     def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Answer]:
         return self._crew.run(function, [arguments] * len(self._crew.members))
-
-    def _count(self, answers: Sequence[Answer]) -> None:
-        """Count a version that all members have written; the next order tells them so."""
-        reports: list[Report] = [answer.value for answer in answers]
-        holders = {unit: report.holders for report in reports for unit in report.entries}
-        if len(holders) < self._algorithm.n_units:
-            return  # there was only one worker
-        entries = {unit: found for report in reports for unit, found in report.entries.items()}
-        self._commit = Commit(len(self._works), holders, entries)
-        self._counted = self._commit.version

@@ -127,6 +127,44 @@ def test_killed_within_a_segment(
     assert model.history_.workers_lost == 1
 
 
+def gate_shared_memory(dask_worker: Any) -> None:
+    """Share small arrays too, and wait before the first look into memory of another process."""
+    peer = importlib.import_module("daskml_exec.executor.peers._peer")
+    shared_memory = importlib.import_module("daskml_exec.executor.peers._shared_memory")
+    peer.LEAST_BYTES = 0  # type: ignore[attr-defined]
+    mapped = shared_memory._mapped
+
+    def waiting(shared: Any) -> Any:
+        if not Event("look").is_set():
+            get_worker().log_event("waiting to look", shared.process)
+            Event("look").wait()
+        return mapped(shared)
+
+    shared_memory._mapped = waiting  # type: ignore[attr-defined]
+
+
+def test_a_sender_killed_before_its_memory_was_looked_into(
+    executor: Executor, undisturbed: dict[str, bytes]
+) -> None:
+    victims: list[int] = []
+
+    def kill_sender(event: tuple[float, int]) -> None:
+        if not victims:
+            victims.append(event[1])
+            threading.Thread(target=kill_and_go_on).start()  # this is the client's event loop
+
+    def kill_and_go_on() -> None:
+        os.kill(victims[0], signal.SIGKILL)
+        Event("look", client=executor.client).set()
+
+    executor.client.run(gate_shared_memory)
+    executor.client.subscribe_topic("waiting to look", kill_sender)
+    model = network("model").fit(*lazy_data())
+    assert len(victims) == 1
+    assert bits(model) == undisturbed["model"]
+    assert model.history_.workers_lost == 1
+
+
 def test_a_process_that_hangs_is_named(executor: Executor) -> None:
     """It is stopped, but not gone: its connections stay."""
     pids = executor.client.run(os.getpid)

@@ -12,7 +12,7 @@ from distributed import get_worker
 
 from daskml_exec.executor.peers import PeersInterrupted, _commits
 from daskml_exec.neural_network import _block_segments
-from daskml_exec.training import _segment
+from daskml_exec.training import _segment, _segment_runner
 from tests.executor.peers.leftovers import until_nothing_is_left
 from tests.neural_network.block_fits import (
     bits,
@@ -194,7 +194,8 @@ def test_workers_that_are_lost_again_and_again(two_workers, monkeypatch):
     def interrupted(peer, algorithm, order):
         raise PeersInterrupted("a partition is not to be had")
 
-    monkeypatch.setattr("daskml_exec.training._segment_runner.follow", interrupted)
-    with two_workers, pytest.raises(RuntimeError, match=r"10 times in a row.*not to be had"):
+    monkeypatch.setattr(_segment_runner, "follow", interrupted)
+    monkeypatch.setattr(_segment_runner, "_LONGEST_PAUSE", 0.01)
+    with two_workers, pytest.raises(RuntimeError, match=r"interrupted 10 times.*not to be had"):
         fit(blocks())
     until_nothing_is_left(two_workers.client)

@@ -4,11 +4,19 @@ Arrays stay resident on their workers from one segment of work to the next. The 
 truth about which generation of a run is current; workers refuse what belongs to older ones.
 """
 
-from daskml_exec.executor.peers._commits import Commit, restore, write_to_next
-from daskml_exec.executor.peers._crew import Answer, Crew
+from daskml_exec.executor.peers._commits import (
+    Commit,
+    Staged,
+    commit_of,
+    restore,
+    survey,
+    worth_keeping,
+    write_to_next,
+)
+from daskml_exec.executor.peers._crew import Crew
 from daskml_exec.executor.peers._errors import PeersInterrupted, PeerTimeoutError
 from daskml_exec.executor.peers._exchange import BlockExchange
-from daskml_exec.executor.peers._files import Entry
+from daskml_exec.executor.peers._member_task import Answer
 from daskml_exec.executor.peers._peer import Peer, Source
 
 __all__ = [
@@ -16,11 +24,14 @@ __all__ = [
     "BlockExchange",
     "Commit",
     "Crew",
-    "Entry",
     "Peer",
     "PeerTimeoutError",
     "PeersInterrupted",
     "Source",
+    "Staged",
+    "commit_of",
     "restore",
+    "survey",
+    "worth_keeping",
     "write_to_next",
 ]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
 from daskml_exec.executor import _config
-from daskml_exec.executor._blas import single_threaded_blas
 from daskml_exec.executor._failures import (
     WorkerMismatchError,
     explained_losses,
@@ -23,40 +22,42 @@ from daskml_exec.executor._failures import (
 )
 from daskml_exec.executor._groups import is_of_this_machine
 from daskml_exec.executor.peers._errors import (
-    GenerationEndedError,
     PeersInterrupted,
     PeerTimeoutError,
+    SharedMemoryError,
 )
+from daskml_exec.executor.peers._member_task import Answer, member_task
 from daskml_exec.executor.peers._news import RunNews
-from daskml_exec.executor.peers._peer import Peer, Source, fetch_on
-from daskml_exec.executor.peers._runs import ADMIT, CLOSE, INTERRUPT, LEAVE, OPEN, Run
+from daskml_exec.executor.peers._peer import Source
+from daskml_exec.executor.peers._runs import (
+    ADMIT,
+    CLOSE,
+    INTERRUPT,
+    LEAVE,
+    OPEN,
+    REGISTER,
+    STANDING,
+    STATES,
+    Run,
+)
 from daskml_exec.executor.peers._scheduler_plugin import PeersSchedulerPlugin
-from daskml_exec.executor.peers._worker_plugin import PeersPlugin, plugin_here
+from daskml_exec.executor.peers._worker_plugin import PeersPlugin
 
 if TYPE_CHECKING:
     from daskml_exec.executor._executor import Executor
+
+logger = logging.getLogger(__name__)
 
 # How often to look for workers while results do not come, in seconds.
 _LOOK_EVERY = 5.0
 # How long the others have to stop where one task has failed by an error of its own, in seconds.
 _GRACE = 2.0
+# How long the scheduler has to notice that a worker is gone which its peers miss, in seconds, at
+# most: a closed connection is noticed at once, a cut one after Dask's own time-out.
+_CONFIRM: dict[type[BaseException], float] = {SharedMemoryError: 5.0, PeerTimeoutError: 30.0}
+_LOOK_WHETHER_LOST = 0.1
 # How soon to ask again whether partitions have been computed, in seconds; later less often.
 _LOOK_FOR_PARTITIONS = 0.02
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one member's task returned, and what it took."""
-
-    value: Any
-    worker: str
-    seconds: float
-    bytes_sent: int
-
-
-@dataclass(frozen=True)
-class _Stopped:
-    """What a member's task returns that its generation's end has stopped: no error of its own."""
 
 
 class Crew:
@@ -78,18 +79,22 @@ class Crew:
         self._client: Client = executor.client
         self._executor = executor
         self._name = name
-        self._id = f"{name}-{uuid.uuid4().hex[:12]}"
+        self._id = uuid.uuid4().hex
         self._generation = 0
         self._tasks = 0
         self._ended_before = 0
         self._why = "a worker has stopped"
         self._news = asyncio.Event()
+        self._said: frozenset[str] = frozenset()
         self.members: tuple[str, ...] = ()
+        self.ids: tuple[str, ...] = ()
         self.segment_seconds = _config.seconds("segment-duration")
         self.commit_interval = _config.seconds("commit-interval")
         self.workers_timeout = _config.seconds("workers-timeout")
         _install(self._client)
         RunNews.of(self._client).listen(self._id, self._hear)
+        if not self._call(REGISTER, lease=_config.seconds("lease-timeout")):
+            raise self._unknown()
 
     def workers(self) -> list[str]:
         """Return the addresses of the workers that live; wait for one if there is none.
@@ -115,8 +120,15 @@ class Crew:
         return min((limit for limit in limits if limit), default=0)
 
     def admit(self) -> None:
-        """Wait until no other run has the workers; `leave` lets the next one have them."""
-        self._call(ADMIT, client=self._client.id)
+        """Wait until no other run has the workers; `leave` lets the next one have them.
+
+        Raises
+        ------
+        ConnectionError
+            The scheduler has closed the run: it has seen this client go.
+        """
+        if not self._call(ADMIT):
+            raise self._unknown()
 
     def leave(self) -> None:
         """Let other runs have the workers, if this one has them."""
@@ -124,17 +136,27 @@ class Crew:
             self._call(LEAVE)
 
     def open(self, members: Sequence[str]) -> bool:
-        """Begin a generation with these members; return False if one of them is gone."""
-        generation = self._call(OPEN, workers=list(members))
-        if generation is None:
+        """Begin a generation with these members; return False if one of them is gone.
+
+        Raises
+        ------
+        PeersInterrupted
+            Others have the workers: this driver was silent for longer than its lease.
+        PeerTimeoutError
+            A worker did not answer.
+        """
+        limit = _config.seconds("peer-timeout")
+        answer = self._call(OPEN, workers=list(members), timeout=limit)
+        if "lapsed" in answer:
+            raise PeersInterrupted("it was not this fit's turn any more")
+        if "silent" in answer:
+            raise PeerTimeoutError(_not_answering(answer["silent"], limit))
+        if "gone" in answer:
             return False
-        self.members, self._generation = tuple(members), generation
+        self.members, self.ids = tuple(members), tuple(answer["ids"])
+        self._generation = answer["generation"]
         self._executor.events.watch(self._client, members)
         return True
-
-    def departed(self) -> frozenset[str]:
-        """Return the addresses of workers that have gone: what comes there later has nothing."""
-        return self._executor.events.departed()
 
     def run(self, function: Callable[..., Any], arguments: Iterable[Sequence[Any]]) -> list[Answer]:
         """Call ``function(peer, *arguments)`` on every member at the same time.
@@ -156,16 +178,17 @@ class Crew:
         self._tasks += 1
         futures = [
             self._client.submit(
-                _member_task,
+                member_task,
                 function,
                 run,
                 index,
                 self.members,
+                self.ids,
                 _config.seconds("peer-timeout"),
                 _config.seconds("segment-start-timeout"),
                 _config.flag("shared-memory"),
                 tuple(given),
-                key=f"{self._id}-{run.generation}-{self._tasks}-{index}",
+                key=f"{self._name}-{self._id}-{run.generation}-{self._tasks}-{index}",
                 workers=[member],
                 pure=False,
             )
@@ -215,7 +238,14 @@ class Crew:
         return self._client.sync(self._call_async, handler, **arguments)
 
     async def _call_async(self, handler: str, **arguments: Any) -> Any:
-        return await getattr(self._client.scheduler, handler)(run_id=self._id, **arguments)
+        call = getattr(self._client.scheduler, handler)
+        return await call(run_id=self._id, client=self._client.id, **arguments)
+
+    def _unknown(self) -> ConnectionError:
+        return ConnectionError(
+            f"the scheduler has closed the run of {self._name}: it has seen this client go, or "
+            "the connection to it was lost for a while"
+        )
 
     def _hear(self, generation: int, reason: str) -> None:
         self._ended_before, self._why = generation, reason
@@ -223,17 +253,18 @@ class Crew:
 
     async def _answers(self, futures: list[Future[Any]]) -> list[Answer]:
         answers = asyncio.ensure_future(self._all_answers(futures))
-        ended = asyncio.ensure_future(self._end_of_generation())
+        ended = asyncio.ensure_future(self._end_of_generation(futures))
         try:
             await asyncio.wait({answers, ended}, return_when=asyncio.FIRST_COMPLETED)
             if answers.done() and (found := answers.result()) is not None:
                 return found
+            silent = ended.result() if ended.done() else None
         finally:
             answers.cancel()
-            ended.cancel()
+            _cancel([ended])
         if not self._has_ended:
             await self._call_async(INTERRUPT, reason="another worker's task failed")
-        raise await self._reason(futures)
+        raise await self._reason(futures, silent)
 
     async def _all_answers(self, futures: list[Future[Any]]) -> list[Answer] | None:
         """Return what all tasks have returned; None as soon as one of them has failed."""
@@ -249,35 +280,78 @@ class Crew:
         answers = [each for each in results if isinstance(each, Answer)]
         return answers if len(answers) == len(futures) else None
 
-    async def _end_of_generation(self) -> None:
-        """Return when the scheduler has said so, or when a member is found to be gone."""
+    async def _end_of_generation(self, futures: Sequence[Future[Any]]) -> BaseException | None:
+        """Return when the scheduler has said so, or when a member is found not to answer."""
+        limit = _config.seconds("segment-start-timeout")
+        all_begun = False
+        started = time.monotonic()
         while not self._has_ended:
             self._news.clear()
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK_EVERY)
+                wait = _LOOK_EVERY if all_begun else min(_LOOK_EVERY, limit)
+                await asyncio.wait_for(self._news.wait(), wait)
                 continue
-            if not await self._living() >= set(self.members):
-                return
+            standing = await self._call_async(STANDING)
+            if standing["generation"] > self._generation:
+                return None
+            if not all_begun and time.monotonic() - started >= limit:
+                patience = _config.seconds("peer-timeout")
+                states = await self._call_async(STATES, timeout=patience)
+                if silent := [worker for worker, state in states.items() if state is None]:
+                    return PeerTimeoutError(_not_answering(silent, patience))
+                waiting = {m for m, f in zip(self.members, futures, strict=True) if not f.done()}
+                late = {w: s for w, s in states.items() if w in waiting and not s["begun"]}
+                all_begun = not late
+                self._say_that_it_waits(late)
+        return None
+
+    def _say_that_it_waits(self, late: Mapping[str, Mapping[str, Any]]) -> None:
+        """Say once for whom a segment waits: a worker that has other work to do does not hang."""
+        if new := {worker: late[worker] for worker in sorted(late.keys() - self._said)}:
+            logger.warning(
+                "%s waits for %s to begin",
+                self._name,
+                "; ".join(f"the worker {w}, which {_doing(state)}," for w, state in new.items()),
+            )
+        self._said = frozenset(late)
+
+    async def _is_a_loss(self, sign: BaseException) -> bool:
+        """Return whether the scheduler says, now or soon, that a member is gone."""
+        limit = min(_CONFIRM[type(sign)], _config.seconds("peer-timeout"))
+        deadline = time.monotonic() + limit
+        while not await self._lost():
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_WHETHER_LOST)
+        return True
 
     @property
     def _has_ended(self) -> bool:
         return self._generation < self._ended_before
 
-    async def _living(self) -> set[str]:
-        return set(await self._client.nthreads(asynchronous=True))
+    async def _lost(self) -> list[str]:
+        """Return the members that are gone; others may have come to their addresses."""
+        standing = await self._call_async(STANDING)
+        lost: list[str] = standing["lost"]
+        return lost
 
-    async def _reason(self, futures: list[Future[Any]]) -> BaseException:
+    async def _reason(
+        self, futures: list[Future[Any]], silent: BaseException | None
+    ) -> BaseException:
         """Wait until the members that live have stopped; return why the first one did."""
         waiting = {
             member: asyncio.ensure_future(future.exception(asynchronous=True))
             for member, future in zip(self.members, futures, strict=True)
         }
         deadline = time.monotonic() + _config.seconds("peer-timeout")
-        own: list[BaseException] = []
+        known = [] if silent is None else [silent]
+        own = list(known)
+        if known:
+            deadline = min(deadline, time.monotonic() + _GRACE)
         try:
             while True:
-                living = await self._living()  # the task of one that is lost waits for it in vain
-                running = {m: w for m, w in waiting.items() if m in living and not w.done()}
+                lost = await self._lost()  # the task of one that is lost waits for it in vain
+                running = {m: w for m, w in waiting.items() if m not in lost and not w.done()}
                 if not own and (own := _own_errors(waiting.values())):
                     deadline = min(deadline, time.monotonic() + _GRACE)
                 left = deadline - time.monotonic()
@@ -288,13 +362,15 @@ class Crew:
                     timeout=min(left, _LOOK_EVERY),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-            own = _own_errors(waiting.values())
+            own = known + _own_errors(waiting.values())
             errors = _errors(waiting.values())
         finally:
             _cancel(waiting.values())
         if own:  # one that waited for another in vain knows less than that one
-            return min(own, key=lambda error: isinstance(error, PeerTimeoutError))
-        if running:
+            told = min(own, key=lambda error: isinstance(error, _SIGNS_OF_A_LOSS))
+            if not isinstance(told, _SIGNS_OF_A_LOSS) or not await self._is_a_loss(told):
+                return told
+        elif running:
             return PeerTimeoutError(
                 f"{', '.join(running)} did not stop within the dask config value "
                 f"'daskml-exec.peer-timeout' after the segment was interrupted: {self._why}"
@@ -303,11 +379,33 @@ class Crew:
         return interruptions[0] if interruptions else PeersInterrupted(self._why)
 
 
+_SIGNS_OF_A_LOSS = tuple(_CONFIRM)
+
+
 def _cancel(waiting: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel what still waits, and look at what does not, or asyncio would complain of it."""
     for task in waiting:
         if not task.cancel() and not task.cancelled():
             task.exception()
+
+
+def _not_answering(workers: Sequence[str], limit: float) -> str:
+    many = len(workers) > 1
+    return (
+        f"the worker{'s' * many} {', '.join(workers)} did not answer within {limit:g} s: "
+        f"{'they hang' if many else 'it hangs'}, or cannot be reached (the limits are the dask "
+        "config values 'daskml-exec.peer-timeout' and 'daskml-exec.segment-start-timeout')"
+    )
+
+
+def _doing(state: Mapping[str, Any]) -> str:
+    """Say why a worker that lives has not begun."""
+    if state["paused"]:
+        return "is paused because its memory is nearly full"
+    n = state["tasks"]
+    if n:
+        return f"is busy with {n} other task{'s' * (n > 1)}"
+    return "has not had its task yet"
 
 
 def _errors(waiting: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
@@ -319,44 +417,6 @@ def _errors(waiting: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
 def _own_errors(waiting: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
     """Return those that are not the loss of a worker, or of what it held."""
     return [e for e in _errors(waiting) if not isinstance(e, PeersInterrupted | KilledWorker)]
-
-
-def _member_task(
-    function: Callable[..., Any],
-    run: Run,
-    index: int,
-    members: tuple[str, ...],
-    timeout: float,
-    start_timeout: float,
-    share_memory: bool,
-    arguments: tuple[Any, ...],
-) -> Answer | _Stopped:
-    """Run a member's part in its own thread, when all members have come."""
-    plugin = plugin_here()
-    peer = Peer(
-        run=run,
-        index=index,
-        members=members,
-        timeout=timeout,
-        mailbox=plugin.mailbox,
-        post=plugin.post,
-        residents=plugin.residents,
-        files=plugin.files,
-        fetch=fetch_on(plugin.worker),
-        slots=plugin.slots_of(run.id) if share_memory else None,
-        start_timeout=start_timeout,
-    )
-    try:
-        plugin.begin(run)
-        peer.meet(("start",), timeout=start_timeout)
-        started = time.perf_counter()
-        with single_threaded_blas():
-            value = function(peer, *arguments)
-    except GenerationEndedError:
-        return _Stopped()
-    finally:
-        plugin.finish(run)
-    return Answer(value, get_worker().address, time.perf_counter() - started, peer.bytes_sent)
 
 
 def _install(client: Client) -> None:

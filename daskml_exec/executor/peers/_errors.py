@@ -9,5 +9,17 @@ class GenerationEndedError(PeersInterrupted):
     """The generation has ended: a worker was lost, or the driver closed the run."""
 
 
+class BadCopyError(PeersInterrupted):
+    """What is on disk, or came from another disk, is not what was written."""
+
+
 class PeerTimeoutError(TimeoutError):
     """A peer did not answer within the time that it has for it."""
+
+
+class MailboxFullError(RuntimeError):
+    """More letters came than a worker has room for."""
+
+
+class SharedMemoryError(RuntimeError):
+    """Memory that a peer on this machine shares cannot be read."""

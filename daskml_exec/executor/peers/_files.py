@@ -1,20 +1,28 @@
 """Versions of blocks on a worker's disk, kept for another worker."""
 
+import hashlib
 import math
-import shutil
-from collections.abc import Mapping, Sequence
+import os
+import secrets
+import stat
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor.peers._errors import PeersInterrupted
+from daskml_exec.executor.peers._errors import BadCopyError
+from daskml_exec.executor.peers._runs import checked_id
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CHUNK_BYTES = 8 * 2**20
 """How much of a block is in flight, and in memory twice, at once."""
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -26,70 +34,236 @@ class Entry:
     dtype: str
     shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Return how many bytes the array has."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
     def empty(self) -> Array:
         """Return an array to be filled."""
         return np.empty(self.shape, np.dtype(self.dtype))
 
 
+class Copy:
+    """Units on their way to this disk, array by array.
+
+    What cannot be written is no error: the bytes are still counted in the digests, so that the
+    worker that they come from, or go to, is not kept from its own copy. To be used in a `with`,
+    whose end by an exception removes the file that is under way.
+
+    Attributes
+    ----------
+    trouble : str
+        Why the rest could not be written; empty if all was.
+    """
+
+    def __init__(self, files: "BlockFiles", run_id: str, version: int) -> None:
+        self._files, self._run_id, self._version = files, run_id, version
+        self._entry: Entry | None = None
+        self._descriptor = -1
+        self._path: Path | None = None
+        self._hash = _hash()
+        self._digests: dict[tuple[int, str], str] = {}
+        self.trouble = ""
+
+    def __enter__(self) -> "Copy":
+        return self
+
+    def __exit__(self, kind: Any, *error: Any) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._abandon()
+
+    def digest(self, entry: Entry) -> str:
+        """Return the digest of the bytes that came, also of those that are not on this disk."""
+        return self._digests.get((entry.unit, entry.name), _NOTHING)
+
+    def add(self, entry: Entry, chunk: Array) -> None:
+        """Add to an array; all chunks of one come before those of the next one."""
+        if entry is not self._entry:
+            self.close()
+            self._entry, self._hash = entry, _hash()
+        raw = np.ascontiguousarray(chunk).reshape(-1).view(np.uint8).data
+        self._hash.update(raw)
+        if self.trouble:
+            return
+        try:
+            if self._path is None:
+                self._path, self._descriptor = self._files.new_file()
+            while raw:
+                raw = raw[os.write(self._descriptor, raw) :]
+        except OSError as error:
+            self.trouble = str(error)
+            self._abandon()
+
+    def close(self) -> None:
+        """End the array that was added to last."""
+        if self._entry is None:
+            return
+        self._digests[self._entry.unit, self._entry.name] = self._hash.hexdigest()
+        path, self._path = self._path, None
+        if path is not None:
+            try:
+                os.close(self._descriptor)  # some file systems tell only now
+            except OSError as error:
+                self.trouble = str(error)
+                _remove(path)
+            else:
+                self._files.found_whole(self._run_id, self._version, self._entry, path)
+        self._entry = None
+
+    def _abandon(self) -> None:
+        path, self._path = self._path, None
+        if path is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            _remove(path)
+
+
 class BlockFiles:
-    """A folder for each run and version. A version is staged until the driver counts it.
+    """Which arrays of which versions are on this disk. A version is staged until the driver counts.
+
+    Names of files are drawn here, and known in this process only: an index on disk, or a name that
+    another worker gave, would be one more thing to be wrong, and nobody reads the files after the
+    process.
 
     Parameters
     ----------
-    folder : Path
-        Made when it is needed.
+    parent : Path
+        In it a folder is made when it is needed, for this user alone.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._folder: Path | None = None
+        self._lock = threading.Lock()
+        self._paths: dict[tuple[str, int], dict[tuple[int, str], Path]] = {}
 
-    def append(self, run_id: str, version: int, entry: Entry, chunk: Array) -> None:
-        """Add to an array of a staged version."""
-        path = self._path(run_id, version, entry.unit, entry.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            np.ascontiguousarray(chunk).tofile(file)
+    def copy(self, run_id: str, version: int) -> Copy:
+        """Return what writes units of a version."""
+        return Copy(self, checked_id(run_id), version)
+
+    def new_file(self) -> tuple[Path, int]:
+        """Create a file and open it for writing."""
+        with self._lock:
+            if self._folder is None:
+                self._parent.mkdir(parents=True, exist_ok=True)
+                self._folder = Path(tempfile.mkdtemp(prefix="blocks-", dir=self._parent))
+        path = self._folder / secrets.token_hex(12)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS
+        return path, os.open(path, flags, 0o600)
+
+    def found_whole(self, run_id: str, version: int, entry: Entry, path: Path) -> None:
+        """Remember where an array is."""
+        with self._lock:
+            paths = self._paths.setdefault((run_id, version), {})
+            before = paths.get((entry.unit, entry.name))
+            paths[entry.unit, entry.name] = path
+        if before is not None:
+            _remove(before)
+
+    def holds(self, run_id: str, version: int, entry: Entry) -> bool:
+        """Return whether an array was written here."""
+        with self._lock:
+            written = self._paths.get((run_id, version), {})
+            return not entry.nbytes or (entry.unit, entry.name) in written
+
+    def pieces(self, run_id: str, version: int, entry: Entry) -> Iterator[Array]:
+        """Yield the bytes of an array, as `chunks_of` would cut it.
+
+        Raises
+        ------
+        BadCopyError
+            It is not here, cannot be read, or is of another length.
+        """
+        if not entry.nbytes:
+            return  # it was never written
+        where = f"{entry.name!r} of block {entry.unit}, version {version}"
+        with self._lock:
+            path = self._paths.get((run_id, version), {}).get((entry.unit, entry.name))
+        if path is None:
+            raise BadCopyError(f"{where} was never written to this disk")
+        try:
+            with open(os.open(path, os.O_RDONLY | _NO_LINKS), "rb", buffering=0) as file:
+                found = os.fstat(file.fileno())
+                if not stat.S_ISREG(found.st_mode) or found.st_size != entry.nbytes:
+                    raise BadCopyError(
+                        f"{where} has {found.st_size} bytes on disk where {entry.nbytes} are right"
+                    )
+                for at in range(0, entry.nbytes, CHUNK_BYTES):
+                    piece = np.empty(min(CHUNK_BYTES, entry.nbytes - at), np.uint8)
+                    _read_into(piece.data, file, where)
+                    yield piece
+        except OSError as error:
+            raise BadCopyError(f"{where} cannot be read: {error}") from error
+
+    def check(self, run_id: str, version: int, entry: Entry, digest: str) -> None:
+        """Raise BadCopyError where an array is not what was written."""
+        check_digest(digest_of(self.pieces(run_id, version, entry)), entry, digest)
+
+    def keep(self, run_id: str, versions: Collection[int]) -> None:
+        """Remove all other versions of a run: older ones, and staged ones that never counted."""
+        self._remove_versions(lambda run, version: run == run_id and version not in versions)
 
     def clear(self, run_id: str, version: int) -> None:
         """Remove what an attempt has left that did not get to its end."""
-        shutil.rmtree(self._version(run_id, version), ignore_errors=True)
-
-    def read(self, run_id: str, version: int, entry: Entry) -> Array:
-        """Return an array of a version, in memory."""
-        return np.array(self.mapped(run_id, version, entry))
-
-    def mapped(self, run_id: str, version: int, entry: Entry) -> Array:
-        """Return an array of a version, read from disk as it is needed."""
-        path = self._path(run_id, version, entry.unit, entry.name)
-        if not math.prod(entry.shape):
-            return entry.empty()  # an empty file cannot be mapped, and was never written
-        try:
-            return np.memmap(path, np.dtype(entry.dtype), mode="r", shape=entry.shape)
-        except FileNotFoundError as error:  # a worker that came back to its old address
-            raise PeersInterrupted(f"version {version} of {run_id} is not on this disk") from error
-
-    def commit(self, run_id: str, version: int) -> None:
-        """Count a version: all others of the run go, older ones and stale staged ones."""
-        for other in self._run(run_id).glob("*"):
-            if other != self._version(run_id, version):
-                shutil.rmtree(other, ignore_errors=True)
+        self._remove_versions(lambda run, found: (run, found) == (run_id, version))
 
     def drop(self, run_id: str) -> None:
         """Remove all of a run."""
-        shutil.rmtree(self._run(run_id), ignore_errors=True)
+        self._remove_versions(lambda run, _: run == run_id)
 
     def versions(self, run_id: str) -> list[int]:
-        """Return the versions on disk, staged ones included."""
-        return sorted(int(path.name) for path in self._run(run_id).glob("*"))
+        """Return the versions of which something is on disk, staged ones included."""
+        with self._lock:
+            return sorted(version for run, version in self._paths if run == run_id)
 
-    def _run(self, run_id: str) -> Path:
-        return self._folder / run_id
+    def _remove_versions(self, unwanted: Callable[[str, int], bool]) -> None:
+        with self._lock:
+            keys = [key for key in self._paths if unwanted(*key)]
+            paths = [path for key in keys for path in self._paths.pop(key).values()]
+        for path in paths:
+            _remove(path)
 
-    def _version(self, run_id: str, version: int) -> Path:
-        return self._run(run_id) / str(version)
 
-    def _path(self, run_id: str, version: int, unit: int, name: str) -> Path:
-        return self._version(run_id, version) / f"{unit}-{name}"
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # it goes with the worker's folder
+        path.unlink()
+
+
+def _read_into(piece: memoryview, file: Any, where: str) -> None:
+    while piece:
+        n = file.readinto(piece)
+        if not n:
+            raise BadCopyError(f"{where} became shorter while it was read")
+        piece = piece[n:]
+
+
+def _hash() -> Any:
+    return hashlib.blake2b(digest_size=_DIGEST_BYTES)
+
+
+_NOTHING = str(_hash().hexdigest())
+
+
+def digest_of(pieces: Iterator[Array] | Sequence[Array]) -> str:
+    """Return the digest of an array's bytes, which come in pieces."""
+    hashed = _hash()
+    for piece in pieces:
+        hashed.update(piece.data)
+    return str(hashed.hexdigest())
+
+
+def check_digest(found: str, entry: Entry, right: str) -> None:
+    """Raise BadCopyError where an array's bytes are not those that were written."""
+    if found != right:
+        raise BadCopyError(
+            f"{entry.name!r} of block {entry.unit} does not have the bytes that were written"
+        )
 
 
 def entries(units: Mapping[int, Mapping[str, Array]]) -> list[Entry]:
@@ -109,5 +283,4 @@ def chunks_of(array: Array) -> Sequence[Array]:
 
 def n_chunks(entry: Entry) -> int:
     """Return how many pieces `chunks_of` makes of the array."""
-    nbytes = math.prod(entry.shape) * np.dtype(entry.dtype).itemsize
-    return -(-nbytes // CHUNK_BYTES)
+    return -(-entry.nbytes // CHUNK_BYTES)

@@ -1,15 +1,26 @@
 """What peers have sent, until the task that wants it takes it."""
 
+import hmac
 import threading
 import time
 from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from daskml_exec.executor.peers._errors import GenerationEndedError, PeerTimeoutError
+from daskml_exec.executor.peers._errors import (
+    GenerationEndedError,
+    MailboxFullError,
+    PeerTimeoutError,
+)
 from daskml_exec.executor.peers._runs import CLOSED, Run
 
 # Closed runs that are remembered, so that what arrives late for one is refused.
 _REMEMBERED = 1_000
+# Letters of one generation that may wait to be taken. Peers are a step or two ahead of one another,
+# each with a few letters for each layer.
+_MOST_LETTERS = 2**16
+# How long one wait is at most: a condition refuses to wait for ever.
+_LONGEST_WAIT = 3600.0
 
 
 class Clock(Protocol):
@@ -34,29 +45,109 @@ class MonotonicClock:
         condition.wait(seconds)
 
 
+@dataclass(frozen=True)
+class Announcement:
+    """Who takes part in a generation, as the scheduler says.
+
+    Attributes
+    ----------
+    members : tuple of str
+        Addresses.
+    index : int
+        Of this worker.
+    token : str
+        That letters of this generation have.
+    """
+
+    members: tuple[str, ...]
+    index: int
+    token: str
+
+    def admits(self, sender: Any, token: Any) -> bool:
+        """Return whether a letter may be from the member that it says."""
+        return (
+            isinstance(sender, int)
+            and 0 <= sender < len(self.members)
+            and isinstance(token, str)
+            and hmac.compare_digest(token.encode(), self.token.encode())
+        )
+
+
+@dataclass
+class _Box:
+    """What has come for one generation and was not taken yet."""
+
+    letters: dict[Hashable, tuple[Any, int]] = field(default_factory=dict)
+    nbytes: int = 0
+    is_full: bool = False
+
+
 class Mailbox:
     """Letters by run and tag. The event loop files them, tasks take them.
 
     Parameters
     ----------
     clock : Clock, optional
+    limit : int, optional
+        Bytes of letters of one generation that may wait to be taken.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, limit: int | None = None) -> None:
         self._clock = clock or MonotonicClock()
+        self._limit = limit
         self._changed = threading.Condition()
-        self._letters: dict[Run, dict[Hashable, Any]] = {}
+        self._boxes: dict[Run, _Box] = {}
+        self._announced: dict[Run, Announcement] = {}
         self._floors: dict[str, tuple[int, str]] = {}
         self._closed = False
 
-    def file(self, run: Run, tag: Hashable, letter: Any) -> bool:
-        """Keep a letter; return False, and drop it, if its generation has ended."""
+    def announce(self, run: Run, announcement: Announcement) -> None:
+        """Expect letters of a generation, if it has not ended."""
+        with self._changed:
+            if self._ended(run) is None:
+                self._announced[run] = announcement
+
+    def announced(self, run: Run) -> Announcement:
+        """Return what the scheduler has said of a generation.
+
+        Raises
+        ------
+        GenerationEndedError
+            It has ended, or this worker was not named as one of its members.
+        """
+        with self._changed:
+            self._require_current(run)
+            if run not in self._announced:
+                raise GenerationEndedError(f"this worker is no member of {run}")
+            return self._announced[run]
+
+    def admits(self, run: Run, sender: Any, token: Any) -> bool:
+        """Return whether a letter is from a member of a generation that was announced."""
+        with self._changed:
+            announced = self._announced.get(run)
+        return announced is not None and announced.admits(sender, token)
+
+    def file(self, run: Run, tag: Hashable, letter: Any, nbytes: int = 0) -> bool:
+        """Keep a letter; return False, and drop it, where it is not to be kept.
+
+        It is not if its generation has ended, if another one with its tag is here, which was the
+        first, or if there is no room for it.
+        """
         with self._changed:
             if self._ended(run) is not None:
                 return False
-            self._letters.setdefault(run, {})[tag] = letter
+            box = self._boxes.setdefault(run, _Box())
+            if tag in box.letters:
+                return False
+            if len(box.letters) >= _MOST_LETTERS or (
+                self._limit is not None and box.nbytes + nbytes > self._limit
+            ):
+                box.is_full = True
+            else:
+                box.letters[tag] = letter, nbytes
+                box.nbytes += nbytes
             self._changed.notify_all()
-            return True
+            return not box.is_full
 
     def take(self, run: Run, tag: Hashable, *, timeout: float, sender: str) -> Any:
         """Return a letter and forget it; wait for it if it has not come.
@@ -76,14 +167,23 @@ class Mailbox:
             The generation has ended.
         PeerTimeoutError
             The letter has not come in time.
+        MailboxFullError
+            There was no room for it, or for another one of the generation.
         """
         deadline = self._clock.now() + timeout
         with self._changed:
             while True:
                 self._require_current(run)
-                letters = self._letters.get(run, {})
-                if tag in letters:
-                    return letters.pop(tag)
+                box = self._boxes.get(run, _Box())
+                if tag in box.letters:
+                    letter, nbytes = box.letters.pop(tag)
+                    box.nbytes -= nbytes
+                    return letter
+                if box.is_full:
+                    raise MailboxFullError(
+                        f"letters of {run} that nobody has taken yet take {box.nbytes:,} bytes in "
+                        f"{len(box.letters):,} pieces on this worker; it has no room for more"
+                    )
                 left = deadline - self._clock.now()
                 if left <= 0:
                     raise PeerTimeoutError(
@@ -92,7 +192,7 @@ class Mailbox:
                         "'daskml-exec.peer-timeout' within a segment and "
                         "'daskml-exec.segment-start-timeout' for its start"
                     )
-                self._clock.wait(self._changed, left)
+                self._clock.wait(self._changed, min(left, _LONGEST_WAIT))
 
     def require_current(self, run: Run) -> None:
         """Raise GenerationEndedError if the generation has ended."""
@@ -112,8 +212,9 @@ class Mailbox:
                 return
             self._floors.pop(run_id, None)
             self._floors[run_id] = (generation, reason)  # now the youngest
-            for run in [r for r in self._letters if r.id == run_id and r.generation < generation]:
-                del self._letters[run]
+            for kept in (self._boxes, self._announced):
+                for run in [r for r in kept if r.id == run_id and r.generation < generation]:
+                    del kept[run]
             if len(self._floors) > _REMEMBERED:
                 closed = (each for each, (floor, _) in self._floors.items() if floor == CLOSED)
                 oldest = next(closed, None)
@@ -125,13 +226,14 @@ class Mailbox:
         """End all generations of all runs: the worker goes."""
         with self._changed:
             self._closed = True
-            self._letters.clear()
+            self._boxes.clear()
+            self._announced.clear()
             self._changed.notify_all()
 
     def __len__(self) -> int:
         """Return the number of letters that nobody has taken."""
         with self._changed:
-            return sum(map(len, self._letters.values()))
+            return sum(len(box.letters) for box in self._boxes.values())
 
     def _ended(self, run: Run) -> str | None:
         if self._closed:

@@ -44,6 +44,8 @@ class Peer:
         Of this worker among the members.
     members : sequence of str
         Addresses, the same on all of them.
+    ids : sequence of str
+        Of these starts of the members' workers: one that comes back to its address has another.
     timeout : float
         Seconds that a peer has to answer.
     start_timeout : float
@@ -55,6 +57,7 @@ class Peer:
     run: Run
     index: int
     members: Sequence[str]
+    ids: Sequence[str]
     timeout: float
     mailbox: Mailbox
     post: Post
@@ -63,6 +66,7 @@ class Peer:
     fetch: Fetch
     slots: SharedSlots | None = None
     start_timeout: float = 300.0
+    token: str = ""
     bytes_sent: int = field(default=0, init=False)
     _near: set[int] = field(default_factory=set, init=False)
     """Members with whom memory can be shared."""
@@ -99,7 +103,8 @@ class Peer:
         worthwhile = to in self._near and nbytes >= LEAST_BYTES
         if worthwhile and slot is not None and self.slots is not None:
             arrays, about = (), self.slots.write((to, *slot), arrays, about)
-        self.post.send(self.members[to], self.run, (*tag, self.index), arrays, about)
+        whole_tag = (*tag, self.index)
+        self.post.send(self.members[to], self.run, whole_tag, arrays, about, token=self.token)
 
     def take(self, sender: int, tag: Tag, *, timeout: float | None = None) -> tuple[list[Any], Any]:
         """Return what a member has sent under a tag, arrays and description; wait for it.

@@ -39,22 +39,31 @@ class Post:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def send(
-        self, address: str, run: Run, tag: Tag, arrays: Sequence[Array], about: Any = None
+        self,
+        address: str,
+        run: Run,
+        tag: Tag,
+        arrays: Sequence[Array],
+        about: Any = None,
+        *,
+        token: str = "",
     ) -> None:
         """Send arrays, which must not change before the receiver has answered, and a description.
+
+        The token is that of the generation, which the scheduler has given to its members.
 
         What does not get there is not reported: the receiver's deadline and the scheduler's news
         of a lost worker are.
         """
-        self._loop.call_soon_threadsafe(self._start, address, run, tag, arrays, about)
+        self._loop.call_soon_threadsafe(self._start, address, run, tag, arrays, about, token)
 
-    def _start(self, address: str, run: Run, tag: Tag, arrays: Sequence[Array], about: Any) -> None:
-        task = asyncio.ensure_future(self._deliver(address, run, tag, arrays, about))
+    def _start(self, address: str, *letter: Any) -> None:
+        task = asyncio.ensure_future(self._deliver(address, *letter))
         self._under_way.add(task)
         task.add_done_callback(self._done)
 
     async def _deliver(
-        self, address: str, run: Run, tag: Tag, arrays: Sequence[Array], about: Any
+        self, address: str, run: Run, tag: Tag, arrays: Sequence[Array], about: Any, token: str
     ) -> None:
         await getattr(self._rpc(address), DELIVER)(
             run_id=run.id,
@@ -62,6 +71,7 @@ class Post:
             tag=tag,
             arrays=[to_serialize(array) for array in arrays],
             about=about,
+            token=token,
             reply=False,
         )
 

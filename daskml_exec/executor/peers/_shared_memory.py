@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.executor.peers._errors import SharedMemoryError
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 LEAST_BYTES = 2**16
@@ -126,19 +128,16 @@ class SharedSlots:
         )
 
     def read(self, shared: Shared) -> list[Array]:
-        """Return views of arrays that another process has written: valid until it writes again."""
+        """Return views of arrays that another process has written: valid until it writes again.
+
+        Raises
+        ------
+        SharedMemoryError
+            The memory is not to be had: its process has ended, or may not be looked into.
+        """
         memory = self._theirs.get(shared.slot)
         if memory is None:
-            path = f"/proc/{shared.process}/fd/{shared.descriptor}"
-            try:
-                with open(path, "rb") as file:
-                    memory = mmap.mmap(file.fileno(), shared.nbytes, access=mmap.ACCESS_READ)
-            except OSError as error:
-                raise RuntimeError(
-                    "memory that another worker of this machine shares cannot be read; set the "
-                    "dask config value 'daskml-exec.shared-memory' to False where the fit starts"
-                ) from error
-            self._theirs[shared.slot] = memory
+            memory = self._theirs[shared.slot] = _mapped(shared)
         return [
             np.frombuffer(memory, dtype, math.prod(shape), offset).reshape(shape)
             for dtype, shape, offset in shared.arrays
@@ -167,6 +166,24 @@ class SharedSlots:
         os.posix_fallocate(descriptor, 0, nbytes)
         slot = self._mine[key] = _Slot(name, descriptor, mmap.mmap(descriptor, nbytes))
         return slot
+
+
+def _mapped(shared: Shared) -> mmap.mmap:
+    """Map memory of another process, if it is what the letter says."""
+    path = f"/proc/{int(shared.process)}/fd/{int(shared.descriptor)}"
+    try:
+        with open(path, "rb") as file:
+            # The process may be gone, and its number be that of another one.
+            found = os.readlink(f"/proc/self/fd/{file.fileno()}")
+            if not found.startswith(f"/memfd:{shared.slot} "):
+                raise FileNotFoundError(f"{path} is {found!r}")
+            return mmap.mmap(file.fileno(), shared.nbytes, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise SharedMemoryError(
+            f"memory that another worker of this machine shares cannot be read ({error}), "
+            "although that worker lives; set the dask config value 'daskml-exec.shared-memory' "
+            "to False where the fit starts"
+        ) from error
 
 
 def _padded(nbytes: int) -> int:

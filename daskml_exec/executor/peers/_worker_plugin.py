@@ -1,17 +1,32 @@
 """What a worker keeps for runs among peers, and how it hears of them."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from distributed import Worker, WorkerPlugin, get_worker
+from distributed import Status, Worker, WorkerPlugin, get_worker
 
 from daskml_exec.executor.peers._errors import PeersInterrupted
 from daskml_exec.executor.peers._files import BlockFiles
-from daskml_exec.executor.peers._mailbox import Mailbox
+from daskml_exec.executor.peers._mailbox import Announcement, Mailbox
 from daskml_exec.executor.peers._post import Post
 from daskml_exec.executor.peers._residents import Residents
-from daskml_exec.executor.peers._runs import CLOSED, DELIVER, NEWS, PLUGIN, Run
+from daskml_exec.executor.peers._runs import (
+    ANNOUNCE,
+    CLOSED,
+    DELIVER,
+    NEWS,
+    PLUGIN,
+    STATES,
+    Run,
+    checked_id,
+)
 from daskml_exec.executor.peers._shared_memory import SharedSlots
+
+logger = logging.getLogger(__name__)
+
+# The part of a worker's memory that letters of one generation may take, which nobody has taken yet.
+_LETTERS = 0.5
 
 
 class PeersPlugin(WorkerPlugin):
@@ -29,12 +44,18 @@ class PeersPlugin(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Start to receive."""
         self.worker = worker
-        self.mailbox = Mailbox()
+        limit = worker.memory_manager.memory_limit
+        self.mailbox = Mailbox(limit=int(_LETTERS * limit) if limit else None)
         self.residents = Residents()
         self.files = BlockFiles(Path(worker.local_directory) / PLUGIN)
         self._slots: dict[str, SharedSlots] = {}
+        self._begun: set[Run] = set()
         self.post = Post(worker.rpc, worker.loop.asyncio_loop)  # type: ignore[attr-defined]
-        worker.handlers[DELIVER] = self._deliver
+        worker.handlers |= {
+            DELIVER: self._deliver,
+            ANNOUNCE: self._announce,
+            STATES: self._state,
+        }
         worker.stream_handlers[NEWS] = self._news
 
     def teardown(self, worker: Worker) -> None:
@@ -46,16 +67,17 @@ class PeersPlugin(WorkerPlugin):
         for slots in self._slots.values():
             slots.clear()
 
-    def begin(self, run: Run) -> None:
-        """Enter a generation: what older ones have left here goes.
+    def begin(self, run: Run) -> Announcement:
+        """Enter a generation; return what the scheduler has said of it.
 
         Raises
         ------
         GenerationEndedError
-            The generation has ended already.
+            The generation has ended already, or has members of which this worker is none.
         """
-        self._end_before(run.id, run.generation, "workers of the run were lost")
-        self.mailbox.require_current(run)
+        announced = self.mailbox.announced(run)
+        self._begun.add(run)
+        return announced
 
     def slots_of(self, run_id: str) -> SharedSlots:
         """Return the memory that a run shares with other workers of this machine."""
@@ -63,17 +85,39 @@ class PeersPlugin(WorkerPlugin):
 
     def finish(self, run: Run) -> None:
         """Remove what a task has left after the end of its generation was heard of."""
+        self._begun.discard(run)
         floor = self.mailbox.floor(run.id)
         if run.generation < floor:
             self._drop_before(run.id, floor)
 
     def _deliver(
-        self, run_id: str, generation: int, tag: Any, arrays: list[Any], about: Any
+        self, run_id: str, generation: int, tag: Any, arrays: list[Any], about: Any, token: str
     ) -> None:
-        self.mailbox.file(Run(run_id, generation), tuple(tag), (arrays, about))
+        run, tag = Run(run_id, generation), tuple(tag)
+        if not self.mailbox.admits(run, tag[-1] if tag else None, token):
+            logger.info("a letter for %r was refused: nobody has announced its sender", run)
+            return
+        self.mailbox.file(run, tag, (arrays, about), sum(array.nbytes for array in arrays))
+
+    def _announce(
+        self, run_id: str, generation: int, members: list[str], index: int, token: str
+    ) -> None:
+        """Expect a generation: what older ones have left here goes."""
+        self._end_before(checked_id(run_id), generation, "workers of the run were lost")
+        announcement = Announcement(tuple(members), index, token)
+        self.mailbox.announce(Run(run_id, generation), announcement)
+
+    def _state(self, run_id: str, generation: int) -> dict[str, Any]:
+        """Say whether the run's task is under way here, and if not, what is."""
+        state = self.worker.state
+        return {
+            "begun": Run(run_id, generation) in self._begun,
+            "paused": self.worker.status == Status.paused,
+            "tasks": len(state.executing) + len(state.long_running),
+        }
 
     def _news(self, run_id: str, generation: int, reason: str) -> None:
-        self._end_before(run_id, generation, reason)
+        self._end_before(checked_id(run_id), generation, reason)
 
     def _end_before(self, run_id: str, generation: int, reason: str) -> None:
         self.mailbox.end_before(run_id, generation, reason)

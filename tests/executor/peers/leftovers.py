@@ -13,17 +13,17 @@ def until(condition):
 
 
 def on_worker(dask_worker=None):
-    """Letters, resident units, and runs that have files."""
+    """Letters, resident units, and files of runs."""
     plugin = dask_worker.plugins[PLUGIN]
     folder = plugin.files._folder
-    runs = [path.name for path in folder.iterdir()] if folder.exists() else []
-    return len(plugin.mailbox), len(plugin.residents), runs
+    files = [] if folder is None else [path.name for path in folder.iterdir()]
+    return len(plugin.mailbox), len(plugin.residents), files
 
 
 def on_scheduler(dask_scheduler=None):
     """Runs that are open, those admitted or waiting, and tasks of members."""
     plugin = dask_scheduler.plugins[PLUGIN]
-    tasks = [str(key) for key in dask_scheduler.tasks if "_member_task" in repr(key)]
+    tasks = [str(key) for key in dask_scheduler.tasks if "member_task" in repr(key)]
     return list(plugin._runs), list(plugin._admission._queue), tasks
 
 

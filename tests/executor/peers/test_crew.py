@@ -1,9 +1,13 @@
 """Tasks that run at the same time on all members, and errors that end them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import dask
 import pytest
+from distributed import Status
 
 from daskml_exec.executor.peers import PeersInterrupted, PeerTimeoutError, _crew
+from daskml_exec.executor.peers._runs import STATES
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
     begin,
@@ -12,7 +16,7 @@ from tests.executor.peers.crews import (
     recall,
     remember,
 )
-from tests.executor.peers.leftovers import until_nothing_is_left
+from tests.executor.peers.leftovers import until, until_nothing_is_left
 
 pytestmark = pytest.mark.usefixtures("prompt_clients")
 
@@ -137,20 +141,62 @@ def test_a_member_that_does_not_answer_is_named(crew):
     assert crew.members[1] in str(caught.value)
 
 
-def test_a_member_that_does_not_come_is_named(crew, client):
-    """Its only thread has something else to do."""
+def test_a_member_that_is_busy_is_waited_for(crew, client, caplog):
+    """Its only thread has something else to do: it does not hang."""
+    begin(crew)
+    with (
+        Gate() as gate,
+        ThreadPoolExecutor(1) as pool,
+        dask.config.set({"daskml-exec.segment-start-timeout": "0.1s"}),
+    ):
+        busy = client.submit(gate.pass_through, workers=[crew.members[1]], pure=False)
+        gate.wait_until_reached()
+        running = pool.submit(everywhere, crew, exchange, "late")
+        until(lambda: "crew waits for" in caplog.text)
+        assert f"the worker {crew.members[1]}, which is busy with 1 other task" in caplog.text
+        assert not running.done()
+        gate.open()
+        busy.result(20)
+        assert len(running.result(20)) == 2
+    assert caplog.text.count("crew waits for") == 1
+    assert len(everywhere(crew, exchange, "nothing was repeated")) == 2
+
+
+def test_a_member_that_is_paused_is_waited_for(crew, cluster, caplog):
+    begin(crew)
+    (worker,) = (w for w in cluster.workers.values() if w.address == crew.members[1])
+
+    memory, fraction = worker.memory_manager, worker.memory_manager.memory_pause_fraction
+    memory.memory_pause_fraction = 1e-6  # so that what it has is too much
+    until(lambda: worker.status == Status.paused)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        dask.config.set({"daskml-exec.segment-start-timeout": "0.1s"}),
+    ):
+        running = pool.submit(everywhere, crew, exchange, "late")
+        until(lambda: "is paused because its memory is nearly full" in caplog.text)
+        assert not running.done()
+        memory.memory_pause_fraction = fraction
+        assert len(running.result(20)) == 2
+
+
+def test_a_member_that_does_not_say_what_it_does_is_named(crew, client, monkeypatch):
     begin(crew)
     with Gate() as gate:
         busy = client.submit(gate.pass_through, workers=[crew.members[1]], pure=False)
         gate.wait_until_reached()
-        with (
-            dask.config.set({"daskml-exec.segment-start-timeout": "0.2s"}),
-            pytest.raises(PeerTimeoutError, match="start") as caught,
-            pytest.MonkeyPatch.context() as patch,
-        ):
-            patch.setattr(_crew, "_GRACE", 0.1)
+        call = crew._call_async
+
+        async def one_is_silent(handler, **arguments):
+            answer = await call(handler, **arguments)
+            return answer | {crew.members[1]: None} if handler == STATES else answer
+
+        monkeypatch.setattr(crew, "_call_async", one_is_silent)
+        monkeypatch.setattr(_crew, "_GRACE", 0.1)
+        limits = {"daskml-exec.segment-start-timeout": "0.1s", "daskml-exec.peer-timeout": "0.2s"}
+        with dask.config.set(limits), pytest.raises(PeerTimeoutError) as caught:
             everywhere(crew, exchange, "nobody hears it")
-        assert crew.members[1] in str(caught.value)
+        assert crew.members[1] in str(caught.value) and crew.members[0] not in str(caught.value)
         gate.open()
         busy.result(20)
     assert crew.open(crew.workers())

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from daskml_exec.executor.peers import Crew, PeersInterrupted, _crew
+from daskml_exec.executor.peers import Crew, PeersInterrupted, PeerTimeoutError, _crew
+from daskml_exec.executor.peers._errors import SharedMemoryError
 from daskml_exec.executor.peers._news import RunNews
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
@@ -79,6 +80,46 @@ def test_a_worker_closed_before_the_driver_has_its_answer(short_lived, monkeypat
             everywhere(crew, exchange, "unheard")
     assert crew.open(crew.workers())
     assert len(everywhere(crew, exchange, "heard")) == 2
+    crew.close()
+
+
+def miss(peer, sign):
+    if peer.index == 0:
+        raise sign("the other one is not there")
+    peer.take(0, ("never",), timeout=30)
+
+
+@pytest.mark.parametrize("sign", [SharedMemoryError, PeerTimeoutError])
+def test_a_sign_of_a_loss_is_looked_into(short_lived, monkeypatch, sign):
+    """The scheduler hears of the loss later than the peer that misses the other one."""
+    cluster, executor = short_lived
+    crew = Crew(executor, "crew")
+    begin(crew)
+    lost, looks = crew._lost, []
+
+    async def looking():
+        looks.append(None)
+        if len(looks) == 5:  # all tasks have ended by then
+            (worker,) = (w for w in cluster.workers.values() if w.address == crew.members[2])
+            await worker.close()
+        return await lost()
+
+    monkeypatch.setattr(crew, "_lost", looking)
+    with pytest.raises(PeersInterrupted):
+        everywhere(crew, miss, sign)
+    assert crew.open(crew.workers())
+    assert len(everywhere(crew, exchange, "we that are left")) == 2
+    crew.close()
+
+
+@pytest.mark.parametrize("sign", [SharedMemoryError, PeerTimeoutError])
+def test_a_sign_of_nothing(short_lived, monkeypatch, sign):
+    monkeypatch.setitem(_crew._CONFIRM, sign, 0.2)
+    _, executor = short_lived
+    crew = Crew(executor, "crew")
+    begin(crew)
+    with pytest.raises(sign, match="the other one is not there"):
+        everywhere(crew, miss, sign)
     crew.close()
 
 

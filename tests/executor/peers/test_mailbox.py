@@ -153,7 +153,7 @@ def test_memory_is_bounded_however_many_runs_there_were():
         mailbox.end_before(str(number), CLOSED, "closed")
     assert len(mailbox) == 0
     assert len(mailbox._floors) <= _REMEMBERED
-    assert mailbox._letters == {}
+    assert mailbox._boxes == {}
     assert not mailbox.file(Run("still open", 1), "tag", "late")
     assert not mailbox.file(Run(str(number), 1), "tag", "late")
 
@@ -163,7 +163,7 @@ def test_taken_letters_leave_nothing_of_their_run():
     mailbox.file(Run("a", 1), "tag", "letter")
     take(mailbox)
     mailbox.end_before("a", CLOSED, "closed")
-    assert mailbox._letters == {}
+    assert mailbox._boxes == {}
 
 
 @settings(max_examples=60)

@@ -58,7 +58,7 @@ def test_a_letter_as_the_handler_gets_it():
     post, array = Post(pool, loop), np.arange(3.0)
 
     async def run():
-        post.send("tcp://x", RUN, ("tag", 0), [array], {"nodes": 1})
+        post.send("tcp://x", RUN, ("tag", 0), [array], {"nodes": 1}, token="secret")
         assert pool.delivered == []
         await loop.go_on()
 
@@ -72,6 +72,7 @@ def test_a_letter_as_the_handler_gets_it():
         "generation": 3,
         "tag": ("tag", 0),
         "about": {"nodes": 1},
+        "token": "secret",
         "reply": False,
     }
 

@@ -11,6 +11,7 @@ from daskml_exec.executor.peers._residents import Residents
 from daskml_exec.executor.peers._runs import Run
 
 PATIENCE = 30  # seconds
+RUN_ID = "0" * 32
 
 
 class InMemoryPost:
@@ -21,7 +22,7 @@ class InMemoryPost:
         self.under_way = Counter()
         self.most_under_way = 0
 
-    def send(self, address, run, tag, arrays, about=None):
+    def send(self, address, run, tag, arrays, about=None, *, token=""):
         if "chunk" in tag:
             self.under_way[tag[:-3]] += 1
             self.most_under_way = max(self.most_under_way, *self.under_way.values())
@@ -44,9 +45,10 @@ class Members:
         addresses = sorted(self.post.mailboxes if addresses is None else addresses)
         return [
             Peer(
-                run=Run("run", generation),
+                run=Run(RUN_ID, generation),
                 index=index,
                 members=addresses,
+                ids=[f"start of {address}" for address in addresses],
                 timeout=timeout,
                 mailbox=self.post.mailboxes[address],
                 post=self.post,
