@@ -34,7 +34,7 @@ class OnCluster:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """Pickled positional arguments and keywords, without the values of futures among them.
+    """Something pickled, without the values of futures in it.
 
     Buffers of arrays are not copied: workers in this process share them.
     """
@@ -45,8 +45,8 @@ class Packed:
     def __reduce_ex__(self, protocol: Any) -> Any:
         return Packed, (self.pickled, [pickle.PickleBuffer(buffer) for buffer in self.buffers])
 
-    def unpack(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return arguments and keywords, with `values` in the place of the futures."""
+    def unpack(self, values: Sequence[Any] = ()) -> Any:
+        """Return what was packed, with `values` in the place of the futures."""
         if not values:
             return pickle.loads(self.pickled, buffers=self.buffers)
         unpickler = _WithValues(io.BytesIO(self.pickled), buffers=self.buffers)
@@ -104,11 +104,11 @@ def pack(
                     "Client of this one: pass its result()"
                 )
     try:
-        packed = _packed((tuple(args), dict(kwargs)), list(tasks))
+        sent = packed((tuple(args), dict(kwargs)), list(tasks))
     except Exception as error:
         for label, value in _labelled(args, kwargs):
             try:
-                _packed(value, list(tasks))
+                packed(value, list(tasks))
             except Exception as reason:
                 raise TypeError(
                     f"{label} of {name}{where} cannot be sent to a Worker: a "
@@ -118,7 +118,7 @@ def pack(
             f"the arguments of {name}{where} cannot be sent to a Worker: they cannot be pickled "
             f"({error})"
         ) from error
-    return Arguments(packed, list(tasks.values()))
+    return Arguments(sent, list(tasks.values()))
 
 
 def pickled_function(function: Callable[..., Any], name: str) -> bytes:
@@ -150,7 +150,8 @@ def _futures_in(argument: Any) -> Iterator[Any]:
             yield value
 
 
-def _packed(value: Any, futures: Sequence[int]) -> Packed:
+def packed(value: Any, futures: Sequence[int] = ()) -> Packed:
+    """Pickle `value`; the objects with the identities `futures` are left out."""
     file, buffers = io.BytesIO(), list[Any]()
     if not futures:
         pickler = cloudpickle.Pickler(file, protocol=5, buffer_callback=buffers.append)

@@ -13,32 +13,11 @@ from distributed import Reschedule, get_worker
 from daskml_exec.executor._arguments import Packed, pickled_function
 from daskml_exec.executor._blas import single_threaded_blas
 from daskml_exec.executor._events import report_raised
+from daskml_exec.executor._outcome import Outcome
 from daskml_exec.executor._raised import carried
 from daskml_exec.kernels.fixed_tree import fold
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[T]):
-    """The value that a task returned, with where and how long it ran."""
-
-    value: T
-    worker: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class OutcomeInfo:
-    """An outcome without its value, which may be large."""
-
-    worker: str
-    seconds: float
-
-
-def outcome_info(outcome: Outcome[Any]) -> OutcomeInfo:
-    """Return the small part of an outcome."""
-    return OutcomeInfo(outcome.worker, outcome.seconds)
 
 
 @dataclass(frozen=True)
@@ -60,14 +39,23 @@ class Shipped:
         return function
 
 
-def call(function: Shipped, packed: Packed, values: list[Any]) -> Any:
-    """Call a function of the user's; `values` are those of the futures among its arguments."""
-    return _guarded(lambda: _call(function, packed, values))
+def timed_call(
+    function: Shipped, key: str, packed: Packed, values: list[Any], *, tell: bool = True
+) -> Outcome[Any]:
+    """Call a function of the user's, as the task `key`.
 
-
-def timed_call(function: Shipped, key: str, packed: Packed, values: list[Any]) -> Outcome[Any]:
-    """As `call`, as the task `key` of a Job."""
-    return _timed(key, lambda: _call(function, packed, values))
+    Parameters
+    ----------
+    function : Shipped
+    key : str
+    packed : Packed
+        The arguments.
+    values : list
+        Of the futures among the arguments.
+    tell : bool, default=True
+        Whether to tell the driver of every attempt that raises.
+    """
+    return _timed(key, lambda: _call(function, packed, values), tell=tell)
 
 
 def timed_fold(combine: Shipped, key: str, outcomes: list[Outcome[Any]]) -> Outcome[Any]:
@@ -109,24 +97,21 @@ def _call(function: Shipped, packed: Packed, values: list[Any]) -> Any:
     return function.unpack()(*args, **kwargs)
 
 
-def _timed(key: str, compute: Callable[[], Any]) -> Outcome[Any]:
+def _timed(key: str, compute: Callable[[], Any], *, tell: bool = True) -> Outcome[Any]:
+    """Compute with one thread of BLAS, and let whatever is raised travel."""
     worker = get_worker().address
     started = time.perf_counter()
-    value = _guarded(compute, key)
-    return Outcome(value, worker, time.perf_counter() - started)
-
-
-def _guarded(compute: Callable[[], Any], key: str | None = None) -> Any:
-    """Compute with one thread of BLAS, and let whatever is raised travel; of a Job, tell it."""
     try:
         with single_threaded_blas():
-            return compute()
+            value = compute()
     except Reschedule:  # a request to Dask
         raise
     except BaseException as error:
-        if key is not None:
+        if tell:
             report_raised(key)
             with suppress(Exception):  # it may have notes of its own making
-                error.add_note(f"raised by task {key!r} on worker {get_worker().address}")
+                error.add_note(f"raised by task {key!r} on worker {worker}")
         raised = carried(error)
+    else:
+        return Outcome(value, worker, time.perf_counter() - started)
     raise raised  # here, where it has no context: Dask would pickle that, too

@@ -16,7 +16,7 @@ from distributed import Client
 from daskml_exec.executor import _connection, _current, _install
 from daskml_exec.executor._accepted import Accepted, require_running_interpreter
 from daskml_exec.executor._arguments import pack
-from daskml_exec.executor._call import CallEach, Shipped, call, flatten, name_of, timed_call
+from daskml_exec.executor._call import CallEach, Shipped, flatten, name_of, timed_call
 from daskml_exec.executor._checks import check_integer
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
@@ -202,16 +202,16 @@ class Executor(concurrent.futures.Executor):
         """
         self._require_open()
         name = name_of(fn)
+        key = f"{name}-{uuid.uuid4().hex}"
         function, arguments = Shipped.of(fn), pack(self.client, name, args, kwargs)
         self._check_newcomers()
         with self._state_lock:
             self._require_open()
             task = self.client.submit(
-                call,
-                function,
+                functools.partial(timed_call, function, key, tell=False),
                 arguments.packed,
                 arguments.tasks,
-                key=f"{name}-{uuid.uuid4().hex}",
+                key=key,
                 pure=False,
                 fifo_timeout="0s",  # else calls of the same moment start in any order
             )

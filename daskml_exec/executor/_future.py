@@ -11,6 +11,7 @@ from distributed import Client, Future
 
 from daskml_exec.executor._arguments import OnCluster
 from daskml_exec.executor._callbacks import Callbacks
+from daskml_exec.executor._outcome import Outcome
 from daskml_exec.executor._raised import original
 
 T = TypeVar("T")
@@ -57,7 +58,8 @@ class ClusterFuture(OnCluster, concurrent.futures.Future[T]):
     async def _follow(self) -> None:
         result = error = None
         try:
-            result = await self._future
+            outcome: Outcome[T] = await self._future
+            result = outcome.value
         except BaseException as raised:  # whatever the callee raised, somebody waits for it
             error = original(raised)
             if isinstance(raised, asyncio.CancelledError):  # by Dask, not by the callee

@@ -13,8 +13,9 @@ from typing import Any, Generic, TypeVar
 from distributed import Client, Future, as_completed
 
 from daskml_exec.executor._arguments import OnCluster
-from daskml_exec.executor._call import Outcome, OutcomeInfo, Shipped, outcome_info, timed_fold
+from daskml_exec.executor._call import Shipped, timed_fold
 from daskml_exec.executor._events import ClusterEvents
+from daskml_exec.executor._outcome import Outcome, OutcomeInfo, outcome_info
 from daskml_exec.executor._raised import Raised, original
 
 T = TypeVar("T")
