@@ -21,6 +21,8 @@ _TOPIC_RAISED = "daskml-exec"
 # How often, and every how many seconds, to look whether a submitted task has come to the scheduler.
 _LOOKS = 50
 _LOOK_EVERY = 0.1
+# Addresses that are listened to after their workers have gone: an adaptive cluster has many.
+_REMEMBERED = 1_000
 
 
 @dataclass
@@ -34,7 +36,8 @@ class ClusterEvents:
     """Per task key: how often it raised."""
     _placed: dict[str, set[str]] = field(default_factory=dict, repr=False)
     """Per worker: the keys of the tasks that asked for it, if it lives."""
-    _departed: set[str] = field(default_factory=set, repr=False)
+    _departed: dict[str, None] = field(default_factory=dict, repr=False)
+    """Addresses at which a watched worker was and none is, the last to go last."""
     _watched: set[str] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -85,11 +88,6 @@ class ClusterEvents:
         if departed:
             self._soon_let_go(client, worker)
 
-    def departed(self) -> frozenset[str]:
-        """Return the addresses of the workers that were watched and have gone."""
-        with self._lock:
-            return frozenset(self._departed)
-
     def interruptions(self, keys: Iterable[str]) -> int:
         """Return how often one of the tasks had to be run again because a worker was lost."""
         with self._lock:
@@ -104,14 +102,24 @@ class ClusterEvents:
         self, client: Client, address: str, event: tuple[float, Any]
     ) -> None:
         _, message = event
-        if not isinstance(message, dict) or message.get("action") != "remove-worker":
+        action = message.get("action") if isinstance(message, dict) else None
+        if action == "add-worker":  # another one, at the same address
+            with self._lock:
+                self._departed.pop(address, None)
+        if action != "remove-worker":
             return
         rerun = {*message["processing-tasks"], *message["lost-computed-tasks"]}
         with self._lock:
             if not message["expected"]:  # else it was retired, and handed over its data
                 self.workers_lost.append(address)
             self.interrupted.update(str(key) for key in rerun)
-            self._departed.add(address)
+            self._departed[address] = None
+            forgotten = list(self._departed)[:-_REMEMBERED]
+            for each in forgotten:
+                del self._departed[each]
+            self._watched.difference_update(forgotten)
+        for each in forgotten:
+            client.unsubscribe_topic(each)
         # Not awaited here: the client handles what else comes from the scheduler meanwhile.
         self._soon_let_go(client, address)
 

@@ -1,13 +1,16 @@
 """What the driver hears of lost workers, and that hearing it is silent."""
 
+import asyncio
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 from distributed import Client, Event, LocalCluster
 
 from daskml_exec import Executor
+from daskml_exec.executor import _events
 from daskml_exec.executor._events import ClusterEvents
 
 
@@ -23,6 +26,32 @@ def square_behind_gate(x, name):
 
 def kill(worker):
     os.kill(worker.pid, signal.SIGKILL)
+
+
+def test_workers_that_have_gone_are_not_remembered_for_ever(monkeypatch):
+    monkeypatch.setattr(_events, "_REMEMBERED", 2)
+    listening = {}
+    client = SimpleNamespace(
+        subscribe_topic=listening.__setitem__,
+        unsubscribe_topic=listening.pop,
+        loop=SimpleNamespace(add_callback=lambda *_: None),
+    )
+    events = ClusterEvents()
+    removed = {"action": "remove-worker", "expected": False}
+    removed |= {"processing-tasks": [], "lost-computed-tasks": []}
+
+    def tell(address, message):
+        asyncio.run(listening[address]((0.0, message)))
+
+    for number in range(5):
+        events.watch(client, [f"w{number}"])
+        tell(f"w{number}", removed)
+    assert list(events._departed) == list(listening) == ["w3", "w4"] == sorted(events._watched)
+    tell("w4", {"action": "add-worker"})
+    assert list(events._departed) == ["w3"] and sorted(listening) == ["w3", "w4"]
+    events.watch(client, ["w0"])
+    assert "w0" in listening
+    assert events.workers_lost == [f"w{number}" for number in range(5)]
 
 
 def test_one_record_per_client(cluster, client):
