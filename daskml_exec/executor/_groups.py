@@ -8,6 +8,8 @@ from typing import Any
 
 from distributed import Client, Future
 
+from daskml_exec.executor._able_workers import able_workers
+
 # The inputs of a task are all in memory at once, also those that Dask had spilled to disk. It
 # spills from 0.6 of a worker's memory limit and kills at 0.95: this share fits in between.
 _SHARE_OF_MEMORY = 0.3
@@ -37,8 +39,10 @@ def plan_groups(
     held = client.who_has(list(partitions))
     holders = [sorted(held.get(future.key, ())) for future in partitions]
     workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    everywhere = {worker for holding in holders for worker in holding}
+    able = able_workers(client, workers, needed=everywhere)
     room = {address: _room_of_a_task(worker) for address, worker in workers.items()}
-    groups = cut_groups(group_by_worker(holders, sorted(workers)), partition_nbytes, room)
+    groups = cut_groups(group_by_worker(holders, able), partition_nbytes, room)
     # Workers of this machine can be reached from here; behind a gateway others cannot.
     return Plan(groups, all(map(is_of_this_machine, workers)))
 

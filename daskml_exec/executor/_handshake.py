@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 from distributed.utils import in_async_call
@@ -55,6 +56,9 @@ class _Known:
 
     passed: set[tuple[str, str]] = field(default_factory=set)
     """Address and folder: a worker that comes back at its old address has another folder."""
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    """Those that came during a fit and are not like the driver."""
+    fingerprints: set[str] = field(default_factory=set)
     scheduler: bool = False
     looked: float = float("-inf")
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -78,10 +82,8 @@ def check_newcomers(client: Client, *, every: float = _LOOK_EVERY) -> None:
         One of them lacks the package, or has another version of it, of Dask, of Python or of what
         the package builds on.
     """
-    if is_embedded(client) or scheduler_address(client).startswith("inproc://"):
-        return  # they have this process's own packages
-    if in_async_call(client.loop):
-        return  # nobody may wait here
+    if not _can_differ(client):
+        return
     known = _known.setdefault(client, _Known())
     with known.lock:
         if time.monotonic() - known.looked < every:
@@ -91,7 +93,7 @@ def check_newcomers(client: Client, *, every: float = _LOOK_EVERY) -> None:
             compare_environments(environment(), {who: scheduler_environment(client)})
             known.scheduler = True
         workers = client.scheduler_info(n_workers=-1)["workers"]
-        found = {(address, info.get("local_directory", "")) for address, info in workers.items()}
+        found = _starts(workers)
         new = sorted(found - known.passed)
         if new:
             addresses = [address for address, _ in new]
@@ -105,6 +107,78 @@ def check_newcomers(client: Client, *, every: float = _LOOK_EVERY) -> None:
         known.passed &= found
         if found and found == known.passed:
             known.looked = time.monotonic()
+
+
+def unfit_newcomers(client: Client, workers: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the addresses of workers that have joined and are not like the driver.
+
+    For a fit that is under way: it goes on without them.
+
+    Parameters
+    ----------
+    client : Client
+    workers : mapping of str to mapping
+        What the scheduler says of each worker, by address.
+
+    Warns
+    -----
+    RuntimeWarning
+        For each of them, once; and where another BLAS, Numba or CPU joins.
+    """
+    if not _can_differ(client):
+        return set()
+    known = _known.setdefault(client, _Known())
+    with known.lock:
+        found = _starts(workers)
+        known.refused &= found
+        if new := found - known.passed - known.refused:
+            _sort_out(client, known, new)
+        return {address for address, _ in found - known.passed}
+
+
+def _sort_out(client: Client, known: _Known, new: set[tuple[str, str]]) -> None:
+    """Ask workers what they have, and note which may have tasks; the silent may not yet."""
+    answers = client.run(eval, PROBE, workers=[address for address, _ in new], on_error="return")
+    passed = []
+    for worker in sorted(new):
+        address = worker[0]
+        answer = answers.get(address, OSError("it has gone"))
+        if isinstance(answer, OSError):
+            continue
+        try:
+            compare_environments(environment(), {f"worker {address}": answer})
+        except WorkerMismatchError as error:
+            known.refused.add(worker)
+            warnings.warn(
+                f"{error}. What runs now goes on without it", RuntimeWarning, stacklevel=2
+            )
+        else:
+            known.passed.add(worker)
+            passed.append(address)
+    if not passed:
+        return
+    prints = client.run(fingerprint, workers=passed, on_error="return")
+    other = {who: what for who, what in prints.items() if isinstance(what, str)}
+    other = {who: what for who, what in other.items() if what not in known.fingerprints}
+    if other and known.fingerprints:
+        warnings.warn(
+            "workers have joined that differ in BLAS, Numba or CPU, so results may differ in the "
+            f"last bits: {'; '.join(f'{who}: {what}' for who, what in other.items())}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    known.fingerprints.update(other.values())
+
+
+def _can_differ(client: Client) -> bool:
+    """Return whether workers may have other packages than this process, and may be asked."""
+    if is_embedded(client) or scheduler_address(client).startswith("inproc://"):
+        return False
+    return not in_async_call(client.loop)  # else nobody may wait here
+
+
+def _starts(workers: Mapping[str, Mapping[str, Any]]) -> set[tuple[str, str]]:
+    return {(address, info.get("local_directory", "")) for address, info in workers.items()}
 
 
 def check_workers(client: Client) -> tuple[str, ...]:
@@ -127,6 +201,8 @@ def check_workers(client: Client) -> tuple[str, ...]:
     """
     answers = _ask(client)
     compare(answers)
+    found = {each for each in answers.values() if isinstance(each, str)}
+    _known.setdefault(client, _Known()).fingerprints.update(found)
     return tuple(answers)
 
 

@@ -15,6 +15,7 @@ from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 
 from daskml_exec.executor import _config
+from daskml_exec.executor._able_workers import able_workers
 from daskml_exec.executor._failures import (
     WorkerMismatchError,
     explained_losses,
@@ -97,7 +98,9 @@ class Crew:
             raise self._unknown()
 
     def workers(self) -> list[str]:
-        """Return the addresses of the workers that live; wait for one if there is none.
+        """Return the addresses of workers that may have work; wait for one if there is none.
+
+        Members of before are among them, also while they are paused: they may hold something.
 
         Raises
         ------
@@ -106,12 +109,16 @@ class Crew:
         """
         limit = _config.seconds("workers-timeout")
         deadline = time.monotonic() + limit
-        while not (found := sorted(self._client.scheduler_info(n_workers=-1)["workers"])):
+        while not (found := self._able()):
             if time.monotonic() >= deadline:
                 raise no_worker_error(self._client, limit)
             with suppress(TimeoutError):
                 self._client.wait_for_workers(1, timeout=1)
         return found
+
+    def _able(self) -> list[str]:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return able_workers(self._client, workers, needed=self.members)
 
     def memory_limit(self, members: Collection[str]) -> int:
         """Return the bytes that the smallest of these workers may use; 0 where none has a limit."""
