@@ -20,7 +20,7 @@ def duration(seconds: float) -> str:
     Examples
     --------
     >>> duration(0.25), duration(75.0), duration(7300.0)
-    ('0.2 s', '1 min 15 s', '2 h 2 min')
+    ('0.2 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 59.95:
         return f"{seconds:.1f} s"
