@@ -1,7 +1,22 @@
 """Linear models with scikit-learn's objectives, trained over partitions."""
 
+from daskml_exec.linear_model._explain import Explanation
 from daskml_exec.linear_model._logistic import LogisticRegression
+from daskml_exec.linear_model._parallel import Choice
+from daskml_exec.linear_model._plan import Plan, Shape
 from daskml_exec.linear_model._poisson import PoissonRegressor
 from daskml_exec.linear_model._ridge import LinearRegression, Ridge
+from daskml_exec.training import publish
 
-__all__ = ["LinearRegression", "LogisticRegression", "PoissonRegressor", "Ridge"]
+__all__ = [
+    "Choice",
+    "Explanation",
+    "LinearRegression",
+    "LogisticRegression",
+    "Plan",
+    "PoissonRegressor",
+    "Ridge",
+    "Shape",
+]
+
+publish(__name__, __all__)

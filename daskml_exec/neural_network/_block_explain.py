@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from daskml_exec.kernels.networks.network import Network
 from daskml_exec.neural_network._block_plan import BlockPlan
 from daskml_exec.neural_network._strategies import Strategies
 from daskml_exec.training import History
@@ -14,7 +13,11 @@ class BlockExplanation:
 
     Attributes
     ----------
-    network : Network
+    layers : tuple of int
+        Units from the features to the outputs.
+    n_parameters : int
+    activation, output : str
+        Of the hidden units, and of the outputs.
     plan : BlockPlan
     history : daskml_exec.training.History
     strategies : Strategies
@@ -23,19 +26,22 @@ class BlockExplanation:
         That were trained.
     """
 
-    network: Network
+    layers: tuple[int, ...]
+    n_parameters: int
+    activation: str
+    output: str
     plan: BlockPlan
     history: History
     strategies: Strategies
     epochs: float
 
     def __str__(self) -> str:
-        units = "-".join(map(str, self.network.layout.units))
+        units = "-".join(map(str, self.layers))
         n_replicas = len(self.plan.replicas)
         busy = sum(record.busiest_seconds for record in self.history)
         lines = [
-            f"network   {units}, {self.network.layout.size:,} parameters, "
-            f"{self.network.activation_name}, {self.network.output_name}",
+            f"network   {units}, {self.n_parameters:,} parameters, "
+            f"{self.activation}, {self.output}",
             f"data      {sum(self.plan.rows):,} rows to train on in {len(self.plan.rows)} "
             f"partition{'s' if len(self.plan.rows) != 1 else ''}",
             f"blocks    {self.plan.n_blocks} of each of {n_replicas} replicas"

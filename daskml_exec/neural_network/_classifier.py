@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
 from sklearn.preprocessing import LabelBinarizer
@@ -177,6 +178,8 @@ class MLPClassifier(ClassifierMixin, MLP):
     >>> model.history_.n_partitions, round(accuracy, 1)
     (4, 1.0)
     """
+
+    classes_: NDArray[Any]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPClassifier":
         """Train on the rows of X.

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from daskml_exec.kernels.networks.network import Network
 from daskml_exec.neural_network._batching import LEAST_BATCH, Batching
 from daskml_exec.neural_network._strategies import Strategies
 from daskml_exec.training import History
@@ -14,7 +13,11 @@ class Explanation:
 
     Attributes
     ----------
-    network : Network
+    layers : tuple of int
+        Units from the features to the outputs.
+    n_parameters : int
+    activation, output : str
+        Of the hidden units, and of the outputs.
     batching : Batching
         Rows, rows per step and steps of each partition.
     compression : str or None
@@ -27,7 +30,10 @@ class Explanation:
         That were trained.
     """
 
-    network: Network
+    layers: tuple[int, ...]
+    n_parameters: int
+    activation: str
+    output: str
     batching: Batching
     compression: str | None
     dealt: bool
@@ -36,10 +42,10 @@ class Explanation:
     epochs: float
 
     def __str__(self) -> str:
-        units = "-".join(map(str, self.network.layout.units))
+        units = "-".join(map(str, self.layers))
         lines = [
-            f"network   {units}, {self.network.layout.size:,} parameters, "
-            f"{self.network.activation_name}, {self.network.output_name}",
+            f"network   {units}, {self.n_parameters:,} parameters, "
+            f"{self.activation}, {self.output}",
             f"data      {self._data()}",
             f"steps     {self._steps()}",
             f"averages  {self._averages()}",

@@ -5,9 +5,13 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.kernels.networks.layout import Layers, initial_parameters
-from daskml_exec.kernels.networks.optimisers import init
+from daskml_exec.kernels.networks.optimisers import OptimiserState, init
 from daskml_exec.neural_network._model import Model
 from daskml_exec.neural_network._problem import NetworkProblem
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Remembered = tuple[Array, Array]
+"""The moments of an optimiser, and their scales: arrays, which any way of saving a model takes."""
 
 
 def new_model(problem: NetworkProblem, dtype: np.dtype[Any]) -> Model:
@@ -19,23 +23,28 @@ def new_model(problem: NetworkProblem, dtype: np.dtype[Any]) -> Model:
 
 
 def going_on(
-    problem: NetworkProblem, dtype: np.dtype[Any], layers: Layers, last: Model | None
+    problem: NetworkProblem, dtype: np.dtype[Any], layers: Layers, last: Remembered | None
 ) -> Model:
-    """Return the parameters of these layers, and what the optimiser of the last model remembers.
+    """Return a model with the parameters of these layers, and what the optimiser remembers.
 
     Parameters
     ----------
     problem : NetworkProblem
     dtype : numpy.dtype
     layers : Layers
-    last : Model or None
-        Its moments count if they are of this dtype and shape.
+    last : Remembered or None
+        It counts if its moments are of this dtype and shape.
     """
     layout = problem.network.layout
     fresh = init(problem.optimiser, layout.size, dtype)
     parameters = layout.flat(*layers).astype(dtype, copy=False)
     if last is not None:
-        moments = last.optimiser.moments
+        moments, scales = last
         if moments.dtype == dtype and moments.shape == fresh.moments.shape:
-            return Model(parameters, last.optimiser)
+            return Model(parameters, OptimiserState(moments, scales))
     return Model(parameters, fresh)
+
+
+def remembered(model: Model) -> Remembered:
+    """Return what a model's optimiser remembers."""
+    return model.optimiser.moments, model.optimiser.scales

@@ -9,14 +9,16 @@ from sklearn.exceptions import ConvergenceWarning
 from daskml_exec.neural_network._target_spread import SORTED, explained_by_partition
 
 
-def warn_once(told: frozenset[str], found: Mapping[str, str], *, stacklevel: int) -> frozenset[str]:
+def warn_once(
+    told: tuple[str, ...], found: Mapping[str, str], *, stacklevel: int
+) -> tuple[str, ...]:
     """Warn of what was not told before, and return what is told now.
 
     A stream that is trained on piece by piece would hear the same with each of them.
 
     Parameters
     ----------
-    told : frozenset of str
+    told : tuple of str
         Names of what was warned of.
     found : mapping of str to str
         Texts by name; empty where there is nothing to tell.
@@ -26,7 +28,7 @@ def warn_once(told: frozenset[str], found: Mapping[str, str], *, stacklevel: int
     new = {name: text for name, text in found.items() if text and name not in told}
     for text in new.values():
         warnings.warn(text, UserWarning, stacklevel=stacklevel)
-    return told | frozenset(new)
+    return (*told, *new)
 
 
 def warn_of_no_convergence(model: Any, *, stacklevel: int) -> None:

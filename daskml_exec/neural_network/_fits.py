@@ -49,6 +49,13 @@ class Fit:
     snapshot: Callable[[Layers], Any]
     name: str
 
+    @property
+    def network(self) -> tuple[tuple[int, ...], int, str, str]:
+        """What explanations say of the network: layers, parameters, activation, output."""
+        network = self.problem.network
+        layout = network.layout
+        return layout.units, layout.size, network.activation_name, network.output_name
+
     def reached(self, state: NetworkFit | BlockFit, steps_per_epoch: int) -> Reached:
         """Return how far training has come since it began."""
         limit = self.beginning["max_iter"] - self.beginning["progress"].epochs
@@ -110,7 +117,7 @@ def train_whole(
         model=state.model,
         history=result.history,
         explanation=Explanation(
-            fit.problem.network,
+            *fit.network,
             batching,
             compression,
             dealt,
@@ -149,7 +156,7 @@ def train_blocks(fit: Fit, plan: BlockPlan, layers: Layers | None) -> Trained:
         model=None,
         history=outcome.history,
         explanation=BlockExplanation(
-            fit.problem.network,
+            *fit.network,
             plan,
             outcome.history,
             fit.strategies,

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
@@ -16,13 +14,23 @@ from daskml_exec.kernels.networks.batches import rows_trained_on
 from daskml_exec.kernels.networks.layout import Layers, Layout
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import SGD, Adam, Optimiser
+from daskml_exec.neural_network._arguments import (
+    CONSTRAINTS,
+    Activation,
+    Auto,
+    Codec,
+    OuterRule,
+    Parallel,
+    Schedule,
+    Solver,
+)
 from daskml_exec.neural_network._batching import batching
 from daskml_exec.neural_network._beginning import opening, prepare
 from daskml_exec.neural_network._block_explain import BlockExplanation
 from daskml_exec.neural_network._block_segments import BlockFit
 from daskml_exec.neural_network._compressed import CompressedRounds
 from daskml_exec.neural_network._explain import Explanation
-from daskml_exec.neural_network._first_models import going_on, new_model
+from daskml_exec.neural_network._first_models import Remembered, going_on, new_model, remembered
 from daskml_exec.neural_network._fit_warnings import (
     large_batch,
     sorted_rows,
@@ -41,7 +49,7 @@ from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
 from daskml_exec.neural_network._strategies import Strategies, strategies_for
 from daskml_exec.neural_network._weights import weighed
 from daskml_exec.partitions import Partitions, dealt
-from daskml_exec.training import Callback, PartitionedEstimator
+from daskml_exec.training import Callback, History, PartitionedEstimator
 from daskml_exec.training.compression import codec_named
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -75,58 +83,46 @@ class Prepared:
 class MLP(PartitionedEstimator):
     """Base of the networks; holds nothing of the cluster."""
 
-    _told: frozenset[str] = frozenset()
+    _told: tuple[str, ...] = ()
     """What was warned of in the stream of `partial_fit`."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
-        "solver": [StrOptions({"adam", "sgd"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean", StrOptions({"partitions"})],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "sync_every": [StrOptions({"auto", "epoch"}), Interval(Integral, 1, None, closed="left")],
-        "compression": [str, None],
-        "outer": [StrOptions({"auto", "average", "nesterov"})],
-        "parallel": [StrOptions({"auto", "data", "model", "hybrid"})],
-        "n_blocks": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "n_replicas": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
-        "callbacks": ["array-like", None],
-    }
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    n_iter_: int
+    t_: int
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    n_features_in_: int
+    feature_names_in_: Array
+    history_: History
+    _explanation: Explanation | BlockExplanation
+    _progress: Progress
+    _remembered: Remembered | None
+    """By the optimiser, for `partial_fit` to go on; None if that went with the fit."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: Activation = "relu",
         *,
-        solver: str = "adam",
+        solver: Solver = "adam",
         alpha: float = 1e-4,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
+        batch_size: int | Auto = "auto",
+        learning_rate: Schedule = "constant",
         learning_rate_init: float = 1e-3,
         max_iter: int = 200,
-        shuffle: Any = True,
-        random_state: Any = None,
+        shuffle: bool | Literal["partitions"] = True,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -135,13 +131,13 @@ class MLP(PartitionedEstimator):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
-        sync_every: Any = "auto",
-        compression: str | None = None,
-        outer: str = "auto",
-        parallel: str = "data",
-        n_blocks: Any = "auto",
-        n_replicas: Any = "auto",
+        n_iter_no_change: float = 10,
+        sync_every: int | Literal["auto", "epoch"] = "auto",
+        compression: Codec = None,
+        outer: OuterRule = "auto",
+        parallel: Parallel = "data",
+        n_blocks: int | Auto = "auto",
+        n_replicas: int | Auto = "auto",
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -225,7 +221,7 @@ class MLP(PartitionedEstimator):
             problem = self._problem(replace(prepared, partitions=partitions), seed)
             if prepared.weighted:
                 problem = weighed(problem, partitions)
-            told = self._told if incremental and self._goes_on(incremental) else frozenset[str]()
+            told = self._told if incremental and self._goes_on(incremental) else ()
             trained = self._trained(partitions, problem, prepared.fitted, incremental)
         finally:
             # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
@@ -234,7 +230,9 @@ class MLP(PartitionedEstimator):
         prepared.fitted(self)
         _set_layers(self, problem.network, trained.layers)
         self._set_progress(state)
-        self._model, self._progress = trained.model, state.progress
+        # What early stopping keeps is in the fitted attributes.
+        self._progress = replace(state.progress, best_parameters=None)
+        self._remembered = None if trained.model is None else remembered(trained.model)
         self._explanation = trained.explanation
         self.history_ = trained.history
         classes = hasattr(self, "classes_")
@@ -317,7 +315,7 @@ class MLP(PartitionedEstimator):
         if not self._goes_on(incremental):
             return new_model(problem, dtype)
         layers = self._last_layers(problem.network.layout)
-        return going_on(problem, dtype, layers, self._model if incremental else None)
+        return going_on(problem, dtype, layers, self._remembered if incremental else None)
 
     def _last_layers(self, layout: Layout) -> Layers:
         """Return the weights of the last fit, which must have these shapes."""

@@ -17,7 +17,7 @@ class Stopping:
     Attributes
     ----------
     tol : float
-    n_iter_no_change : int
+    n_iter_no_change : float
         Epochs in a row without an improvement by `tol` that end the fit if one more follows.
     by_score : bool
         Whether the score on the rows held out is to improve, or the loss.
@@ -26,7 +26,7 @@ class Stopping:
     """
 
     tol: float
-    n_iter_no_change: int
+    n_iter_no_change: float
     by_score: bool
     schedule: str
     initial_rate: float
@@ -34,7 +34,24 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Progress:
-    """Immutable; `after_epoch` and `after_score` return the next one."""
+    """What is known after some epochs. Immutable; its methods return the next one.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Of the next epoch.
+    samples : int
+        Rows gone through.
+    loss_curve, scores : tuple of float
+        Of each epoch.
+    best_loss, best_score : float
+    best_parameters : ndarray or None
+        Those of the best score.
+    without_improvement : int
+        Epochs in a row.
+    stopped : bool
+        Whether the last epoch was the end.
+    """
 
     learning_rate: float
     samples: int = 0
@@ -48,6 +65,7 @@ class Progress:
 
     @property
     def epochs(self) -> int:
+        """How many there were."""
         return len(self.loss_curve)
 
     def after_epoch(self, loss: float, rows: int, rule: Stopping) -> "Progress":

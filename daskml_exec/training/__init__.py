@@ -7,6 +7,7 @@ from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._lines import RoundLines, losses_in_words
 from daskml_exec.training._loop import FitResult, run_rounds, tell
 from daskml_exec.training._payload import payload_nbytes
+from daskml_exec.training._publish import publish
 from daskml_exec.training._ready import compile_ahead
 from daskml_exec.training._round import CarryingRound, Measured, Round, Stepping
 from daskml_exec.training._segment import Segmented
@@ -33,7 +34,10 @@ __all__ = [
     "losses_in_words",
     "owners_of",
     "payload_nbytes",
+    "publish",
     "run_rounds",
     "run_segments",
     "tell",
 ]
+
+publish(__name__, __all__)

@@ -22,7 +22,7 @@ _DEFAULTS = MLPClassifier()
 class Mlp:
     """`ModelKind` of `MLPClassifier`."""
 
-    hidden: tuple[int, ...] = tuple(_DEFAULTS.hidden_layer_sizes)
+    hidden: tuple[int, ...] = tuple(np.atleast_1d(_DEFAULTS.hidden_layer_sizes).tolist())
     epochs: int = _DEFAULTS.max_iter
     batch_size: Any = _DEFAULTS.batch_size
     learning_rate: float = _DEFAULTS.learning_rate_init
