@@ -323,10 +323,13 @@ class Crew:
         self._said = frozenset(late)
 
     async def _is_a_loss(self, sign: BaseException) -> bool:
-        """Return whether the scheduler says, now or soon, that a member is gone."""
+        """Return whether the scheduler says, now or soon, that one that is missed is gone."""
+        missed = set(getattr(sign, "missed", ()))
         limit = min(_CONFIRM[type(sign)], _config.seconds("peer-timeout"))
         deadline = time.monotonic() + limit
         while not await self._lost():
+            if missed and not missed <= set(await self._client.nthreads(asynchronous=True)):
+                return True
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(_LOOK_WHETHER_LOST)

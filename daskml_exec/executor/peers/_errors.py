@@ -14,7 +14,15 @@ class BadCopyError(PeersInterrupted):
 
 
 class PeerTimeoutError(TimeoutError):
-    """A peer did not answer within the time that it has for it."""
+    """A peer did not answer within the time that it has for it.
+
+    Attributes
+    ----------
+    missed : tuple of str
+        Addresses of workers that are no members, if it was these that did not answer.
+    """
+
+    missed: tuple[str, ...] = ()
 
 
 class MailboxFullError(RuntimeError):

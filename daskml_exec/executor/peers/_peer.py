@@ -145,12 +145,12 @@ class Peer:
         """Yield partitions one after the other; the next one comes while the last is in use."""
         coming = [self.fetch(source) for source in sources[:1]]
         for following in range(1, len(sources) + 1):
-            partition = self._wait(coming.pop())
+            partition = self._wait(coming.pop(), sources[following - 1])
             coming += [self.fetch(source) for source in sources[following : following + 1]]
             yield partition
             del partition  # or it would be held while the next one is waited for
 
-    def _wait(self, coming: "concurrent.futures.Future[Any]") -> Any:
+    def _wait(self, coming: "concurrent.futures.Future[Any]", source: Source) -> Any:
         waited = 0.0
         while True:
             self.require_current()
@@ -162,10 +162,13 @@ class Peer:
                 waited += 0.5
                 if waited >= self.timeout:
                     coming.cancel()
-                    raise PeerTimeoutError(
-                        f"a partition did not come within {self.timeout:g} s (the limit is the "
-                        "dask config value 'daskml-exec.peer-timeout')"
-                    ) from None
+                    error = PeerTimeoutError(
+                        f"a partition did not come from {', '.join(source.holders)} within "
+                        f"{self.timeout:g} s (the limit is the dask config value "
+                        "'daskml-exec.peer-timeout')"
+                    )
+                    error.missed = source.holders
+                    raise error from None
 
 
 def fetch_on(worker: Worker) -> Fetch:

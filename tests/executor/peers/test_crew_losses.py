@@ -123,6 +123,21 @@ def test_a_sign_of_nothing(short_lived, monkeypatch, sign):
     crew.close()
 
 
+def test_a_partition_that_was_missed_where_its_worker_is_gone(short_lived):
+    _, executor = short_lived
+    crew = Crew(executor, "crew")
+    begin(crew)
+
+    def miss_partition(peer):
+        error = PeerTimeoutError("a partition did not come")
+        error.missed = ("inproc://nowhere/1/2",)
+        raise error
+
+    with pytest.raises(PeersInterrupted):
+        everywhere(crew, miss_partition)
+    crew.close()
+
+
 def test_news_that_do_not_come_are_looked_for(short_lived, monkeypatch):
     cluster, executor = short_lived
     monkeypatch.setattr(_crew, "_LOOK_EVERY", 0.05)

@@ -9,13 +9,14 @@ from distributed import Client, LocalCluster, get_worker
 
 from daskml_exec import Executor
 from daskml_exec.executor import WorkerMismatchError
-from daskml_exec.executor.peers import Crew, PeersInterrupted
+from daskml_exec.executor.peers import Crew, PeersInterrupted, _admission
 from daskml_exec.executor.peers._runs import CLOSED, PLUGIN, Run
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
     begin,
     everywhere,
     exchange,
+    recall,
     remember,
     wait_for_nobody,
 )
@@ -109,6 +110,46 @@ def test_another_run_goes_on_when_the_one_before_it_is_gone(cluster, client):
         waiting.result(30)
     crew.leave()
     crew.close()
+
+
+def test_a_driver_that_is_stopped_lets_others_go_on(cluster, client, monkeypatch):
+    """Its connection stays, and its heartbeats do not come: as by SIGSTOP, in one process."""
+    monkeypatch.setattr(_admission, "_LOOK_EVERY", 0.05)
+    with (
+        dask.config.set({"daskml-exec.lease-timeout": "0.3s"}),
+        Client(cluster, set_as_default=False, heartbeat_interval="50ms") as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        stopped = Crew(Executor(other), "stopped")
+        begin(stopped)
+        everywhere(stopped, remember)
+        heartbeat = other._periodic_callbacks["heartbeat"]
+        waiting_for_it = Crew(Executor(client), "goes on")
+        waiting = pool.submit(waiting_for_it.admit)
+        other.loop.add_callback(heartbeat.stop)
+        waiting.result(30)
+        assert waiting_for_it.open(waiting_for_it.workers())
+        assert len(everywhere(waiting_for_it, exchange, "at last")) == 2
+        until(lambda: stopped._has_ended)  # and now it is back
+        other.loop.add_callback(heartbeat.start)
+        with pytest.raises(PeersInterrupted):
+            everywhere(stopped, recall)
+        with pytest.raises(PeersInterrupted, match="not this fit's turn"):
+            stopped.open(stopped.workers())
+        waiting_for_it.leave()
+        begin(stopped)
+        assert len(everywhere(stopped, exchange, "here again")) == 2
+        for crew in (stopped, waiting_for_it):
+            crew.leave()
+            crew.close()
+    until_nothing_is_left(client)
+
+
+def test_a_closed_run_is_not_admitted(executor):
+    crew = Crew(executor, "crew")
+    crew.close()
+    with pytest.raises(ConnectionError, match="has closed the run of crew"):
+        crew.admit()
 
 
 def test_tasks_of_an_older_generation_are_refused(crew):
