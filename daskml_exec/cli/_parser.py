@@ -68,7 +68,8 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     where.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="use the cluster of this Dask scheduler instead, such as tcp://10.0.0.1:8786",
+        help="use the cluster of this Dask scheduler instead: its address, such as "
+        "tcp://10.0.0.1:8786, or its scheduler file",
     )
     cluster.add_argument(
         "--partitions",

@@ -11,12 +11,23 @@ from typing import Any
 from distributed import Client, LocalCluster, Nanny, Worker
 
 from daskml_exec.executor import _config, _worker_process
+from daskml_exec.executor._address import (
+    address_in_file,
+    is_scheduler_file,
+    require_certificates,
+    security_of,
+)
 from daskml_exec.executor._embedded import EmbeddedCluster
 
 _MAIN_GUARD = (
     "an Executor with worker processes was opened without a main guard: every worker process "
     "imports the script anew and would open a cluster of its own. Put the code that opens it "
     'under\n\n    if __name__ == "__main__":\n\nor use threads: Executor(processes=False)'
+)
+
+_NOT_RUNNING = (
+    "its scheduler is gone or cannot be reached, or it was closed. Open another Client, or give "
+    "the scheduler's address: Executor('tcp://...')"
 )
 
 
@@ -68,6 +79,7 @@ def open_local(
     processes: bool,
     options: dict[str, Any],
     set_as_default: bool,
+    security: Any = None,
 ) -> Connection:
     """Start an embedded cluster that listens on the loopback interface only."""
     _check_options(options)
@@ -86,6 +98,8 @@ def open_local(
         # A limit is held against the memory of the whole process, the user's own data included:
         # every worker would pause, for ever.
         defaults["memory_limit"] = 0
+    if (given_security := security_of(security, embedded=True)) is not None:
+        defaults["security"] = given_security
     try:
         cluster = EmbeddedCluster(
             n_workers=n_workers,
@@ -121,32 +135,43 @@ def _check_options(options: dict[str, Any]) -> None:
             )
 
 
-def attach(cluster: Any) -> Connection:
-    """Attach to a Client, a scheduler's address, or any Dask cluster object."""
+def attach(cluster: Any, security: Any = None) -> Connection:
+    """Attach to a Client, a scheduler's address or file, or any Dask cluster object."""
     if isinstance(cluster, Client):
+        if security is not None:
+            raise ValueError("security given together with a Client, which is connected already")
         _require_synchronous(cluster)
+        if cluster.status != "running":
+            raise RuntimeError(f"cluster is a Client that is {cluster.status}: {_NOT_RUNNING}")
         return Connection(cluster, owned=())
+    timeout = _config.seconds("connect-timeout")
+    security = security_of(security, embedded=False)
+    if is_scheduler_file(cluster):
+        cluster = address_in_file(cluster, timeout)
     if not isinstance(cluster, str) and not hasattr(cluster, "scheduler_address"):
         raise TypeError(
             f"cluster={cluster!r} is a {type(cluster).__name__}; allowed are None (an embedded "
-            "cluster), a scheduler's address such as 'tcp://127.0.0.1:8786', a Dask cluster "
-            "object, or a distributed.Client"
+            "cluster), a scheduler's address such as 'tcp://127.0.0.1:8786' or its file such as "
+            "'scheduler.json', a Dask cluster object, or a distributed.Client"
         )
     if getattr(cluster, "asynchronous", False):
         raise TypeError(_asynchronous("cluster"))
-    timeout = _config.seconds("connect-timeout")
     where = cluster if isinstance(cluster, str) else cluster.scheduler_address
+    if isinstance(cluster, str):
+        require_certificates(cluster, security)
     try:
-        client = _connect(cluster, timeout=timeout)
+        client = _connect(cluster, timeout=timeout, security=security)
     except (OSError, TimeoutError, AssertionError) as error:
+        certificates = " has the certificates of security= and" if "tls://" in where else ""
         raise TimeoutError(
             f"no scheduler answered at {where!r} within {timeout:g} s; check the address and that "
-            "the scheduler runs (the limit is dask config 'daskml-exec.connect-timeout')"
+            f"the scheduler{certificates} runs (the limit is dask config "
+            "'daskml-exec.connect-timeout')"
         ) from error
     except ValueError as error:
         raise ValueError(
             f"cluster={where!r} is not a scheduler's address ({error}); allowed is a form such as "
-            "'tcp://127.0.0.1:8786' or 'tls://host:8786'"
+            "'tcp://127.0.0.1:8786' or 'tls://host:8786', or a scheduler's file"
         ) from error
     return Connection(client, owned=(client,))
 

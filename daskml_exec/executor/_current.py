@@ -133,7 +133,14 @@ def active_client() -> Client | None:
         client = Client.current()
     except ValueError:
         return None
-    if client.status not in ("running", "connecting"):
+    if client.status == "connecting":
+        if client.asynchronous:
+            return client  # which is refused by name
+        raise ConnectionError(
+            "the active Client has lost its scheduler and tries to connect again. Close it, and "
+            "open another one or an Executor"
+        )
+    if client.status != "running":
         return None
     if any(inherited() is client for inherited in _inherited):
         return None

@@ -18,6 +18,7 @@ from daskml_exec.executor._accepted import Accepted, require_running_interpreter
 from daskml_exec.executor._arguments import pack
 from daskml_exec.executor._call import CallEach, Shipped, flatten, name_of, timed_call
 from daskml_exec.executor._checks import check_integer
+from daskml_exec.executor._dashboard import dashboard_link
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_newcomers, check_workers
@@ -32,28 +33,37 @@ class Executor(concurrent.futures.Executor):
 
     Parameters
     ----------
-    cluster : None, str, Dask cluster or distributed.Client, optional
+    cluster : None, str, path, Dask cluster or distributed.Client, optional
         Where to run. None takes the active Client if there is one, else starts an embedded
         cluster on this machine, bound to 127.0.0.1. A string is a scheduler's address, such as
-        ``"tcp://127.0.0.1:8786"``. A cluster is any Dask cluster object (``LocalCluster``,
-        ``SSHCluster``, dask-jobqueue, dask-kubernetes, dask-cloudprovider).
+        ``"tcp://127.0.0.1:8786"``, or the path of the file that ``dask scheduler
+        --scheduler-file`` writes, such as ``"scheduler.json"``. A cluster is any Dask cluster
+        object (``LocalCluster``, ``SSHCluster``, dask-jobqueue, dask-kubernetes,
+        dask-cloudprovider).
     n_workers : int, optional
         Workers of the embedded cluster; by default one per CPU core.
     threads_per_worker : int, default=1
         Threads of each embedded worker.
     processes : bool, default=True
         Whether embedded workers are processes, or threads of this process that share its arrays.
+    security : distributed.Security, dict or bool, optional
+        Certificates for TLS: those of the scheduler at an address that begins with ``tls://``, by
+        default as in dask's configuration. For an embedded cluster True makes them, with the extra
+        ``security``.
     **cluster_options
         Further options of ``distributed.LocalCluster``, for the embedded cluster.
 
     Raises
     ------
     TimeoutError
-        No scheduler answered at the address.
+        No scheduler answered at the address, or its file is not there.
     TypeError
         `cluster` is of a type not named above, or is asynchronous; or nothing takes an option.
     ValueError
-        Options of the embedded cluster were given together with `cluster`.
+        Options of the embedded cluster were given together with `cluster`; or an address that
+        begins with ``tls://``, and no certificates.
+    ConnectionError
+        The active Client has lost its scheduler.
     RuntimeError
         The embedded cluster did not start, for example from a script without a main guard.
 
@@ -107,6 +117,7 @@ class Executor(concurrent.futures.Executor):
         n_workers: int | None = None,
         threads_per_worker: int = 1,
         processes: bool = True,
+        security: Any = None,
         **cluster_options: Any,
     ) -> None:
         check_integer("n_workers", n_workers)
@@ -120,7 +131,7 @@ class Executor(concurrent.futures.Executor):
             )
             if value != default
         } | cluster_options
-        if cluster is None and not embedded:
+        if cluster is None and not embedded and security is None:
             cluster = _current.active_client()
         if cluster is None:
             connection = _connection.open_local(
@@ -129,6 +140,7 @@ class Executor(concurrent.futures.Executor):
                 processes=processes,
                 options=cluster_options,
                 set_as_default=True,
+                security=security,
             )
         elif embedded:
             raise ValueError(
@@ -136,7 +148,7 @@ class Executor(concurrent.futures.Executor):
                 "options belong to the embedded cluster, which is started when cluster is None"
             )
         else:
-            connection = _connection.attach(cluster)
+            connection = _connection.attach(cluster, security)
         self._start(connection)
 
     def _start(self, connection: _connection.Connection) -> None:
@@ -479,6 +491,6 @@ class Executor(concurrent.futures.Executor):
     def _repr_html_(self) -> str:
         if self._shut_down or self.client.status != "running":
             return html.escape(repr(self))
-        link = self.client.dashboard_link
+        link = dashboard_link(self.client)
         dashboard = f'<br><a href="{html.escape(link)}">{html.escape(link)}</a>' if link else ""
         return f"<b>{html.escape(repr(self)[1:-1])}</b>{dashboard}{self.workers()._repr_html_()}"
