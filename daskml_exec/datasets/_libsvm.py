@@ -86,9 +86,8 @@ def read_libsvm(
     y : dask.array.Array of shape (n_rows,)
         The labels, float64; with `multilabel`, Python tuples of floats in ascending order.
     query_id : dask.array.Array of shape (n_rows,)
-        The query ids, int64. Only if `query_id` is True.
-
-    All have the same row chunks, and their shapes are known.
+        The query ids, int64. Only if `query_id` is True. All have the same row chunks, and their
+        shapes are known.
 
     Raises
     ------

@@ -8,7 +8,6 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from distributed import Client
@@ -22,7 +21,7 @@ from daskml_exec.executor._dashboard import dashboard_link
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_newcomers, check_workers
-from daskml_exec.executor._job import Job, Task, submit_fold
+from daskml_exec.executor._job import Job, Task, require_reducible, submit_fold
 from daskml_exec.executor._workers import WorkerTable, worker_table
 
 T = TypeVar("T")
@@ -203,6 +202,18 @@ class Executor(concurrent.futures.Executor):
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> ClusterFuture[T]:
         """Run ``fn(*args, **kwargs)`` on a Worker and return a `concurrent.futures.Future`.
 
+        Parameters
+        ----------
+        fn : callable
+            What runs there.
+        *args, **kwargs : objects
+            Of its call; futures that this package made are replaced by their values.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            Never of an earlier call.
+
         Raises
         ------
         TypeError
@@ -241,12 +252,18 @@ class Executor(concurrent.futures.Executor):
         Parameters
         ----------
         fn : callable
+            Of as many arguments as there are iterables.
         *iterables : iterables
             As for the built-in `map`: the shortest one ends it.
         timeout : float, optional
             Seconds from this call; ``TimeoutError`` is raised when the next result is later.
         chunksize : int, default=1
             Number of calls that one task makes.
+
+        Returns
+        -------
+        iterator
+            Of the values, each waited for when it is asked for.
         """
         check_integer("chunksize", chunksize)
         if chunksize == 1:
@@ -292,12 +309,7 @@ class Executor(concurrent.futures.Executor):
         _current.enter(self)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, exc: Any, traceback: Any) -> None:
         _current.leave(self)
         with self._state_lock:
             self._depth -= 1
@@ -322,6 +334,7 @@ class Executor(concurrent.futures.Executor):
         Parameters
         ----------
         fn : callable
+            Of as many arguments as there are iterables.
         *iterables : iterables
             As for the built-in `map`: the shortest one ends it.
         name : str, optional
@@ -334,6 +347,7 @@ class Executor(concurrent.futures.Executor):
         Returns
         -------
         Job
+            With its Tasks in the order of the elements.
         """
         check_integer("retries", retries, minimum=0)
         self._require_open()
@@ -370,6 +384,7 @@ class Executor(concurrent.futures.Executor):
         Parameters
         ----------
         job : Job
+            Of `run`.
         combine : callable
             ``combine(left, right)``, associative up to rounding.
         fan_in : int, default=8
@@ -380,13 +395,7 @@ class Executor(concurrent.futures.Executor):
         Task
             Its ``result()`` is the total.
         """
-        check_integer("fan_in", fan_in, minimum=2)
-        if fan_in & (fan_in - 1):
-            raise ValueError(f"fan_in={fan_in!r}; allowed are powers of two from 2")
-        if not isinstance(job, Job):
-            raise TypeError(f"job is a {type(job).__name__}; allowed is a Job, which run returns")
-        if not job.tasks:
-            raise ValueError(f"job {job.name!r} has no tasks: there is nothing to reduce")
+        require_reducible(job, fan_in)
         futures = [task._future for task in job.tasks]
         prefix = f"reduce-{job.id}-{uuid.uuid4().hex}"
         self._check_newcomers()
@@ -399,11 +408,22 @@ class Executor(concurrent.futures.Executor):
     # What there is
 
     def workers(self) -> WorkerTable:
-        """Return a table of the Workers: address, threads, memory, GPU, process id."""
+        """Return a table of the Workers.
+
+        Returns
+        -------
+        WorkerTable
+            A list of addresses, threads, memory, GPUs and process ids, which prints as a table.
+        """
         return worker_table(self.client)
 
     def check_workers(self) -> tuple[str, ...]:
-        """Check that every Worker can run this package's tasks; return their addresses.
+        """Check that every Worker can run this package's tasks.
+
+        Returns
+        -------
+        tuple of str
+            The Workers' addresses.
 
         Raises
         ------
@@ -450,16 +470,9 @@ class Executor(concurrent.futures.Executor):
         WorkerMismatchError
             Something else is missing on a Worker still.
         """
-        if how not in ("upload", "pip"):
-            raise ValueError(f"how={how!r}; allowed are 'upload' and 'pip'")
-        if packages and how == "upload":
-            raise ValueError(f"packages={packages!r} given with how='upload'; they are for 'pip'")
         with self._state_lock:
             self._require_open()
-        if how == "upload":
-            _install.upload(self.client)
-        else:
-            _install.pip_install(self.client, packages)
+        _install.install(self.client, how, packages)
         return self.check_workers()
 
     def _check_newcomers(self) -> None:

@@ -29,6 +29,18 @@ importlib.invalidate_caches()
 """
 
 
+def install(client: Client, how: str, packages: Sequence[str]) -> None:
+    """Do what `Executor.install_on_workers` says, after a look at its arguments."""
+    if how not in ("upload", "pip"):
+        raise ValueError(f"how={how!r}; allowed are 'upload' and 'pip'")
+    if packages and how == "upload":
+        raise ValueError(f"packages={packages!r} given with how='upload'; they are for 'pip'")
+    if how == "upload":
+        upload(client)
+    else:
+        pip_install(client, packages)
+
+
 def upload(client: Client) -> None:
     """Send this process's copy of the package to the scheduler and to all workers.
 

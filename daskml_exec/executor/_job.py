@@ -14,6 +14,7 @@ from distributed import Client, Future, as_completed
 
 from daskml_exec.executor._arguments import OnCluster
 from daskml_exec.executor._call import Shipped, timed_fold
+from daskml_exec.executor._checks import check_integer
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._outcome import Outcome, OutcomeInfo, outcome_info
 from daskml_exec.executor._raised import Raised, original
@@ -35,7 +36,16 @@ def _require_open(client: Client, what: str) -> None:
 
 
 class Task(OnCluster, Generic[T]):
-    """One call on one Worker.
+    """One call on one Worker. Made by `Executor.run` and `Executor.reduce`.
+
+    Parameters
+    ----------
+    client : Client
+        That submitted it.
+    future : Future
+        Of its value, with where and how long it ran.
+    events : ClusterEvents
+        That count its attempts.
 
     Attributes
     ----------
@@ -72,7 +82,18 @@ class Task(OnCluster, Generic[T]):
         return max(failed - 1, 0) if self.status == "error" else failed
 
     def result(self, timeout: float | None = None) -> T:
-        """Wait at most `timeout` seconds and return the value, or raise what the task raised."""
+        """Wait for the value and return it, or raise what the task raised.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most; ``TimeoutError`` is raised after.
+
+        Returns
+        -------
+        object
+            What the function returned.
+        """
         _require_open(self._client, f"task {self.key!r}")
         try:
             outcome: Outcome[T] = self._future.result(timeout=timeout)
@@ -82,7 +103,18 @@ class Task(OnCluster, Generic[T]):
         return outcome.value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait at most `timeout` seconds and return what the task raised, if it did."""
+        """Wait for the task and return what it raised, if it did.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most; ``TimeoutError`` is raised after.
+
+        Returns
+        -------
+        BaseException or None
+            None where it raised nothing.
+        """
         _require_open(self._client, f"task {self.key!r}")
         raised: BaseException | None = self._future.exception(timeout=timeout)
         return None if raised is None else original(raised)
@@ -127,14 +159,21 @@ class Job(Generic[T]):
 
     Made by `Executor.run`.
 
-    Attributes
+    Parameters
     ----------
+    client : Client
+        That submitted the tasks.
     id : str
         Unique name of the job.
     name : str
         What the user called it.
-    tasks : tuple of Task
+    tasks : sequence of Task
         One task per input, in order.
+
+    Attributes
+    ----------
+    id, name, tasks
+        As given; `tasks` is a tuple.
     """
 
     def __init__(self, client: Client, id: str, name: str, tasks: Sequence[Task[T]]) -> None:
@@ -157,7 +196,13 @@ class Job(Generic[T]):
         return next((state for state in worst_first if states[state]), "finished")
 
     def progress(self) -> Progress:
-        """Return the number of tasks in each state, now."""
+        """Return the number of tasks in each state, now.
+
+        Returns
+        -------
+        Progress
+            How many of the tasks are in which state.
+        """
         return Progress(len(self.tasks), Counter(task.status for task in self.tasks))
 
     def results(self, timeout: float | None = None) -> list[T]:
@@ -167,6 +212,11 @@ class Job(Generic[T]):
         ----------
         timeout : float, optional
             Seconds to wait at most; ``TimeoutError`` is raised after.
+
+        Returns
+        -------
+        list
+            One value per input.
 
         Raises
         ------
@@ -185,7 +235,13 @@ class Job(Generic[T]):
         return [outcome.value for outcome in outcomes]
 
     def exception(self) -> BaseException | None:
-        """Return what the failed task with the lowest index raised, without waiting."""
+        """Return what the failed task with the lowest index raised, without waiting.
+
+        Returns
+        -------
+        BaseException or None
+            None where none has failed so far.
+        """
         failed = next((task for task in self.tasks if task.status == "error"), None)
         return failed.exception() if failed else None
 
@@ -194,7 +250,13 @@ class Job(Generic[T]):
         self._client.cancel([task._future for task in self.tasks if task.status == "pending"])
 
     def report(self) -> str:
-        """Return a table with each task's state, worker, seconds and retries."""
+        """Return a table with each task's state, worker, seconds and retries.
+
+        Returns
+        -------
+        str
+            A line for each task, below one for the job.
+        """
         self._load_infos()
         lines = [f"{'task':>5}  {'state':9}  {'seconds':>8}  {'retries':>7}  worker"]
         for index, task in enumerate(self.tasks):
@@ -243,6 +305,17 @@ class Job(Generic[T]):
             "<details><summary>tasks</summary><table><thead><tr><th>#</th><th>state</th>"
             f"<th>retries</th><th>key</th></tr></thead><tbody>{rows}</tbody></table></details>"
         )
+
+
+def require_reducible(job: Any, fan_in: int) -> None:
+    """Raise what is wrong with the arguments of `Executor.reduce`."""
+    check_integer("fan_in", fan_in, minimum=2)
+    if fan_in & (fan_in - 1):
+        raise ValueError(f"fan_in={fan_in!r}; allowed are powers of two from 2")
+    if not isinstance(job, Job):
+        raise TypeError(f"job is a {type(job).__name__}; allowed is a Job, which run returns")
+    if not job.tasks:
+        raise ValueError(f"job {job.name!r} has no tasks: there is nothing to reduce")
 
 
 def submit_fold(

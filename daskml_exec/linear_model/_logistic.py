@@ -48,6 +48,7 @@ class LogisticRegression(ClassifierMixin, GLM):
     C : float, default=1.0
         Inverse strength of the penalty; ``np.inf`` means no penalty.
     fit_intercept : bool, default=True
+        Whether there is an intercept b; without, it is zero.
     class_weight : dict, "balanced" or None, default=None
         Factors on the weights of the rows of each class. "balanced" makes the classes weigh the
         same: ``sum(s) / (n_classes * sum(s[y == k]))``. A class of factor zero is no class.
@@ -196,6 +197,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
+            Rows of finite numbers.
         y : the same kinds, shape (n,)
             Labels: at least two different ones.
         sample_weight : the same kinds, shape (n,), optional
@@ -261,7 +263,13 @@ class LogisticRegression(ClassifierMixin, GLM):
         return self
 
     def to_sklearn(self) -> SklearnLogisticRegression:
-        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        Returns
+        -------
+        sklearn.linear_model.LogisticRegression
+            With copies of the fitted attributes.
+        """
         check_is_fitted(self)
         model = SklearnLogisticRegression(
             C=self.C, fit_intercept=self.fit_intercept, class_weight=self.class_weight
@@ -272,13 +280,24 @@ class LogisticRegression(ClassifierMixin, GLM):
         """Turn `coef_` into a CSR matrix, which predicts as well, and return this estimator.
 
         It saves memory where most coefficients are zero; `densify` undoes it.
+
+        Returns
+        -------
+        LogisticRegression
+            This estimator.
         """
         check_is_fitted(self)
         self.coef_ = sp.csr_matrix(self.coef_)
         return self
 
     def densify(self) -> "LogisticRegression":
-        """Turn `coef_` back into an array after `sparsify`, and return this estimator."""
+        """Turn `coef_` back into an array after `sparsify`, and return this estimator.
+
+        Returns
+        -------
+        LogisticRegression
+            This estimator.
+        """
         check_is_fitted(self)
         coef: Any = self.coef_
         self.coef_ = coef.toarray() if sp.issparse(coef) else coef
@@ -290,6 +309,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         Parameters
         ----------
         X : as in `fit`
+            Rows.
 
         Returns
         -------
@@ -303,22 +323,54 @@ class LogisticRegression(ClassifierMixin, GLM):
         return self._map(self._margins(), X, columns, self.coef_.dtype, floating=True)
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class, shape (n, n_classes); kinds as `decision_function`.
+        """Return the probability of each class.
 
         Sigmoid of the margin for two classes, softmax of the margins for more.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+
+        Returns
+        -------
+        array of shape (n, n_classes)
+            Of the kind that `decision_function` describes.
         """
         check_is_fitted(self)
         probabilities = ProbabilitiesOf(self._margins())
         return self._map(probabilities, X, self.classes_, self.coef_.dtype, floating=True)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of `predict_proba`."""
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+
+        Returns
+        -------
+        array of shape (n, n_classes)
+            Of the kind that `decision_function` describes.
+        """
         check_is_fitted(self)
         probabilities = ProbabilitiesOf(self._margins(), log=True)
         return self._map(probabilities, X, self.classes_, self.coef_.dtype, floating=True)
 
     def predict(self, X: Any) -> Any:
-        """Return the most probable label of each row; kinds as `decision_function`."""
+        """Return the most probable label of each row.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+
+        Returns
+        -------
+        array of shape (n,)
+            Of the kind that `decision_function` describes.
+        """
         check_is_fitted(self)
         return self._map(self._labels(), X, None, self.classes_.dtype, floating=False)
 
@@ -326,6 +378,20 @@ class LogisticRegression(ClassifierMixin, GLM):
         """Return the share of rows, by weight, whose label is predicted.
 
         For a Dask collection or a list of futures the Workers count, and only counts travel.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+        y : as in `fit`
+            Labels.
+        sample_weight : as in `fit`, optional
+            Weights of the rows; None means ones.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
         """
         return self._score(X, y, sample_weight)
 

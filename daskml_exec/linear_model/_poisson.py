@@ -35,6 +35,7 @@ class PoissonRegressor(LinearRegressor):
     alpha : float, default=1.0
         Strength of the penalty, from 0.
     fit_intercept : bool, default=True
+        Whether there is an intercept b; without, it is zero.
     tol : float, default=1e-10
         Training stops when no component of the gradient of the objective is larger than ``tol``
         times the square root of the mean of y, in standardised coordinates. These are
@@ -141,6 +142,7 @@ class PoissonRegressor(LinearRegressor):
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
+            Rows of finite numbers.
         y : the same kinds, shape (n,)
             Finite numbers from 0, not all of them 0.
         sample_weight : the same kinds, shape (n,), optional
@@ -175,7 +177,13 @@ class PoissonRegressor(LinearRegressor):
         return self
 
     def to_sklearn(self) -> SklearnPoissonRegressor:
-        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        Returns
+        -------
+        sklearn.linear_model.PoissonRegressor
+            With copies of the fitted attributes.
+        """
         check_is_fitted(self)
         model = SklearnPoissonRegressor(alpha=self.alpha, fit_intercept=self.fit_intercept)
         model._base_loss = model._get_loss()  # its own `fit` sets it, and `predict` needs it
@@ -185,6 +193,20 @@ class PoissonRegressor(LinearRegressor):
         """Return the share of the deviance that is explained, D².
 
         For a Dask collection or a list of futures the Workers sum, and only sums travel.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+        y : as in `fit`
+            Counts.
+        sample_weight : as in `fit`, optional
+            Weights of the rows; None means ones.
+
+        Returns
+        -------
+        float
+            At most 1; 0 for the mean of y.
         """
         return super().score(X, y, sample_weight)
 

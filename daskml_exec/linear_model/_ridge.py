@@ -32,6 +32,7 @@ class Ridge(LinearRegressor):
     alpha : float, default=1.0
         Strength of the penalty, from 0. With 0 it is `LinearRegression`.
     fit_intercept : bool, default=True
+        Whether there is an intercept b; without, it is zero.
     tol : float, default=1e-10
         Training has converged when no component of the gradient of half the objective per unit of
         weight is larger than ``tol`` times the root mean square of y, in standardised
@@ -138,6 +139,7 @@ class Ridge(LinearRegressor):
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
+            Rows of finite numbers.
         y : the same kinds, shape (n,)
             Finite numbers.
         sample_weight : the same kinds, shape (n,), optional
@@ -172,7 +174,13 @@ class Ridge(LinearRegressor):
         return self
 
     def to_sklearn(self) -> SklearnRidge:
-        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        Returns
+        -------
+        sklearn.linear_model.Ridge
+            With copies of the fitted attributes.
+        """
         check_is_fitted(self)
         model = SklearnRidge(alpha=self.alpha, fit_intercept=self.fit_intercept)
         return self._copy_fitted(model, "coef_", "intercept_", "n_iter_")
@@ -187,6 +195,7 @@ class LinearRegression(LinearRegressor):
     Parameters
     ----------
     fit_intercept : bool, default=True
+        Whether there is an intercept b; without, it is zero.
     tol : float, default=1e-10
         As in `Ridge`, with alpha zero.
     max_iter : int, default=2000
@@ -255,7 +264,22 @@ class LinearRegression(LinearRegressor):
         self.callbacks = callbacks
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LinearRegression":
-        """Train on the rows of X; parameters, errors and warnings are those of `Ridge.fit`."""
+        """Train on the rows of X; errors and warnings are those of `Ridge.fit`.
+
+        Parameters
+        ----------
+        X : as in `Ridge.fit`, shape (n, n_features)
+            Rows of finite numbers.
+        y : as in `Ridge.fit`, shape (n,)
+            Finite numbers.
+        sample_weight : as in `Ridge.fit`, shape (n,), optional
+            Weights from 0; None means ones.
+
+        Returns
+        -------
+        LinearRegression
+            This estimator, fitted.
+        """
         with all_or_nothing(self):
             state = self._fit(
                 X,
@@ -269,7 +293,13 @@ class LinearRegression(LinearRegressor):
         return self
 
     def to_sklearn(self) -> SklearnLinearRegression:
-        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        Returns
+        -------
+        sklearn.linear_model.LinearRegression
+            With copies of the fitted attributes.
+        """
         check_is_fitted(self)
         model = SklearnLinearRegression(fit_intercept=self.fit_intercept)
         return self._copy_fitted(model, "coef_", "intercept_")

@@ -50,6 +50,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         For "sgd": "invscaling" divides the rate by the square root of the rows gone through,
         "adaptive" divides it by five where training would stop otherwise.
     learning_rate_init : float, default=1e-3
+        Of a step; for "sgd" the first one.
     max_iter : int, default=200
         Epochs at most.
     shuffle : bool or "partitions", default=True
@@ -187,6 +188,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
+            Rows of finite numbers.
         y : the same kinds, shape (n,)
             Labels: at least two different ones.
         sample_weight : the same kinds, shape (n,), optional
@@ -223,10 +225,14 @@ class MLPClassifier(ClassifierMixin, MLP):
 
         Parameters
         ----------
-        X, y, sample_weight : as in `fit`
-            y may lack some of the classes.
+        X : as in `fit`
+            Rows.
+        y : as in `fit`
+            Their labels, which may lack some of the classes.
         classes : array-like of shape (n_classes,), optional
             All labels that there will be; needed in the first call.
+        sample_weight : as in `fit`, optional
+            Weights of the rows; None means ones.
 
         Returns
         -------
@@ -303,16 +309,28 @@ class MLPClassifier(ClassifierMixin, MLP):
         )
 
     def predict(self, X: Any) -> Any:
-        """Return the most probable label of each row; kinds as `predict_proba`."""
-        check_is_fitted(self, "coefs_")
-        return self._map(self._labels(), X, None, self.classes_.dtype, floating=False)
-
-    def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class, shape (n, n_classes).
+        """Return the most probable label of each row.
 
         Parameters
         ----------
         X : as in `fit`
+            Rows.
+
+        Returns
+        -------
+        array of shape (n,)
+            Of the kind that `predict_proba` describes.
+        """
+        check_is_fitted(self, "coefs_")
+        return self._map(self._labels(), X, None, self.classes_.dtype, floating=False)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
 
         Returns
         -------
@@ -324,18 +342,49 @@ class MLPClassifier(ClassifierMixin, MLP):
         return self._probabilities(X, log=False)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of `predict_proba`."""
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+
+        Returns
+        -------
+        array of shape (n, n_classes)
+            Of the kind that `predict_proba` describes.
+        """
         return self._probabilities(X, log=True)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows, by weight, whose label is predicted.
 
         For a Dask collection or a list of futures the Workers count, and only counts travel.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+        y : as in `fit`
+            Labels.
+        sample_weight : as in `fit`, optional
+            Weights of the rows; None means ones.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
         """
         return self._score(X, y, sample_weight)
 
     def to_sklearn(self) -> SklearnMLPClassifier:
-        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier
+            With copies of the fitted attributes.
+        """
         check_is_fitted(self, "coefs_")
         model = SklearnMLPClassifier(**sklearn_arguments(self))
         model._label_binarizer = LabelBinarizer().fit(self.classes_)

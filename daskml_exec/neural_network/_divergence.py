@@ -9,7 +9,7 @@ import numpy as np
 class DivergenceError(ValueError):
     """Local training gave a loss or parameters that are not finite.
 
-    Attributes
+    Parameters
     ----------
     round : int
         Counted from zero.
@@ -19,9 +19,16 @@ class DivergenceError(ValueError):
         That of the local steps.
     remedy : str
         What may help, as far as was looked for.
-    coefs, intercepts : list of ndarray
-        The last good parameters: those that the round started from. Empty with blocks on the
+    coefs : sequence of ndarray
+        The last good weights: those that the round started from. Empty with blocks on the
         workers, which have gone with the fit.
+    intercepts : sequence of ndarray
+        Their intercepts.
+
+    Attributes
+    ----------
+    round, partition, learning_rate, remedy, coefs, intercepts
+        As given; the last two are lists.
     """
 
     def __init__(

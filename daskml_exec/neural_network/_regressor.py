@@ -45,6 +45,7 @@ class MLPRegressor(RegressorMixin, MLP):
         For "sgd": "invscaling" divides the rate by the square root of the rows gone through,
         "adaptive" divides it by five where training would stop otherwise.
     learning_rate_init : float, default=1e-3
+        Of a step; for "sgd" the first one.
     max_iter : int, default=200
         Epochs at most.
     shuffle : bool or "partitions", default=True
@@ -178,6 +179,7 @@ class MLPRegressor(RegressorMixin, MLP):
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
+            Rows of finite numbers.
         y : the same kinds, shape (n,)
             Real numbers, one per row.
         sample_weight : the same kinds, shape (n,), optional
@@ -212,7 +214,12 @@ class MLPRegressor(RegressorMixin, MLP):
 
         Parameters
         ----------
-        X, y, sample_weight : as in `fit`
+        X : as in `fit`
+            Rows.
+        y : as in `fit`
+            Real numbers.
+        sample_weight : as in `fit`, optional
+            Weights of the rows; None means ones.
 
         Returns
         -------
@@ -252,6 +259,7 @@ class MLPRegressor(RegressorMixin, MLP):
         Parameters
         ----------
         X : as in `fit`
+            Rows.
 
         Returns
         -------
@@ -267,11 +275,31 @@ class MLPRegressor(RegressorMixin, MLP):
         """Return the coefficient of determination of the predictions, R².
 
         For a Dask collection or a list of futures the Workers sum, and only sums travel.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+        y : as in `fit`
+            Real numbers.
+        sample_weight : as in `fit`, optional
+            Weights of the rows; None means ones.
+
+        Returns
+        -------
+        float
+            At most 1; 0 for the mean of y.
         """
         return self._score(X, y, sample_weight)
 
     def to_sklearn(self) -> SklearnMLPRegressor:
-        """Return the fitted model as scikit-learn's own, which knows nothing of Dask."""
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPRegressor
+            With copies of the fitted attributes.
+        """
         check_is_fitted(self, "coefs_")
         return copy_network(self, SklearnMLPRegressor(**sklearn_arguments(self)))
 

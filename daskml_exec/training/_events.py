@@ -56,6 +56,7 @@ class RoundEvent:
 
     @property
     def estimator(self) -> Any:
+        """An estimator of the same kind, fitted with the parameters of this moment."""
         return self._estimator()
 
 

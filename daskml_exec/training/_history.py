@@ -106,7 +106,13 @@ class History(Sequence[RoundRecord]):
         return sum(record.tasks_recomputed for record in self.records)
 
     def by_step(self) -> dict[str, "History"]:
-        """Return the rounds of each kind, as histories of their own."""
+        """Return the rounds of each kind, as histories of their own.
+
+        Returns
+        -------
+        dict of str to History
+            By kind, in the order in which they first came.
+        """
         kinds = dict.fromkeys(record.step for record in self.records)
         return {
             kind: History(tuple(r for r in self.records if r.step == kind), self.n_partitions)
@@ -114,7 +120,13 @@ class History(Sequence[RoundRecord]):
         }
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a pandas DataFrame with one row per round."""
+        """Return a pandas DataFrame with one row per round.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by round; the columns are the fields of `RoundRecord`.
+        """
         import pandas as pd
 
         columns = [field.name for field in fields(RoundRecord)]
@@ -130,6 +142,11 @@ class History(Sequence[RoundRecord]):
         ----------
         ax : matplotlib Axes, optional
             Where to draw the loss; by default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+            That of the loss.
 
         Raises
         ------
