@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.cli._errors import CommandError, is_expected, one_line
-from daskml_exec.datasets import read_libsvm
 from daskml_exec.datasets._libsvm import read_with_options
 from daskml_exec.executor import Executor
 
@@ -39,7 +38,7 @@ class Data:
 def load_training(executor: Executor, url: str, partitions: int | None) -> Data:
     """Read the training file, and wait until the workers hold its rows."""
     with _reading(url):
-        (X, y), options = read_with_options(url, npartitions=partitions)
+        (X, y), options = read_with_options(url, npartitions=partitions, finite=True)
         return Data(*_persist(executor, X, y), first_index=0 if options.zero_based else 1)
 
 
@@ -56,14 +55,16 @@ def load_test(executor: Executor, url: str, training: Data) -> Data:
     """
     zero_based = training.first_index == 0
     with _reading(url):
-        X, y = read_libsvm(url, zero_based=zero_based)
+        (X, y), _ = read_with_options(url, zero_based=zero_based, finite=True)
         if X.shape[1] > training.n_features:
             raise CommandError(
                 f"--test {url} has {X.shape[1]} features, more than the "
                 f"{training.n_features} of the training file"
             )
         if X.shape[1] < training.n_features:
-            X, y = read_libsvm(url, n_features=training.n_features, zero_based=zero_based)
+            (X, y), _ = read_with_options(
+                url, n_features=training.n_features, zero_based=zero_based, finite=True
+            )
         return Data(*_persist(executor, X, y), training.first_index)
 
 

@@ -170,8 +170,12 @@ def read_with_options(
     zero_based: bool | Literal["auto"] = "auto",
     multilabel: bool = False,
     query_id: bool = False,
+    finite: bool = False,
 ) -> tuple[tuple[da.Array, ...], ParseOptions]:
-    """Return the arrays of `read_libsvm`, and what its "auto" and None came to."""
+    """Return the arrays of `read_libsvm`, and what its "auto" and None came to.
+
+    With `finite`, a value or label that is not finite is an error that names its place in the file.
+    """
     known_width = check_count("n_features", n_features)
     known_base = check_zero_based(zero_based)
     partition_count = check_count("npartitions", npartitions)
@@ -198,6 +202,7 @@ def read_with_options(
         zero_based=base,
         multilabel=multilabel,
         query_id=query_id,
+        finite=finite,
     )
     return _arrays(_row_ranges(ranges, scans), options), options
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.datasets import load_svmlight_file
 
 from daskml_exec.datasets._libsvm_ranges import ByteRange
+from daskml_exec.kernels.moments import first_non_finite
 
 _PARSER_ERRORS = (ValueError, OverflowError)
 
@@ -23,6 +25,8 @@ class ParseOptions:
     zero_based: bool
     multilabel: bool
     query_id: bool
+    finite: bool = False
+    """Whether values and labels must be finite: scikit-learn's parser takes any number."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ def parse_range(row_range: RowRange, options: ParseOptions) -> ParsedRows:
     Raises
     ------
     ValueError
-        If a line cannot be parsed; the message names the file and the line, and the cause is
-        the parser's own error.
+        If a line cannot be parsed, or has a number that must be finite and is not; the message
+        names the file and the line, and the cause is the parser's own error.
     RuntimeError
         If the file holds another number of rows than the scan saw.
     """
@@ -65,7 +69,34 @@ def parse_range(row_range: RowRange, options: ParseOptions) -> ParsedRows:
             f"{file.name} has changed since read_libsvm was called: {len(parsed.y)} rows "
             f"where there were {row_range.rows}"
         )
+    if options.finite:
+        _require_finite(parsed, data, row_range, options)
     return parsed
+
+
+def _require_finite(
+    parsed: ParsedRows, data: bytes, row_range: RowRange, options: ParseOptions
+) -> None:
+    """Raise ValueError for the first number that is not finite, with its place in the file."""
+    bad = np.flatnonzero(~np.isfinite(parsed.y))
+    place = first_non_finite(parsed.X)
+    if not (bad.size or place):
+        return
+    if place is None or (bad.size and bad[0] <= place[0]):
+        row, found = int(bad[0]), f"the label is {parsed.y[bad[0]]:g}"
+    else:
+        row, column, value = place
+        found = f"index {column if options.zero_based else column + 1} is {value}"
+    line = row_range.first_line + _line_of_row(data, row)
+    raise ValueError(
+        f"{row_range.bytes.file.name}, line {line}: {found}; allowed are finite numbers"
+    )
+
+
+def _line_of_row(data: bytes, row: int) -> int:
+    """Return the position (from 0) of the line that holds a row: comments and blanks hold none."""
+    holding = (at for at, line in enumerate(io.BytesIO(data)) if line.partition(b"#")[0].strip())
+    return next(itertools.islice(holding, row, None))
 
 
 def parse_text(data: bytes, options: ParseOptions) -> ParsedRows:

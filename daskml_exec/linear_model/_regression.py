@@ -1,6 +1,7 @@
 """What linear models of a numeric target share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,15 +16,23 @@ from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._parallel import MODEL
 from daskml_exec.linear_model._plan import Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
-from daskml_exec.linear_model._scores import MarginsOf
-from daskml_exec.partitions import r2, regression_data, regression_grid
+from daskml_exec.linear_model._scores import ColumnOf, MarginsOf
+from daskml_exec.partitions import is_matrix, r2, regression_data, regression_grid
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Which fitted attributes have an axis for the only target."""
+
+    coef_matrix: bool = False
+    intercept_array: bool = False
 
 
 class LinearRegressor(RegressorMixin, GLM):
     """Base of the linear models with one numeric target."""
 
     coef_: NDArray[Any]
-    intercept_: np.floating[Any]
+    intercept_: np.floating[Any] | NDArray[Any]
     n_iter_: int
 
     def predict(self, X: Any) -> Any:
@@ -35,13 +44,16 @@ class LinearRegressor(RegressorMixin, GLM):
 
         Returns
         -------
-        array of shape (n,)
+        array of shape (n,), of a `LinearRegression` of y of shape (n, 1) like this y
             A NumPy array for data in memory; lazily, a Dask array with the row chunks of X for a
             Dask array, a Dask series with the index of X for a Dask dataframe; a list of futures
             for a list of futures.
         """
         check_is_fitted(self)
-        return self._map(self._prediction(), X, None, self.coef_.dtype, floating=True)
+        prediction, columns = self._prediction(), None
+        if self.coef_.ndim == 2:
+            prediction, columns = ColumnOf(prediction), range(1)
+        return self._map(prediction, X, columns, self.coef_.dtype, floating=True)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination of the predictions, R².
@@ -57,7 +69,9 @@ class LinearRegressor(RegressorMixin, GLM):
         return r2(executor, self._prediction(), X, y, sample_weight, self._labels_of_columns())
 
     def _prediction(self) -> Callable[[Any], Any]:
-        return MarginsOf(self.coef_[None], np.atleast_1d(self.intercept_), type(self).__name__)
+        return MarginsOf(
+            np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_), type(self).__name__
+        )
 
     def _fit(
         self,
@@ -69,9 +83,11 @@ class LinearRegressor(RegressorMixin, GLM):
         penalty: Penalty,
         plan_of: Callable[..., Plan],
         y_min: float | None = None,
+        shapes: Shapes | None = None,
     ) -> Any:
-        """Train, and return the last state."""
+        """Train, and return the last state; `shapes` is of the attributes for y of shape (n, 1)."""
         executor = self._check_arguments(y)
+        shapes = shapes if shapes is not None and is_matrix(y) else Shapes()
         X, y, sample_weight, names = self._inputs(
             executor, X, y, sample_weight, y_numeric=True, multi_output=False
         )
@@ -91,12 +107,16 @@ class LinearRegressor(RegressorMixin, GLM):
             partitions = regression_data(executor, X, y, sample_weight, **arguments)
         self._learn_features(X, partitions)
         problem = GLMProblem(family, penalty, self.fit_intercept, partitions.feature_names)
-        fitted = partial(_set_fitted, dtype=partitions.dtype, level=partitions.form.level)
+        fitted = partial(
+            _set_fitted, dtype=partitions.dtype, level=partitions.form.level, shapes=shapes
+        )
         return self._run(problem, partitions, choice, plan_of, fitted)
 
 
 def _set_fitted(
-    model: LinearRegressor, parameters: Parameters, *, dtype: Any, level: float
+    model: LinearRegressor, parameters: Parameters, *, dtype: Any, level: float, shapes: Shapes
 ) -> None:
-    model.coef_ = parameters.coef[0].astype(dtype)
-    model.intercept_ = dtype.type(parameters.intercept[0] + level)
+    coef, intercept = parameters.coef.astype(dtype), dtype.type(parameters.intercept[0] + level)
+    model.coef_ = coef if shapes.coef_matrix else coef[0]
+    as_array = shapes.intercept_array and model.fit_intercept
+    model.intercept_ = np.array([intercept]) if as_array else intercept

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskml_exec.linear_model._family import Gaussian
 from daskml_exec.linear_model._plan import GRADIENTS, least_squares_plan_for
 from daskml_exec.linear_model._problem import Penalty
-from daskml_exec.linear_model._regression import LinearRegressor
+from daskml_exec.linear_model._regression import LinearRegressor, Shapes
 from daskml_exec.training import Callback, all_or_nothing
 
 
@@ -67,7 +67,9 @@ class Ridge(LinearRegressor):
     ----------
     coef_ : ndarray of shape (n_features,)
         In X's dtype.
-    intercept_ : float
+    intercept_ : float, or ndarray of shape (1,)
+        As in scikit-learn, an array where y had the shape (n, 1), of which a
+        `sklearn.exceptions.DataConversionWarning` tells: there is one target.
     n_iter_ : int
         Refinements, or iterations of "lbfgs".
     solver_ : {"newton", "lbfgs"}
@@ -168,6 +170,7 @@ class Ridge(LinearRegressor):
                 family=Gaussian(),
                 penalty=Penalty(self.alpha, of_sum=True),
                 plan_of=lambda shape: least_squares_plan_for(self.solver, self.alpha > 0, shape),
+                shapes=Shapes(intercept_array=True),
             )
             self.solver_ = "lbfgs" if self._plan.regime == GRADIENTS else "newton"
             self._warn_unless_converged(state)
@@ -209,9 +212,10 @@ class LinearRegression(LinearRegressor):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features,)
-        In X's dtype.
-    intercept_ : float
+    coef_ : ndarray of shape (n_features,), or (1, n_features)
+        In X's dtype. As in scikit-learn, it has a row where y had the shape (n, 1), and so have
+        predictions; a `sklearn.exceptions.DataConversionWarning` tells that there is one target.
+    intercept_ : float, or ndarray of shape (1,)
     n_iter_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -288,6 +292,7 @@ class LinearRegression(LinearRegressor):
                 family=Gaussian(),
                 penalty=Penalty(0.0, of_sum=True),
                 plan_of=partial(least_squares_plan_for, "auto", False),
+                shapes=Shapes(coef_matrix=True, intercept_array=True),
             )
             self._warn_unless_converged(state)
         return self

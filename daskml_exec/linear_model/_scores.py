@@ -1,5 +1,6 @@
 """What a fitted linear model says of a block of rows: picklable functions of the block."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,3 +75,14 @@ class RatesOf:
 
     def __call__(self, block: Any) -> Array:
         return np.exp(self.margins(block))
+
+
+@dataclass(frozen=True)
+class ColumnOf:
+    """The values of another function, shape (n, 1)."""
+
+    values: Callable[[Any], Array]
+    __name__ = "column"
+
+    def __call__(self, block: Any) -> Array:
+        return self.values(block)[:, None]

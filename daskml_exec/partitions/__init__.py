@@ -21,7 +21,6 @@ from daskml_exec.partitions._kinds import (
     is_collection,
     require_matrix,
     weight_column,
-    without_columns,
 )
 from daskml_exec.partitions._non_finite import describe_non_finite
 from daskml_exec.partitions._partition import Partition, Partitions
@@ -29,7 +28,7 @@ from daskml_exec.partitions._predict import block_to_predict, map_rows, require_
 from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import regression_data
 from daskml_exec.partitions._scores import accuracy, d2_poisson, r2
-from daskml_exec.partitions._to_memory import to_memory
+from daskml_exec.partitions._to_memory import is_matrix, to_memory
 
 __all__ = [
     "Cell",
@@ -56,6 +55,7 @@ __all__ = [
     "explained_share",
     "frame_meta",
     "is_collection",
+    "is_matrix",
     "map_rows",
     "matrix",
     "naming_columns",
@@ -67,5 +67,4 @@ __all__ = [
     "require_matrix",
     "to_memory",
     "weight_column",
-    "without_columns",
 ]

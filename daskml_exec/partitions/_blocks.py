@@ -70,7 +70,7 @@ def blocks_of(client: Client, arguments: dict[str, Any]) -> dict[str, Blocks]:
     counted = iter(gather(client, shapes_of, arguments))
     for name in unknown:
         shapes = [next(counted) for _ in grids[name]]
-        if name != "X":
+        if name != "X" and kind_of(arguments[name]) == FUTURES:
             require_column_shape(max(shapes, key=len), name)
         lengths[name] = [shape[0] for shape in shapes]
     return {name: Blocks(name, grids[name], lengths[name] or []) for name in arguments}

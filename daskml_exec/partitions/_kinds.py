@@ -6,7 +6,6 @@ from typing import Any
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
-from array_api_compat import is_array_api_obj
 from distributed import Future
 from sklearn.exceptions import DataConversionWarning
 
@@ -62,33 +61,6 @@ def require_column_shape(shape: tuple[Any, ...], name: str) -> None:
         DataConversionWarning,
         stacklevel=2,
     )
-
-
-def without_columns(y: Any, executor: Any) -> tuple[Any, bool]:
-    """Return a matrix of one column as that column, without a warning, and whether it was one."""
-    kind = kind_of(y)
-    if kind == FUTURES:
-        client = executor.client
-        if max(client.gather(client.map(_ndim, y, pure=False)), default=1) != 2:
-            return y, False
-        return client.map(_first_column, y, pure=False, key="first-column"), True
-    if kind is None:
-        array = np.asarray(y)
-        one = array.ndim == 2 and array.shape[1] == 1
-        return (array[:, 0], True) if one else (y, False)
-    if y.ndim != 2 or y.shape[1] != 1:
-        return y, False
-    return (y[:, 0] if kind == ARRAY else y.iloc[:, 0]), True
-
-
-def _ndim(block: Any) -> int:
-    return len(shape_of(block))
-
-
-def _first_column(block: Any) -> Any:
-    if len(shape_of(block)) != 2 or shape_of(block)[1] != 1:
-        return block
-    return block[:, 0] if is_array_api_obj(block) else np.asarray(block)[:, 0]
 
 
 def shape_of(block: Any) -> tuple[int, ...]:

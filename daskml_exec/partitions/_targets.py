@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from daskml_exec.partitions._assemble import check_no_gaps
+from daskml_exec.partitions._refusals import refuse_dates
 
 NUMBERS = {"boolean", "integer", "floating", "mixed-integer-float", "decimal"}
 """What pandas calls objects that are numbers."""
@@ -18,11 +19,18 @@ def real_target(y: Any, *, where: str, y_min: float | None = None) -> Any:
 
     Raises
     ------
+    TypeError
+        y has dates or durations.
     ValueError
         y is not of real numbers, or has NaN, infinity or a value below `y_min`.
     """
     if not len(y):
         return np.empty(0)
+    try:
+        refuse_dates(y, "y")
+    except TypeError as error:
+        error.add_note(f"in {where} of y")
+        raise
     kind = y.dtype.kind
     of_objects = kind == "O" and pd.api.types.infer_dtype(y, skipna=False)
     if kind not in "biuf" and of_objects not in NUMBERS:

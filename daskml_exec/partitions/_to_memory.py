@@ -1,7 +1,9 @@
-"""Bring columns such as y from the cluster that holds them to the driver."""
+"""Columns such as y: what shape they have, and how they come to the driver."""
 
 from concurrent.futures import CancelledError
 from typing import Any
+
+import numpy as np
 
 from daskml_exec.executor import Executor, LostPartitionError
 from daskml_exec.kernels.array_namespace import is_host, to_host
@@ -41,6 +43,15 @@ def to_memory(data: Any, executor: Executor | None, name: str) -> Any:
             f"parts of {name} are gone: it was persisted on a cluster that was closed or restarted "
             "since. Persist it again"
         ) from error
+
+
+def is_matrix(y: Any) -> bool:
+    """Whether y has a second axis, which a list of futures tells by its first block."""
+    kind = kind_of(y)
+    if kind == FUTURES:
+        require_open("y", y)
+        return len(y[0].client.submit(shape_of, y[0], pure=False).result()) > 1
+    return np.ndim(y) > 1 if kind is None else y.ndim > 1
 
 
 def _on_host(column: Any) -> Any:

@@ -131,7 +131,7 @@ def test_a_terminal_gets_a_bar(run, libsvm, monkeypatch):
         ("1 2:1 1:1\n", "rows.libsvm, line 1: Feature indices"),
         ("1 1:1\n1 1:2\n", "only one class"),
         ("", "at least two classes"),
-        ("1 1:1\n0 1:nan\n", "NaN in partition 0, column 0"),
+        ("1 1:1\n0 1:nan\n", "rows.libsvm, line 2: index 1 is NaN"),
     ],
 )
 def test_a_bad_file(run, libsvm, text, message):
@@ -206,3 +206,26 @@ def test_an_interrupt(libsvm, monkeypatch, capsys):
     monkeypatch.setattr(_train, "open_executor", interrupted)
     assert main(["train", libsvm()]) == 130
     assert capsys.readouterr() == ("", "daskml-exec: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("bad", "first", "found"),
+    [
+        ("1 1:2 3:nan", 1, "index 3 is NaN"),
+        ("1 1:2 3:nan", 0, "index 3 is NaN"),
+        ("1 1:inf 3:1", 1, "index 1 is infinity"),
+        ("nan 1:2", 1, "the label is nan"),
+    ],
+)
+@pytest.mark.parametrize("which", ["training", "test"])
+def test_what_is_not_finite_is_named_by_file_line_and_the_index_in_the_file(
+    run, libsvm, which, bad, first, found
+):
+    good = f"1 {first}:1 4:1\n0 2:1\n1 {first}:2\n0 2:2\n"
+    # Comments and blank lines are lines, and no rows; the last of several partitions is at fault.
+    wrong = libsvm(f"# text\n\n{good}\n0 2:1 # nan\n{bad}\n", "wrong")
+    argv = [wrong] if which == "training" else [libsvm(good), "--test", wrong]
+    result = run(*argv, *(["--partitions", "3"] if which == "training" else []))
+    assert result.code == 1
+    line = error_line(result.out, result.err)
+    assert line.startswith(f"{wrong}, line 9: {found}; allowed are finite numbers"), line
