@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack
+from importlib import metadata
 
 import numpy as np
 import pytest
 from distributed import Client
 
 from daskml_exec import Executor
-from daskml_exec.executor import WorkerMismatchError
+from daskml_exec.executor import WorkerMismatchError, _install
 from daskml_exec.linear_model import Ridge
 
 # Python imports it at start. It takes off the path what an editable install has put there.
@@ -89,3 +90,28 @@ def test_wrong_arguments(executor):
         executor.install_on_workers("conda")
     with pytest.raises(ValueError, match=r"packages=\['x'\] given with how='upload'"):
         executor.install_on_workers(packages=["x"])
+
+
+class Recorder:
+    """A Client that keeps the plugins that it is to register."""
+
+    def __init__(self, *nannies):
+        self.nannies = nannies
+        self.plugins = []
+
+    def scheduler_info(self, n_workers):
+        return {"workers": {at: {"nanny": nanny} for at, nanny in enumerate(self.nannies)}}
+
+    def register_plugin(self, plugin):
+        self.plugins.append(plugin)
+
+
+@pytest.mark.parametrize(("nannies", "restart"), [(("a", "b"), True), (("a", None), False)])
+def test_pip_on_workers(nannies, restart):
+    client = Recorder(*nannies)
+    _install.pip_install(client, [])
+    _install.pip_install(client, ["https://example.org/daskml_exec.whl"])
+    ours, given = client.plugins
+    assert ours._install_fn.packages == [f"daskml-exec=={metadata.version('daskml-exec')}"]
+    assert given._install_fn.packages == ["https://example.org/daskml_exec.whl"]
+    assert ours.restart_workers is given.restart_workers is restart
