@@ -29,18 +29,22 @@ class Explanation:
 
     @property
     def regime(self) -> str:
+        """What its rounds did: "hessian", "products" or another name."""
         return self.plan.regime
 
     @property
     def reason(self) -> str:
+        """Why, in words."""
         return self.plan.reason
 
     @property
     def hessian_share(self) -> float:
+        """The part of all rows that a Hessian was planned from."""
         return self.plan.hessian_share
 
     @property
     def pool_share(self) -> float:
+        """The part of all rows that was pooled on the driver."""
         return self.plan.pool_share
 
     def __str__(self) -> str:

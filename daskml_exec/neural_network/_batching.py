@@ -38,6 +38,7 @@ class Batching:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Those of whoever takes most."""
         return max(self.steps)
 
     @property
@@ -46,13 +47,39 @@ class Batching:
         return [-(-n // batch) for n, batch in zip(self.rows, self.batches, strict=True)]
 
     def share(self, partition: int) -> float:
-        """Return the partition's part of a step's rows, and so of the penalty."""
+        """Return the partition's part of a step's rows, and so of the penalty.
+
+        Parameters
+        ----------
+        partition : int
+            Its index.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
         return self.batches[partition] / sum(
             batch for batch, n in zip(self.batches, self.rows, strict=True) if n
         )
 
     def row_range(self, partition: int, first_step: int, n_steps: int) -> slice:
-        """Return which rows of a partition's epoch these steps go through."""
+        """Return which rows of a partition's epoch these steps go through.
+
+        Parameters
+        ----------
+        partition : int
+            Its index.
+        first_step : int
+            Counted from the begin of the epoch.
+        n_steps : int
+            How many steps.
+
+        Returns
+        -------
+        slice
+            Of the rows in the epoch's order.
+        """
         batch = self.batches[partition]
         return slice(first_step * batch, (first_step + n_steps) * batch)
 

@@ -57,12 +57,30 @@ class BlockPlan:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Those of whoever takes most."""
         return max(self.steps(replica) for replica in range(len(self.replicas)))
 
     def stretches(
         self, replica: int, epoch: int, first_step: int, n_steps: int
     ) -> Iterator[Stretch]:
-        """Yield where these steps of an epoch take their rows, in order."""
+        """Yield where these steps of an epoch take their rows, in order.
+
+        Parameters
+        ----------
+        replica : int
+            Its index.
+        epoch : int
+            Counted from zero; it decides the order of the partitions.
+        first_step : int
+            Counted from the begin of the epoch.
+        n_steps : int
+            How many steps.
+
+        Yields
+        ------
+        Stretch
+            Rows of one partition.
+        """
         at = 0
         for partition in self._order(replica, epoch):
             steps = self._steps_of(partition)
@@ -76,7 +94,18 @@ class BlockPlan:
         return -(-self.rows[partition] // self.batch)
 
     def steps(self, replica: int) -> int:
-        """Return the steps of a replica in an epoch."""
+        """Return the steps of a replica in an epoch.
+
+        Parameters
+        ----------
+        replica : int
+            Its index.
+
+        Returns
+        -------
+        int
+            At least one, if it has rows.
+        """
         return sum(map(self._steps_of, self.replicas[replica]))
 
     def _order(self, replica: int, epoch: int) -> Sequence[int]:

@@ -69,7 +69,22 @@ class Progress:
         return len(self.loss_curve)
 
     def after_epoch(self, loss: float, rows: int, rule: Stopping) -> "Progress":
-        """Return the progress after an epoch with this mean loss."""
+        """Return the progress after an epoch with this mean loss.
+
+        Parameters
+        ----------
+        loss : float
+            Of its steps, with the penalty.
+        rows : int
+            That it went through.
+        rule : Stopping
+            When training ends.
+
+        Returns
+        -------
+        Progress
+            With one epoch more.
+        """
         after = replace(self, loss_curve=(*self.loss_curve, loss), samples=self.samples + rows)
         if rule.by_score:
             return after
@@ -78,7 +93,22 @@ class Progress:
         return after._judged(improved, rule)
 
     def after_score(self, score: float, parameters: Array, rule: Stopping) -> "Progress":
-        """Return the progress after the parameters' score on the rows held out is known."""
+        """Return the progress after the parameters' score on the rows held out is known.
+
+        Parameters
+        ----------
+        score : float
+            On the rows held out.
+        parameters : ndarray
+            That have it.
+        rule : Stopping
+            When training ends.
+
+        Returns
+        -------
+        Progress
+            With one score more.
+        """
         improved = score >= self.best_score + rule.tol
         after = replace(self, scores=(*self.scores, score))
         if score > self.best_score or self.best_parameters is None:

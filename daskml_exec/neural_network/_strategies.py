@@ -74,8 +74,14 @@ class Strategies:
         Parameters
         ----------
         history : History
+            Of a fit.
         epochs : float
             That its records are of.
+
+        Returns
+        -------
+        str
+            A line longer than this is printed.
         """
         if not epochs or not len(history):
             return f"{self}\ntook      less than a round of an epoch"
