@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from daskml_exec.executor.peers import Commit, Crew, Staged, commit_of, survey, worth_keeping
 
+# Bad copies that a warning names one by one.
+_NAMED = 3
+
 
 class Backups:
     """The last versions that were written to disks.
@@ -87,10 +90,13 @@ class Backups:
         self._commits = left
         chosen = left[0] if left else None
         if wrong:
-            back = "the beginning" if chosen is None else f"segment {chosen.version}"
+            back = (
+                "the beginning" if chosen is None else f"the backup after segment {chosen.version}"
+            )
+            more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
             warnings.warn(
                 f"backups of weights on workers' disks are not what was written: "
-                f"{'; '.join(wrong)}. The fit goes on from other copies, those of {back}",
+                f"{'; '.join(wrong[:_NAMED])}{more}. The fit goes on from {back}",
                 RuntimeWarning,
                 stacklevel=2,
             )

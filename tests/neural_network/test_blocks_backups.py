@@ -85,7 +85,7 @@ def test_the_other_copy(three_workers, undisturbed_blocks, origins, kind, how):
     assert set(origins) == {None, ROUND + 1}
     assert origins.count(None) == 3 and origins.count(ROUND + 1) == 2
     (warning,) = warned
-    assert f"those of segment {ROUND + 1}" in warning
+    assert f"from the backup after segment {ROUND + 1}" in warning
     assert sum(record.retries for record in model.history_) == 1
     until_nothing_is_left(executor.client)
 
@@ -96,7 +96,7 @@ def test_the_version_before(three_workers, undisturbed_blocks, origins):
     assert bits(model) == undisturbed_blocks[blocks]
     assert origins[3:] == [ROUND] * 2
     (warning,) = warned
-    assert f"those of segment {ROUND}" in warning
+    assert f"from the backup after segment {ROUND}" in warning
     until_nothing_is_left(executor.client)
 
 
@@ -106,7 +106,7 @@ def test_the_beginning(three_workers, undisturbed_blocks, origins):
     assert bits(model) == undisturbed_blocks[blocks]
     assert origins == [None] * 5
     (warning,) = warned
-    assert "those of the beginning" in warning
+    assert "goes on from the beginning" in warning
     until_nothing_is_left(executor.client)
 
 

@@ -218,7 +218,8 @@ def restore(peer: Peer, commit: Commit, owners: Sequence[int]) -> dict[int, dict
                     else:
                         with _taken_chunk(peer, holder, tag, at) as taken:
                             _copy_into(chunk, taken, entry)
-                check_digest(digest_of(chunks_of(array)), entry, digest)
+                where = f"{entry.name!r} of block {unit}, version {commit.version}"
+                check_digest(digest_of(chunks_of(array)), digest, where)
                 mine.setdefault(unit, {})[entry.name] = array
     return mine
 

@@ -196,11 +196,12 @@ class BlockFiles:
                     _read_into(piece.data, file, where)
                     yield piece
         except OSError as error:
-            raise BadCopyError(f"{where} cannot be read: {error}") from error
+            raise BadCopyError(f"{where} cannot be read: {error.strerror or error}") from error
 
     def check(self, run_id: str, version: int, entry: Entry, digest: str) -> None:
         """Raise BadCopyError where an array is not what was written."""
-        check_digest(digest_of(self.pieces(run_id, version, entry)), entry, digest)
+        found = digest_of(self.pieces(run_id, version, entry))
+        check_digest(found, digest, f"{entry.name!r} of block {entry.unit}, version {version}")
 
     def keep(self, run_id: str, versions: Collection[int]) -> None:
         """Remove all other versions of a run: older ones, and staged ones that never counted."""
@@ -258,12 +259,10 @@ def digest_of(pieces: Iterator[Array] | Sequence[Array]) -> str:
     return str(hashed.hexdigest())
 
 
-def check_digest(found: str, entry: Entry, right: str) -> None:
+def check_digest(found: str, right: str, where: str) -> None:
     """Raise BadCopyError where an array's bytes are not those that were written."""
     if found != right:
-        raise BadCopyError(
-            f"{entry.name!r} of block {entry.unit} does not have the bytes that were written"
-        )
+        raise BadCopyError(f"{where} does not have the bytes that were written")
 
 
 def entries(units: Mapping[int, Mapping[str, Array]]) -> list[Entry]:
