@@ -17,7 +17,7 @@ from daskml_exec.cli._progress import progress_on
 from daskml_exec.cli._report import Report
 from daskml_exec.cli._save import Destination, model_bytes
 from daskml_exec.cli._streams import tell
-from daskml_exec.executor import Executor
+from daskml_exec.executor import Executor, LostSchedulerError
 
 
 def train(options: TrainOptions, *, out: TextIO | None, log: TextIO) -> None:
@@ -86,7 +86,9 @@ def _fit(
 
 def _lost_scheduler(executor: Executor, error: Exception) -> bool:
     """Whether the scheduler's end is behind the error: much fails with it, and in many ways."""
-    broken = type(error).__module__ == "distributed.comm.core"
+    broken = (
+        isinstance(error, LostSchedulerError) or type(error).__module__ == "distributed.comm.core"
+    )
     return broken or executor.client.status != "running"
 
 

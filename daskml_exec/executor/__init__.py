@@ -17,6 +17,7 @@ from daskml_exec.executor._gather import gather
 from daskml_exec.executor._grid_rounds import Band, GridRunner
 from daskml_exec.executor._job import Job, Progress, Task
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
+from daskml_exec.executor._scheduler import LostSchedulerError, scheduler_needed
 from daskml_exec.executor._ship import share, ship
 from daskml_exec.executor._worker_times import FEW_ROWS, MANY_ROWS
 from daskml_exec.executor._workers import WorkerInfo, WorkerTable
@@ -31,6 +32,7 @@ __all__ = [
     "GridRunner",
     "Job",
     "LostPartitionError",
+    "LostSchedulerError",
     "Progress",
     "RoundOutcome",
     "RoundRunner",
@@ -44,6 +46,7 @@ __all__ = [
     "fold",
     "fold_siblings",
     "gather",
+    "scheduler_needed",
     "share",
     "ship",
     "single_threaded_blas",

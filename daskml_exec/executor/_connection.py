@@ -1,9 +1,12 @@
 """Open or attach the cluster behind an Executor, and close only what was opened."""
 
 import atexit
+import logging
 import multiprocessing
 import os
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -48,7 +51,20 @@ class Connection:
         """Close what is ours; a second time does nothing."""
         _embedded.discard(self)
         for resource in self.owned:
-            resource.close()
+            reconnecting = isinstance(resource, Client) and resource.status == "connecting"
+            # Dask logs that it is interrupted in its search for a lost scheduler, as an error.
+            with _silent("distributed.client") if reconnecting else nullcontext():
+                resource.close()
+
+
+@contextmanager
+def _silent(logger_name: str) -> Iterator[None]:
+    logger = logging.getLogger(logger_name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 _embedded: weakref.WeakSet[Connection] = weakref.WeakSet()

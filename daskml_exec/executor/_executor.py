@@ -22,6 +22,7 @@ from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_newcomers, check_workers
 from daskml_exec.executor._job import Job, Task, require_reducible, submit_fold
+from daskml_exec.executor._scheduler import scheduler_needed
 from daskml_exec.executor._workers import WorkerTable, worker_table
 
 T = TypeVar("T")
@@ -439,7 +440,8 @@ class Executor(concurrent.futures.Executor):
         with self._state_lock:
             self._require_open()
         self.events.watch(self.client, self.client.nthreads())  # a loss from now on is counted
-        addresses = check_workers(self.client)
+        with scheduler_needed(self.client, "checking the workers"):
+            addresses = check_workers(self.client)
         self.events.watch(self.client, addresses)
         return addresses
 

@@ -11,9 +11,13 @@ from distributed import Client, Future
 
 from daskml_exec.executor import _config
 from daskml_exec.executor._failures import no_worker_error
+from daskml_exec.executor._scheduler import require_scheduler, scheduler_needed
 
 # How often to look for workers while results do not come, in seconds.
 _LOOK_EVERY = 5.0
+# How often to look whether the connection to the scheduler broke: what is submitted after that is
+# not cancelled, as what was submitted before is.
+_LISTEN_EVERY = 0.5
 
 
 def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = False) -> list[Any]:
@@ -29,26 +33,34 @@ def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = Fal
 
     Raises
     ------
+    LostSchedulerError
+        The scheduler is gone.
     TimeoutError
         The cluster had no worker for as long as the dask config value
         ``daskml-exec.workers-timeout``.
     """
     limit = _config.seconds("workers-timeout")
-    results: list[Any] = client.sync(
-        _unless_deserted,
-        client,
-        client.gather(list(futures), asynchronous=True, direct=direct),
-        limit,
-    )
+    with scheduler_needed(client, "waiting for results"):
+        results: list[Any] = client.sync(
+            _unless_deserted,
+            client,
+            client.gather(list(futures), asynchronous=True, direct=direct),
+            limit,
+        )
     return results
 
 
 async def _unless_deserted(client: Client, results: Awaitable[list[Any]], limit: float) -> Any:
     waiting = asyncio.ensure_future(results)
     deserted_since = None
+    looked = time.monotonic()
     try:
-        while not (await asyncio.wait([waiting], timeout=min(limit, _LOOK_EVERY)))[0]:
+        while not (await asyncio.wait([waiting], timeout=min(limit, _LISTEN_EVERY)))[0]:
+            require_scheduler(client, "waiting for results")
             now = time.monotonic()
+            if now - looked < min(limit, _LOOK_EVERY):
+                continue
+            looked = now
             if await client.nthreads(asynchronous=True):
                 deserted_since = None
             elif deserted_since is None:

@@ -40,6 +40,7 @@ from daskml_exec.executor._grid_tasks import (
 )
 from daskml_exec.executor._groups import plan_groups
 from daskml_exec.executor._round_runner import MAX_RETRIES, PLAN_SECONDS, placement
+from daskml_exec.executor._scheduler import scheduler_needed
 from daskml_exec.executor._ship import share
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 
@@ -164,12 +165,12 @@ class GridRunner:
         data = {"the data": [future for row in self._cells for future in row]}
         while True:
             try:
-                with explained_losses(name, data):
+                with scheduler_needed(self._executor.client, name), explained_losses(name, data):
                     totals = self._attempt(steps_of, name)
                 break
             except CancelledError:
                 retries += 1
-                if retries > MAX_RETRIES or self._executor.client.status != "running":
+                if retries > MAX_RETRIES:
                     raise
         columns: list[dict[Node, Any]] = [{} for _ in range(self.n_columns)]
         rows: dict[Node, Any] = {}

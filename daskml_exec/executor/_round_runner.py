@@ -29,6 +29,7 @@ from daskml_exec.executor._group_task import (
     without_carries,
 )
 from daskml_exec.executor._groups import Group, plan_groups
+from daskml_exec.executor._scheduler import scheduler_needed
 from daskml_exec.executor._ship import share
 from daskml_exec.kernels.fixed_tree import fold_siblings
 
@@ -123,6 +124,8 @@ class RoundRunner:
         ------
         LostPartitionError
             A partition is gone, and the cluster cannot rebuild it.
+        LostSchedulerError
+            The scheduler is gone.
         RuntimeError
             The round's task was present at the death of several workers.
         TimeoutError
@@ -207,11 +210,11 @@ class RoundRunner:
             data["the state beside the data"] = tuple(self._chain.in_order())
         while True:
             try:
-                with explained_losses(name, data):
+                with scheduler_needed(self._executor.client, name), explained_losses(name, data):
                     return self._attempt(task, message, name), retries
             except CancelledError:
                 retries += 1
-                if retries > MAX_RETRIES or self._executor.client.status != "running":
+                if retries > MAX_RETRIES:
                     raise
 
     def _losses(self) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from daskml_exec.executor import single_threaded_blas
+from daskml_exec.executor import LostSchedulerError, single_threaded_blas
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.linear_model._curvature import Sampled
 from daskml_exec.linear_model._family import Gaussian
@@ -178,10 +178,10 @@ class _Fit:
             started = time.perf_counter()
             message, step = algorithm.outgoing(state), state.step
             if isinstance(message, Parameters):
-                found = self.rounds.gradient(message)
+                found = self._answered(partial(self.rounds.gradient, message), state)
                 state, measured = algorithm.update(state, found.total)
             else:
-                found = self.rounds.moments(share)
+                found = self._answered(partial(self.rounds.moments, share), state)
                 total = found.total if share else found.total.moments
                 state, measured = algorithm.update(state, total)
                 if state.failure is not None:
@@ -189,6 +189,14 @@ class _Fit:
                 state = self._with_more_memory(state)
             self._record(started, step, measured, found, state)
         return state
+
+    def _answered(self, ask: Callable[[], Evaluated], state: SearchFit) -> Evaluated:
+        try:
+            return ask()
+        except LostSchedulerError as error:
+            if self.records:
+                error.keep(state, self.snapshot(state))
+            raise
 
     def _with_more_memory(self, state: Any) -> Any:
         if isinstance(state, NewtonFit) and isinstance(state.curvature, Sampled):
@@ -211,7 +219,7 @@ class _Fit:
                 raise _Stopped
             started = time.perf_counter()
             at = parameters_at(to, point)
-            found = self.rounds.gradient(at, homogeneous=True)
+            found = self._answered(partial(self.rounds.gradient, at, homogeneous=True), state)
             sums: LossSums = found.total
             value, gradient = self.problem.objective(sums, at, to, state.weight)
             norm = float(np.abs(gradient).max(initial=0.0))

@@ -9,7 +9,12 @@ from typing import Any, Generic
 
 import numpy as np
 
-from daskml_exec.executor import RoundOutcome, RoundRunner, single_threaded_blas
+from daskml_exec.executor import (
+    LostSchedulerError,
+    RoundOutcome,
+    RoundRunner,
+    single_threaded_blas,
+)
 from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.partitions import Partitions
 from daskml_exec.training._events import Callback, Reached, RoundEvent
@@ -76,7 +81,12 @@ def run_rounds(
         while not state.done:
             alone = n_partitions == 1 and not callbacks and _travels_well(state, partitions)
             run = _rounds_in_one_task if alone else _round_over_partitions
-            state, new = run(runner, algorithm, state, len(records), name)
+            try:
+                state, new = run(runner, algorithm, state, len(records), name)
+            except LostSchedulerError as error:
+                if records:
+                    error.keep(state, snapshot(state))
+                raise
             if state.failure is not None:
                 raise state.failure
             records.extend(new)

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic
 
-from daskml_exec.executor import single_threaded_blas
+from daskml_exec.executor import LostSchedulerError, single_threaded_blas
 from daskml_exec.partitions import Partitions
 from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
@@ -65,16 +66,29 @@ def run_segments(
     records: list[RoundRecord] = []
     limit = _FIRST_STEPS
     losses = _Losses(executor.events, partitions)
+    kept: tuple[S, Callable[[], Any]] | None = None
+    kept_at = time.monotonic()
     with closing(runner), single_threaded_blas():
         while not state.done:
             started = time.perf_counter()
             work, step = algorithm.outgoing(state, limit), state.step
             before = runner.interruptions
-            answers = runner.advance(work)
+            try:
+                answers = runner.advance(work)
+            except LostSchedulerError as error:
+                if kept is not None:
+                    error.keep(*kept)
+                raise
             reports: list[Report] = [answer.value for answer in answers]
             state, measured = algorithm.update(state, work, [report.found for report in reports])
             if state.failure is not None:
                 raise state.failure
+            brought = 0
+            if time.monotonic() - kept_at >= runner.commit_interval and not state.done:
+                # The workers end with their scheduler: what is to outlive it must be here.
+                held = runner.results()
+                kept, kept_at = (state, partial(snapshot, state, held)), time.monotonic()
+                brought = payload_nbytes(held)
             workers_lost, recomputed = losses.since_last()
             records.append(
                 RoundRecord(
@@ -84,7 +98,7 @@ def run_segments(
                     gradient_norm=measured.gradient_norm,
                     seconds=time.perf_counter() - started,
                     bytes_out=len(answers) * payload_nbytes(work),
-                    bytes_back=sum(payload_nbytes(report.found) for report in reports),
+                    bytes_back=brought + sum(payload_nbytes(report.found) for report in reports),
                     workers=len(answers),
                     busiest_seconds=max(report.seconds for report in reports),
                     workers_lost=workers_lost,

@@ -22,6 +22,7 @@ from daskml_exec.executor._failures import (
     no_worker_error,
 )
 from daskml_exec.executor._groups import is_of_this_machine
+from daskml_exec.executor._scheduler import require_scheduler
 from daskml_exec.executor.peers._errors import (
     PeersInterrupted,
     PeerTimeoutError,
@@ -240,8 +241,7 @@ class Crew:
         RunNews.of(self._client).forget(self._id)
 
     def _call(self, handler: str, **arguments: Any) -> Any:
-        if self._client.scheduler is None:
-            raise ConnectionError("the Client that this fit runs on was closed")
+        require_scheduler(self._client, self._name)
         return self._client.sync(self._call_async, handler, **arguments)
 
     async def _call_async(self, handler: str, **arguments: Any) -> Any:
@@ -269,6 +269,7 @@ class Crew:
         finally:
             answers.cancel()
             _cancel([ended])
+        require_scheduler(self._client, self._name)
         if not self._has_ended:
             await self._call_async(INTERRUPT, reason="another worker's task failed")
         raise await self._reason(futures, silent)
@@ -298,6 +299,7 @@ class Crew:
                 wait = _LOOK_EVERY if all_begun else min(_LOOK_EVERY, limit)
                 await asyncio.wait_for(self._news.wait(), wait)
                 continue
+            require_scheduler(self._client, self._name)
             standing = await self._call_async(STANDING)
             if standing["generation"] > self._generation:
                 return None

@@ -1,0 +1,105 @@
+"""A scheduler that is lost in mid-fit is named, and the error carries where the fit had come to."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+from daskml_exec import Executor
+from daskml_exec.executor import LostSchedulerError
+from daskml_exec.linear_model import LogisticRegression
+from daskml_exec.neural_network import MLPClassifier
+from daskml_exec.training import RoundEvent
+
+NETWORK: dict[str, Any] = {
+    "hidden_layer_sizes": (6,),
+    "batch_size": 16,
+    "max_iter": 10**6,
+    "n_iter_no_change": np.inf,
+    "random_state": 0,
+}
+FITS = {
+    "rows": LogisticRegression(solver="lbfgs", tol=0),
+    "grid": LogisticRegression(parallel="model", tol=0),
+    "local steps": MLPClassifier(**NETWORK),
+    "with carries": MLPClassifier(compression="topk:0.1", **NETWORK),
+    "segments": MLPClassifier(parallel="model", n_blocks=2, **NETWORK),
+}
+
+
+def data() -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 5))
+    y = (X[:, 0] + rng.logistic(size=len(X)) > 0).astype(int)
+    return da.from_array(X, chunks=(150, 5)), da.from_array(y, chunks=150)
+
+
+def weights(model: Any) -> Any:
+    return model.coefs_[0] if hasattr(model, "coefs_") else model.coef_
+
+
+def fit_until(model: Any, end: Any) -> None:
+    """Fit, let the scheduler end after a few rounds, and check the error."""
+    seen: list[Any] = []
+
+    def after_round(event: RoundEvent) -> None:
+        if event.record.round == 3:
+            seen.append(weights(event.estimator).copy())
+            end()
+
+    short = {"daskml-exec.commit-interval": "0s", "daskml-exec.segment-duration": "5ms"}
+    model.set_params(callbacks=[after_round])
+    with (
+        dask.config.set(short),
+        pytest.raises(LostSchedulerError, match="the scheduler is lost") as error,
+    ):
+        model.fit(*data())
+    np.testing.assert_array_equal(weights(error.value.model), seen[0])
+    assert error.value.state is not None
+    assert not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_cluster_that_somebody_closes(fit: str) -> None:
+    with Executor(processes=False, n_workers=2) as executor:
+        fit_until(FITS[fit], executor.client.cluster.close)
+
+
+def test_a_client_that_somebody_closes() -> None:
+    with Executor(processes=False, n_workers=2) as executor:
+        fit_until(FITS["rows"], executor.client.close)
+
+
+@pytest.fixture
+def scheduler() -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A scheduler process of its own, with a worker: the process and its address."""
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    module = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    with subprocess.Popen([*module, *options], stderr=subprocess.PIPE, text=True) as process:
+        address = next(
+            found[1] for line in process.stderr if (found := re.search(r"at: +(tcp:\S+)", line))
+        )
+        module = [sys.executable, "-m", "distributed.cli.dask_worker"]
+        options = ["--no-nanny", "--no-dashboard", "--nworkers", "1"]
+        with subprocess.Popen([*module, address, *options], stderr=subprocess.DEVNULL) as worker:
+            yield process, address
+            worker.kill()
+        process.kill()
+
+
+# The other strategies wait for their results in the same way.
+@pytest.mark.parametrize(
+    "fit", ["rows", *(pytest.param(f, marks=pytest.mark.slow) for f in FITS if f != "rows")]
+)
+def test_a_process_that_is_killed(scheduler: Any, fit: str, capfd: Any) -> None:
+    process, address = scheduler
+    with Executor(address) as executor:
+        executor.client.wait_for_workers(1)
+        fit_until(FITS[fit], process.kill)
+    assert "Traceback" not in capfd.readouterr().err
