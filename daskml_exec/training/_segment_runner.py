@@ -158,7 +158,10 @@ class SegmentRunner:
 
     def _come_together(self) -> None:
         """Share the units among the workers that live, and bring the last version to them."""
+        deadline = time.monotonic() + self._crew.workers_timeout
         while not self._crew.open(self._choose_enough()):
+            if time.monotonic() >= deadline:
+                raise PeersInterrupted("workers went, again and again, before a segment began")
             time.sleep(_LOOK_EVERY)
         self._owners = owners_of(self._algorithm.n_units, len(self._crew.members))
         origin = self._backups.newest()

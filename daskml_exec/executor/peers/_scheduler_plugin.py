@@ -159,7 +159,12 @@ class PeersSchedulerPlugin(SchedulerPlugin):
             return_exceptions=True,
         )
         errors = {w: a for w, a in zip(workers, answers, strict=True) if isinstance(a, Exception)}
-        silent = [w for w, error in errors.items() if isinstance(error, asyncio.TimeoutError)]
+        lost = self._lost(run)
+        silent = [
+            worker
+            for worker, error in errors.items()
+            if isinstance(error, asyncio.TimeoutError) and worker not in lost
+        ]
         if errors or run.generation != generation:
             return {"silent": silent} if silent else {"gone": True}
         return {"generation": generation, "ids": list(run.members.values())}
@@ -169,9 +174,14 @@ class PeersSchedulerPlugin(SchedulerPlugin):
         run = self._of(run_id, client)
         if run is None:
             return {"generation": CLOSED, "lost": []}
+        return {"generation": run.generation, "lost": self._lost(run)}
+
+    def _lost(self, run: _Run) -> list[str]:
+        """Return the members of the last generation that are gone, whoever is there now."""
         here = self._scheduler.workers
-        lost = [w for w, i in run.members.items() if w not in here or here[w].server_id != i]
-        return {"generation": run.generation, "lost": lost}
+        return [
+            w for w, start in run.members.items() if w not in here or here[w].server_id != start
+        ]
 
     async def _states(self, run_id: str, client: str, timeout: float) -> dict[str, Any]:
         """Return what each member says that it does; None for one that does not answer."""

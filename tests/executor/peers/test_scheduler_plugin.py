@@ -172,6 +172,22 @@ def test_a_worker_that_does_not_hear_is_no_member(trouble, answer):
     assert plugged.open(A, "w0", "w1", timeout=0.05) == answer
 
 
+def test_a_worker_that_is_silent_because_it_is_lost():
+    """As where its cable was cut, and the scheduler has noticed meanwhile."""
+    plugged = Plugged("w0", "w1")
+    plugged.scheduler.broken["w1"] = "silent"
+    plugged.call(REGISTER, lease=30.0)
+
+    async def run():
+        await plugged.call(ADMIT)
+        opening = asyncio.ensure_future(plugged.call(OPEN, workers=["w0", "w1"], timeout=0.05))
+        await asyncio.sleep(0)
+        plugged.lose("w1")
+        return await opening
+
+    assert asyncio.run(run()) == {"gone": True}
+
+
 def test_a_member_that_goes_while_the_others_are_told():
     plugged = Plugged("w0", "w1")
     plugged.call(REGISTER, lease=30.0)
