@@ -65,7 +65,8 @@ class LogisticRegression(ClassifierMixin, GLM):
           gradients over all rows and a Hessian from a larger sample. What the sample gets wrong
           is corrected from round to round, so that a handful of rounds reaches the optimum.
           Where a Hessian would be too large (many features, above all sparse ones), directions
-          come from Hessian-vector products on a sample. `explain` says which, and why.
+          come from Hessian-vector products on a sample. Where rows are fewer than columns, the
+          driver takes them all, up to 400 MB, and solves in their span. `explain` says which.
         - "lbfgs": each round sums loss and gradient over all rows; the driver takes an L-BFGS
           step. Hundreds of rounds where features are correlated.
         - "averaging": each partition trains a local model, and the models are averaged by
@@ -246,7 +247,7 @@ class LogisticRegression(ClassifierMixin, GLM):
                 problem,
                 partitions,
                 choice,
-                partial(plan_for, self.solver),
+                partial(plan_for, self.solver, penalty.strength > 0),
                 partial(_set_fitted, classes=data.classes, dtype=partitions.dtype),
             )
             self.n_iter_ = np.array([state.n_iter], dtype=np.int32)

@@ -23,7 +23,7 @@ from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.kernels.sums import FieldwiseSum
 from daskml_exec.linear_model._curvature import Curvature, Factorised, factorise, sampled
-from daskml_exec.linear_model._plan import PRODUCTS, Plan
+from daskml_exec.linear_model._plan import PRODUCTS, SPAN, Plan
 from daskml_exec.linear_model._pool import Pool, pool_of, pooled_optimum
 from daskml_exec.linear_model._problem import (
     GLMProblem,
@@ -33,6 +33,7 @@ from daskml_exec.linear_model._problem import (
     sample_of,
 )
 from daskml_exec.linear_model._search import SearchFit, informed, judged
+from daskml_exec.linear_model._span import spanned_optimum
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
 
@@ -164,7 +165,10 @@ class NewtonRounds:
         point = state.coordinates.point(state.start.coef, state.start.intercept)
         products = state.plan.regime == PRODUCTS
         rows = total.pool.joined() if total.pool.pieces else None
-        if rows is not None and rows.sample_weight.sum() > 0:
+        if rows is not None and state.plan.regime == SPAN:
+            point, curvature = self._spanned_optimum(state, rows)
+            state = replace(state, curvature=curvature)
+        elif rows is not None and rows.sample_weight.sum() > 0:
             # Fewer rows than coordinates have an optimum of their own, far from the whole's.
             if not warm and rows.X.shape[0] > point.size:
                 point = self._pooled_optimum(state, rows, point)
@@ -181,6 +185,13 @@ class NewtonRounds:
         assert state.coordinates is not None and state.target is not None
         return pooled_optimum(
             self.problem, rows, state.coordinates, point, state.weight, state.target
+        )
+
+    def _spanned_optimum(self, state: NewtonFit, rows: Partition) -> tuple[Array, Curvature]:
+        assert state.coordinates is not None and state.target is not None
+        assert state.start is not None
+        return spanned_optimum(
+            self.problem, rows, state.coordinates, state.start, state.weight, state.target
         )
 
     def _sampled(self, state: NewtonFit, rows: Partition) -> Curvature:

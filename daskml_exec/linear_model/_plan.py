@@ -7,6 +7,8 @@ from dataclasses import dataclass
 _FREE_FLOPS = 4e8
 _LARGEST_HESSIAN = 6000
 _LARGEST_HESSIAN_OF_SPARSE = 1000
+# Rows whose inner products with each other are factorised, and bytes of them on the driver.
+_LARGEST_SPAN, _LARGEST_SPAN_OF_SPARSE, _SPAN_BYTES = 6000, 1000, 400e6
 # Singular normal equations are decomposed, which takes some thirty times as long as a factor.
 _LARGEST_DECOMPOSED = 1000
 # Rows in a sample per coordinate, and the share of all rows that a sample is at least.
@@ -22,9 +24,10 @@ _FLOPS, _BYTES, _ROUND_SECONDS = 5e10, 1e10, 0.012
 _ROUNDS_SAVED = 200
 _LEAST_PATIENCE = 5
 
-HESSIAN, PRODUCTS, GRAM, GRADIENTS, AVERAGING = (
+HESSIAN, PRODUCTS, SPAN, GRAM, GRADIENTS, AVERAGING = (
     "hessian",
     "hessian-vector products",
+    "span of the rows",
     "normal equations",
     "gradients",
     "averaging",
@@ -54,6 +57,13 @@ class Shape:
         return _LARGEST_HESSIAN_OF_SPARSE if self.sparse else _LARGEST_HESSIAN
 
     @property
+    def spanned(self) -> bool:
+        """Whether rows are so few that a matrix with a row and a column for each is worth while."""
+        largest = _LARGEST_SPAN_OF_SPARSE if self.sparse else _LARGEST_SPAN
+        row = self.row_bytes if self.sparse else 8.0 * self.features
+        return self.rows < self.features and self.rows <= largest and self.rows * row <= _SPAN_BYTES
+
+    @property
     def square(self) -> str:
         """The size of that matrix in words."""
         p = self.coordinates
@@ -74,9 +84,9 @@ class Plan:
     """Steps with one Hessian before a new one may be worth its time."""
 
 
-def plan_for(solver: str, shape: Shape) -> Plan:
+def plan_for(solver: str, penalised: bool, shape: Shape) -> Plan:
     """Return the plan of a solver: "auto" and "newton" choose a regime by shape."""
-    return _named(solver) or newton_plan(shape)
+    return _named(solver) or newton_plan(shape, penalised=penalised)
 
 
 def least_squares_plan_for(solver: str, penalised: bool, shape: Shape) -> Plan:
@@ -92,8 +102,13 @@ def _named(solver: str) -> Plan | None:
     return None
 
 
-def newton_plan(shape: Shape) -> Plan:
-    """Return the regime of solver "newton": a factorised Hessian, or products with it."""
+def newton_plan(shape: Shape, *, penalised: bool) -> Plan:
+    """Return the regime of solver "newton": a factorised Hessian, or what costs less."""
+    if shape.rows < shape.features:
+        if penalised and shape.spanned:
+            return _spanned(shape)
+        if not shape.sparse:
+            return Plan(GRADIENTS, f"{_fewer(shape)}: directions come from gradients alone")
     n, p = max(1, shape.rows), shape.coordinates
     share = min(1.0, max(_HESSIAN_SHARE, _HESSIAN_ROWS * p / n))
     free = n * p**2 <= _FREE_FLOPS
@@ -123,6 +138,20 @@ def newton_plan(shape: Shape) -> Plan:
     )
 
 
+def _spanned(shape: Shape) -> Plan:
+    n = shape.rows
+    return Plan(
+        SPAN,
+        f"{_fewer(shape)}: the driver solves with a matrix of {n:,} x {n:,} numbers "
+        f"({_size(8 * n * n)}) of their inner products",
+        pool_share=1.0,
+    )
+
+
+def _fewer(shape: Shape) -> str:
+    return f"{shape.rows:,} rows are fewer than {shape.features:,} columns"
+
+
 def _products(shape: Shape, reason: str) -> Plan:
     nbytes = min(_MOST_POOL_BYTES, _POOLED_SHARE * shape.rows * shape.row_bytes)
     share = _pool_share(shape, shape.rows, max(_POOL_BYTES, nbytes))
@@ -137,6 +166,8 @@ def _products(shape: Shape, reason: str) -> Plan:
 def least_squares_plan(shape: Shape, *, penalised: bool) -> Plan:
     """Return the regime of a linear model with squared errors."""
     p, largest, size = shape.coordinates, shape.largest_square, shape.square
+    if penalised and shape.spanned:
+        return _spanned(shape)
     if not penalised and shape.rows < p and p > _LARGEST_DECOMPOSED:
         reason = f"{shape.rows:,} rows cannot determine {p:,} coefficients"
     elif p > largest:

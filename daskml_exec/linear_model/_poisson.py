@@ -170,7 +170,7 @@ class PoissonRegressor(LinearRegressor):
                 sample_weight,
                 family=Poisson(),
                 penalty=Penalty(self.alpha, of_sum=False),
-                plan_of=partial(plan_for, self.solver),
+                plan_of=partial(plan_for, self.solver, self.alpha > 0),
                 y_min=0.0,
             )
             self._warn_unless_converged(state)

@@ -43,7 +43,8 @@ class Ridge(LinearRegressor):
         - "newton": the normal equations, centred and scaled, in one pass over the rows; and a
           second pass that sums the gradient at their solution and refines it. More passes
           follow only where the equations are so ill-conditioned that one refinement does not
-          settle eight digits. With more than 6,000 features (1,000 sparse ones), as "lbfgs".
+          settle eight digits. With fewer rows than features, equations with a number for each two
+          rows; else with more than 6,000 features (1,000 sparse ones), as "lbfgs".
         - "lbfgs": a gradient over all rows each round.
         - "auto": "newton".
     parallel : {"data", "model", "auto"}, default="data"

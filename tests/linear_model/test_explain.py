@@ -72,7 +72,7 @@ def test_a_pooled_sample_is_told():
 
 def test_wide_sparse_rows_go_by_products():
     rng = np.random.default_rng(0)
-    X = sp.random_array((400, 3000), density=0.01, format="csr", rng=rng)
+    X = sp.random_array((1100, 3000), density=0.01, format="csr", rng=rng)
     y = (X @ rng.normal(size=3000) > 0).astype(int)
     explanation = LogisticRegression(C=10.0).fit(X, y).explain()
     assert explanation.regime == "hessian-vector products"

@@ -16,6 +16,7 @@ from daskml_exec.linear_model._plan import (
     GRAM,
     HESSIAN,
     PRODUCTS,
+    SPAN,
     Plan,
     Shape,
     asked,
@@ -51,7 +52,11 @@ def shape(rows, features, *, outputs=1, sparse=False, row_bytes=None):
         (shape(10**6, 700, sparse=True), HESSIAN, False, True),
         (shape(10**6, 1200, sparse=True), PRODUCTS, False, False),
         (shape(10**6, 10**6, sparse=True, row_bytes=1200), PRODUCTS, False, False),
-        (shape(100, 10**5), PRODUCTS, False, False),
+        (shape(100, 10**5), SPAN, False, False),
+        (shape(2000, 5900), SPAN, False, False),
+        (shape(200, 2000, outputs=3), SPAN, False, False),
+        (shape(500, 2000, sparse=True), SPAN, False, False),
+        (shape(5000, 10**5, sparse=True), PRODUCTS, False, False),
     ],
     ids=lambda value: (
         f"{value.rows}x{value.features}x{value.outputs}{'s' * value.sparse}"
@@ -60,7 +65,7 @@ def shape(rows, features, *, outputs=1, sparse=False, row_bytes=None):
     ),
 )
 def test_regimes_by_shape(given, regime, every_round, sampled):
-    plan = newton_plan(given)
+    plan = newton_plan(given, penalised=True)
     assert (plan.regime, plan.every_round) == (regime, every_round)
     if regime == HESSIAN:
         assert (plan.hessian_share < 1.0) == sampled
@@ -75,9 +80,10 @@ def test_regimes_by_shape(given, regime, every_round, sampled):
 @pytest.mark.parametrize("sparse", [False, True])
 def test_samples_are_shares_and_fit_on_the_driver(features, outputs, rows, sparse):
     given = shape(rows, features, outputs=outputs, sparse=sparse)
-    plan = newton_plan(given)
+    plan = newton_plan(given, penalised=True)
     assert 0.0 <= plan.hessian_share <= 1.0 and 0.0 <= plan.pool_share <= 1.0
-    assert plan.pool_share * rows * given.row_bytes <= 64e6 * (1 + 1e-9)
+    most = 400e6 if plan.regime == SPAN else 64e6
+    assert plan.pool_share * rows * given.row_bytes <= most * (1 + 1e-9)
     if plan.every_round:
         assert plan.hessian_share == 1.0
     if plan.regime == HESSIAN and plan.hessian_share < 1.0:
@@ -93,14 +99,27 @@ def test_samples_are_shares_and_fit_on_the_driver(features, outputs, rows, spars
         (shape(10**6, 6000), GRADIENTS),
         (shape(10**6, 998, sparse=True), GRAM),
         (shape(10**6, 1000, sparse=True), GRADIENTS),
-        (shape(30, 10**5), GRADIENTS),
-        (shape(30, 2000), GRAM),
+        (shape(30, 10**5), SPAN),
+        (shape(30, 2000), SPAN),
+        (shape(30, 2000, sparse=True), SPAN),
+        (shape(6500, 10**5), GRADIENTS),
     ],
 )
 def test_regimes_of_least_squares(given, regime):
     plan = least_squares_plan(given, penalised=True)
     assert plan.regime == regime
-    assert plan.hessian_share == plan.pool_share == 0.0
+    assert plan.hessian_share == 0.0
+    assert plan.pool_share == (1.0 if regime == SPAN else 0.0)
+
+
+@pytest.mark.parametrize("given", [shape(6500, 10**5), shape(3000, 20_000)])
+def test_fewer_rows_than_columns_that_the_driver_does_not_hold(given):
+    assert newton_plan(given, penalised=True).regime == GRADIENTS
+
+
+def test_without_a_penalty_few_rows_have_gradients_alone():
+    assert newton_plan(shape(200, 2000), penalised=False).regime == GRADIENTS
+    assert newton_plan(shape(2001, 2000), penalised=False).regime == HESSIAN
 
 
 def test_least_norm_solutions_of_many_columns_come_from_gradients():
@@ -113,15 +132,16 @@ def test_least_norm_solutions_of_many_columns_come_from_gradients():
 @pytest.mark.parametrize("penalised", [False, True])
 def test_auto_is_newton_and_named_solvers_do_not_look_at_the_shape(given, penalised):
     squared = partial(least_squares_plan_for, penalised=penalised, shape=given)
-    assert plan_for("auto", given) == plan_for("newton", given) == newton_plan(given)
+    named = partial(plan_for, penalised=penalised, shape=given)
+    assert named("auto") == named("newton") == newton_plan(given, penalised=penalised)
     assert squared("auto") == squared("newton") == least_squares_plan(given, penalised=penalised)
-    assert plan_for("lbfgs", given) == squared("lbfgs") == asked(GRADIENTS)
-    assert plan_for("averaging", given) == asked(AVERAGING)
+    assert named("lbfgs") == squared("lbfgs") == asked(GRADIENTS)
+    assert named("averaging") == asked(AVERAGING)
 
 
 def test_a_plan_knows_nothing_of_the_cluster():
     """Its only argument is the shape, whose fields are of the data and the model."""
-    assert list(inspect.signature(newton_plan).parameters) == ["shape"]
+    assert list(inspect.signature(newton_plan).parameters) == ["shape", "penalised"]
     assert list(inspect.signature(least_squares_plan).parameters) == ["shape", "penalised"]
     assert set(Shape.__dataclass_fields__) == {
         "rows",
@@ -150,7 +170,11 @@ def test_an_intercept_is_a_coordinate_of_each_output():
             shape(10**6, 7000),
             r"392 MB\) is larger than 6,000 x 6,000: the driver solves with a sample",
         ),
-        (shape(100, 10**5), r"80\.0 GB\) is larger than 6,000 x 6,000: the driver solves with a"),
+        (
+            shape(100, 10**5),
+            r"100 rows are fewer than 100,000 columns: .* 100 x 100 numbers \(80 kB\) of",
+        ),
+        (shape(6500, 10**5), "6,500 rows are fewer than 100,000 columns: directions come from"),
         (
             shape(10**6, 50, outputs=100),
             r"would cost more than the rounds that it saves: the driver solves",
@@ -158,8 +182,7 @@ def test_an_intercept_is_a_coordinate_of_each_output():
     ],
 )
 def test_reasons_name_sizes_and_limits(given, wanted):
-
-    assert re.search(wanted, newton_plan(given).reason)
+    assert re.search(wanted, newton_plan(given, penalised=True).reason)
 
 
 def explained(plan, given):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 
 from daskml_exec.linear_model import (
     LinearRegression,
@@ -12,6 +14,7 @@ from daskml_exec.linear_model import (
 )
 from tests.linear_model.oracles import (
     least_norm,
+    logistic_objective,
     logistic_optimum,
     poisson_optimum,
     relative,
@@ -64,7 +67,7 @@ def test_logistic(executor, C):
     X, y = problem(False)
     X, y = sp.csr_array(X), (y > 3).astype(int)
     model = LogisticRegression(C=C).fit(as_futures(executor, X), y)
-    assert model.explain().regime == "hessian-vector products"
+    assert model.explain().regime == "span of the rows"
     assert relative(model.coef_, logistic_optimum(X, y, C=C)[0]) <= 1e-6
 
 
@@ -73,5 +76,44 @@ def test_poisson(executor, alpha):
     X, y = problem(False)
     counts = np.round(np.abs(y))
     model = PoissonRegressor(alpha=alpha).fit(as_futures(executor, sp.csr_array(X)), counts)
-    assert model.explain().regime == "hessian-vector products"
+    assert model.explain().regime == "span of the rows"
     assert relative(model.coef_, poisson_optimum(X, counts, alpha=alpha)[0][0]) <= 1e-6
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("C", [1e-3, 1.0])
+def test_three_classes_of_few_rows(executor, kind, intercept, C):
+    """In other units, with weights and in other orders, each to the oracle."""
+    X, y = problem(True)
+    X = X[:, ::9]
+    labels, weight = np.digitize(y, [2.5, 3.5]), np.random.default_rng(2).exponential(size=N)
+    expected = logistic_optimum(X, labels, weight, C=C, intercept=intercept)[0]
+    for order in (np.arange(N), np.arange(N)[::-1]):
+        rows = as_futures(executor, kind(X[order]))
+        model = LogisticRegression(C=C, fit_intercept=intercept)
+        model.fit(rows, labels[order], weight[order])
+        assert relative(model.coef_, expected) <= 1e-6
+        assert len(model.history_) <= 12
+
+
+def test_separable_rows_and_next_to_no_penalty(executor):
+    """The objective is at least as low as scikit-learn's, where it is nearly zero."""
+    X, y = problem(False)
+    labels = (y > 3).astype(int)
+    for C in (1e6, 1e10):
+        model = LogisticRegression(C=C).fit(as_futures(executor, X), labels)
+        oracle = SklearnLogisticRegression(C=C, max_iter=10_000, tol=1e-10).fit(X, labels)
+        ours, theirs = (
+            logistic_objective(X, labels, m.coef_, m.intercept_, C=C) for m in (model, oracle)
+        )
+        assert ours <= theirs * (1 + 1e-6)
+
+
+def test_without_a_penalty_gradients_separate(executor):
+    X, y = problem(False)
+    labels = (y > 3).astype(int)
+    with pytest.warns(ConvergenceWarning, match="classes are separable"):
+        model = LogisticRegression(C=np.inf).fit(as_futures(executor, X), labels)
+    assert model.explain().regime == "gradients"
+    assert model.score(X, labels) == 1.0

@@ -47,7 +47,8 @@ def shape_of(X, outputs=1, fit_intercept=True):
 def newton(family, X, y, weight=None, *, penalty, cuts=(), plan=None, tol=1e-10, intercept=True):
     """Fit by Newton rounds; return the state and the rounds."""
     problem = GLMProblem(family, penalty, intercept)
-    plan = plan or newton_plan(shape_of(X, problem.n_outputs, intercept))
+    shape = shape_of(X, problem.n_outputs, intercept)
+    plan = plan or newton_plan(shape, penalised=penalty.strength > 0)
     return run(NewtonRounds(problem, tol), NewtonFit(None, 200, plan=plan), cut(X, y, weight, cuts))
 
 
