@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
+from dask.highlevelgraph import MaterializedLayer
 from distributed import Client, Future, futures_of
 
 from daskml_exec.executor import LostPartitionError, explained_losses
@@ -87,6 +88,21 @@ def require_open(name: str, futures: Sequence[Future[Any]]) -> None:
                 "cancelled or released (restarting the cluster cancels all), or a worker went down "
                 "with scattered data. Pass the data again"
             )
+
+
+def held_futures(collection: Any) -> list[Future[Any]]:
+    """Return the futures that a collection was persisted to, without making its graph.
+
+    A graph that was not made yet holds none: these stand in layers, or expressions, that are data.
+    """
+    expression = getattr(collection, "expr", None)
+    if expression is None:
+        layers = collection.__dask_graph__().layers.values()
+        graphs = [layer.mapping for layer in layers if isinstance(layer, MaterializedLayer)]
+    else:
+        parts = (dict(zip(e._parameters, e.operands, strict=False)) for e in expression.walk())
+        graphs = [part["layer"] for part in parts if isinstance(part.get("layer"), dict)]
+    return [value for graph in graphs for value in graph.values() if isinstance(value, Future)]
 
 
 def owner(data: Any, current: Callable[[], Client], name: str) -> Client:

@@ -13,7 +13,7 @@ from dask.tokenize import tokenize
 
 from daskml_exec.executor import share
 from daskml_exec.partitions._assemble import matrix, side_by_side
-from daskml_exec.partitions._gather import require_open
+from daskml_exec.partitions._gather import held_futures, require_open
 from daskml_exec.partitions._kinds import FRAME, FUTURES, kind_of, require_matrix
 from daskml_exec.partitions._refusals import column_labels
 
@@ -81,12 +81,13 @@ def map_rows(
     Raises
     ------
     LostPartitionError
-        X is a list of futures that are gone, or whose Client is closed.
+        X, or what it is computed from, is held by futures that are gone, or whose Client is closed.
     """
     kind = kind_of(X)
     if kind == FUTURES:
         return _submitted(function, X, labels)
     require_matrix(X)
+    require_open("X", held_futures(X))
     if promote:
         single = all(of_column == np.float32 for of_column in np.atleast_1d(_dtypes(X)))
         dtype = np.result_type(dtype, np.float32 if single else np.float64)

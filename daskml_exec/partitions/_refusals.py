@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from array_api_compat import is_array_api_obj
+from dask.delayed import Delayed
 
 _DATE_DTYPES = re.compile(r"(date|time|duration|period)", re.IGNORECASE)
 """How NumPy, pandas, Arrow and polars begin the names of their dtypes of dates and durations."""
@@ -98,9 +99,9 @@ def column_labels(block: Any) -> list[Any] | None:
 
 def _refuse_other_lazy(data: Any, name: str) -> None:
     kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
-    if isinstance(data, (list, tuple)) and data and type(data[0]).__name__ == "Delayed":
+    if isinstance(data, (list, tuple)) and data and isinstance(data[0], Delayed):
         found, remedy = "a list of dask.delayed values", f"client.compute({name}), its futures"
-    elif kind == "dask.Delayed":
+    elif isinstance(data, Delayed):
         found, remedy = "a dask.delayed value", f"da.from_delayed({name}, shape, dtype)"
     elif kind == "polars.LazyFrame":
         found, remedy = "a polars LazyFrame, a query that was not run", f"{name}.collect()"

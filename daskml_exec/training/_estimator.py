@@ -181,6 +181,8 @@ class PartitionedEstimator(BaseEstimator):
         require_matrix(X)
         refuse_unreadable(X, "X")
         meta = frame_meta(X)
+        if meta is None:
+            return  # the blocks of futures may be frames or not, and are looked at where they are
         _check_feature_names(self, meta, reset=False)
         if hasattr(meta, "shape") and not np.isnan(meta.shape[1]):
             _check_n_features(self, meta, reset=False)
