@@ -17,6 +17,9 @@ from daskml_exec.partitions._gather import held_futures, require_open
 from daskml_exec.partitions._kinds import FRAME, FUTURES, kind_of, require_matrix
 from daskml_exec.partitions._refusals import column_labels
 
+# Below, `map_partitions` hands a Delayed on as it is: the model then travels with every block.
+_FRAMES_TAKE_DELAYED = tuple(map(int, dask.__version__.split(".")[:2])) >= (2025, 5)
+
 Function = Callable[[Any], np.ndarray[Any, Any]]
 
 
@@ -92,7 +95,11 @@ def map_rows(
         single = all(of_column == np.float32 for of_column in np.atleast_1d(_dtypes(X)))
         dtype = np.result_type(dtype, np.float32 if single else np.float64)
     if kind == FRAME:
-        model = dask.delayed(function, name=f"model-{tokenize(function)}", traverse=False)
+        model = (
+            dask.delayed(function, name=f"model-{tokenize(function)}", traverse=False)
+            if _FRAMES_TAKE_DELAYED
+            else function
+        )
         meta = _labelled(
             np.empty((0,) if columns is None else (0, len(columns)), dtype), None, columns
         )
