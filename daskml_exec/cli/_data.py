@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.cli._errors import CommandError, is_expected, one_line
+from daskml_exec.datasets import read_idx
+from daskml_exec.datasets._idx import is_idx
 from daskml_exec.datasets._libsvm import read_with_options
 from daskml_exec.executor import Executor
+
+# Where Debian's and Ubuntu's package has the images of the documented example.
+_DEBIANS = "/usr/share/datasets/fashion-mnist/"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Data:
 def load_training(executor: Executor, url: str, partitions: int | None) -> Data:
     """Read the training file, and wait until the workers hold its rows."""
     with _reading(url):
+        if is_idx(url):
+            return Data(*_persist_images(executor, *read_idx(url, npartitions=partitions)), 0)
         (X, y), options = read_with_options(url, npartitions=partitions, finite=True)
         return Data(*_persist(executor, X, y), first_index=0 if options.zero_based else 1)
 
@@ -51,10 +58,18 @@ def load_test(executor: Executor, url: str, training: Data) -> Data:
     Raises
     ------
     CommandError
-        The file has more features than the training file.
+        The file has more features than the training file, or images of another size.
     """
     zero_based = training.first_index == 0
     with _reading(url):
+        if is_idx(url):
+            X, y = read_idx(url)
+            if X.shape[1] != training.n_features:
+                raise CommandError(
+                    f"--test {url} has images of {X.shape[1]} values, the training file has "
+                    f"{training.n_features} features"
+                )
+            return Data(*_persist_images(executor, X, y), training.first_index)
         (X, y), _ = read_with_options(url, zero_based=zero_based, finite=True)
         if X.shape[1] > training.n_features:
             raise CommandError(
@@ -73,6 +88,10 @@ def _reading(url: str) -> Iterator[None]:
     """Make whatever a file system or a decompressor raises an error that names the file."""
     try:
         yield
+    except FileNotFoundError as error:
+        if url.startswith(_DEBIANS):
+            error.add_note("apt-get install dataset-fashion-mnist puts it there")
+        raise
     except Exception as error:
         if is_expected(error):
             raise
@@ -83,4 +102,11 @@ def _persist(executor: Executor, X: Any, y: Any) -> tuple[Any, Any]:
     X, y = executor.client.persist([X, y])
     # A partition's rows and labels come from one parse: whoever has the labels has parsed all.
     executor.client.compute(y.sum()).result()
+    return X, y
+
+
+def _persist_images(executor: Executor, X: Any, y: Any) -> tuple[Any, Any]:
+    X, y = executor.client.persist([X, y])
+    for done in executor.client.compute([y.sum(), X.sum()]):
+        done.result()
     return X, y

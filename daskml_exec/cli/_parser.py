@@ -20,6 +20,10 @@ and to predict, with X an array or a sparse matrix:
   from safetensors import safe_open
 """
 
+_FILE = """\
+libsvm file: a path, URL or glob; or images whose name ends in idx3-ubyte or idx3-ubyte.gz, beside a
+file of labels that is called labels-idx1-ubyte in place of images-idx3-ubyte"""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
@@ -39,19 +43,20 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "train",
-        help="train a model on a libsvm file",
-        description="Train a classifier on a libsvm file, with the rows spread over workers.",
+        help="train a model on a libsvm file, or on images",
+        description="Train a classifier on a libsvm file, or on images in the IDX format of MNIST, "
+        "with the rows spread over workers.",
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(wrong_usage=parser.error)
-    parser.add_argument("file", metavar="FILE", help="libsvm file: a path, URL or glob")
+    parser.add_argument("file", metavar="FILE", help=_FILE)
     parser.add_argument(
         "--model", choices=list(MODELS), default="logistic", help="(default: %(default)s)"
     )
     parser.add_argument(
-        "--test", metavar="FILE", help="libsvm file on which to measure the accuracy afterwards"
+        "--test", metavar="FILE", help="as FILE: on which to measure the accuracy afterwards"
     )
     parser.add_argument(
         "--save", metavar="PATH", help="path or URL to save the model at; replaces what is there"

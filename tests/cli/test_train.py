@@ -5,6 +5,7 @@ import os
 import re
 
 import dask
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -229,3 +230,33 @@ def test_what_is_not_finite_is_named_by_file_line_and_the_index_in_the_file(
     assert result.code == 1
     line = error_line(result.out, result.err)
     assert line.startswith(f"{wrong}, line 9: {found}; allowed are finite numbers"), line
+
+
+def test_images_with_their_labels(run, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60).astype("u1")
+    images = (rng.integers(0, 100, (60, 2, 2)) + 100 * labels[:, None, None]).astype("u1")
+    for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+        header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        (tmp_path / f"few-{name}-ubyte").write_bytes(header + array.tobytes())
+    path = str(tmp_path / "few-images-idx3-ubyte")
+    result = run(path, "--test", path, "--partitions", "3")
+    assert result.code == 0
+    assert "60 rows x 4 features" in result.out and "3 partitions" in result.out
+    assert float(re.search(r"test accuracy +([\d.]+)%", result.out)[1]) > 85
+
+
+def test_images_of_another_size_are_named(run, libsvm, tmp_path):
+    for name, shape in (("images-idx3", (2, 3, 3)), ("labels-idx1", (2,))):
+        header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+        (tmp_path / f"few-{name}-ubyte").write_bytes(header + bytes(int(np.prod(shape))))
+    result = run(libsvm(), "--test", str(tmp_path / "few-images-idx3-ubyte"))
+    assert "has images of 9 values, the training file has 3 features" in error_line(
+        result.out, result.err.splitlines()[-1] + "\n"
+    )
+
+
+def test_the_package_that_has_the_images_is_named(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("daskml_exec.cli._data._DEBIANS", str(tmp_path))
+    result = run(str(tmp_path / "train-images-idx3-ubyte.gz"))
+    assert result.code == 1 and "apt-get install dataset-fashion-mnist" in result.err
