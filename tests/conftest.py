@@ -42,7 +42,9 @@ def pytest_configure() -> None:
     dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
     announce = forkserver.set_forkserver_preload
     # Dask names its own modules, when it first starts a process.
-    forkserver.set_forkserver_preload = lambda names: announce([*names, *PRELOADED])
+    forkserver.set_forkserver_preload = lambda names, **options: announce(
+        [*names, *PRELOADED], **options
+    )
 
 
 @cache
