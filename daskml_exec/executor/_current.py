@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import threading
 import weakref
@@ -197,7 +198,7 @@ def in_process_client() -> Client:
         connection = _in_process.get(os.getpid())
         if connection is None or connection.client.status != "running":
             connection = _in_process[os.getpid()] = open_local(
-                n_workers=CPU_COUNT,
+                n_workers=_threads_of_this_process(),
                 threads_per_worker=1,
                 processes=False,
                 options={},
@@ -211,3 +212,14 @@ def _this_worker() -> Worker | None:
         return get_worker()
     except ValueError:
         return None
+
+
+def _threads_of_this_process() -> int:
+    """Return how many threads to compute with: a share of the cores where siblings use the others.
+
+    joblib's processes, of which each may open a cluster of its own, are told their share so.
+    """
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    if multiprocessing.parent_process() is not None and share.isdigit():
+        return max(1, min(CPU_COUNT, int(share)))
+    return CPU_COUNT

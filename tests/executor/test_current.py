@@ -5,11 +5,15 @@ import contextvars
 import os
 import threading
 
+import numpy as np
 import pytest
 from distributed import Client, LocalCluster, default_client
+from joblib import Parallel, delayed, parallel_config
+from sklearn.model_selection import GridSearchCV
 
 from daskml_exec import Executor
 from daskml_exec.executor import _current
+from daskml_exec.linear_model import LogisticRegression
 
 
 def nested_squares(n):
@@ -165,6 +169,34 @@ def test_threads_open_one_in_process_cluster(in_process):
     for thread in threads:
         thread.join(20)
     assert len(clients) == 4 and len(set(map(id, clients))) == 1
+
+
+def workers_of_current():
+    executor = Executor.current()
+    addresses = {worker.address for worker in executor.workers()}
+    assert executor.run(pow, [2], [2]).results(20) == [4]
+    return executor.in_process, len(addresses)
+
+
+@pytest.mark.slow
+def test_processes_of_joblib_take_their_share_of_the_cores():
+    with parallel_config("loky", inner_max_num_threads=1):
+        assert Parallel(2)(delayed(workers_of_current)() for _ in range(2)) == [(True, 1)] * 2
+
+
+@pytest.mark.slow
+def test_a_search_in_processes_of_joblib(process_executor):
+    """Also within a `with`: the processes are new ones, and know nothing of it."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = (X[:, 0] > 0).astype(int)
+    grid = {"C": [0.1, 1.0]}
+    with process_executor:
+        found = [
+            GridSearchCV(LogisticRegression(), grid, cv=2, n_jobs=n).fit(X, y) for n in (None, 2)
+        ]
+    scores = [search.cv_results_["mean_test_score"] for search in found]
+    assert scores[0].tobytes() == scores[1].tobytes()
+    assert found[0].best_estimator_.coef_.tobytes() == found[1].best_estimator_.coef_.tobytes()
 
 
 def test_in_a_running_event_loop(in_process):
