@@ -13,6 +13,8 @@ from distributed import LocalCluster, Nanny, Scheduler
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 
+from daskml_exec.executor._silence import closing_is_no_news
+
 _logger = logging.getLogger(__name__)
 
 # How often to look whether a worker has to be started anew, in seconds; less and less often while
@@ -85,7 +87,8 @@ class EmbeddedCluster(LocalCluster):
         nannies = [worker for worker in self.workers.values() if isinstance(worker, Nanny)]
         late = asyncio.get_running_loop().call_later(_ENDING_SECONDS, _kill, nannies)
         try:
-            await super()._close()
+            with closing_is_no_news():
+                await super()._close()
         finally:
             late.cancel()
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distributed import Client, get_worker
+from distributed.utils import in_async_call
 
 _TOPIC_RAISED = "daskml-exec"
 # How often, and every how many seconds, to look whether a submitted task has come to the scheduler.
@@ -63,6 +64,8 @@ class ClusterEvents:
         for address in new:
             handler = functools.partial(self._on_worker_event, client, address)
             client.subscribe_topic(address, handler)
+        if new and client.status == "running" and not in_async_call(client.loop):
+            client.sync(_messages_sent, client)
 
     def place(self, client: Client, key: str, worker: str, owner: object) -> None:
         """Let go of the placement of a task on `worker` when that worker is lost.
@@ -153,6 +156,17 @@ class ClusterEvents:
 def report_raised(key: str) -> None:
     """Tell the driver, from inside a task, that this attempt of the task raised."""
     get_worker().log_event(_TOPIC_RAISED, {"key": key})
+
+
+async def _messages_sent(client: Client) -> None:
+    """Return when what was said to the scheduler is on its way.
+
+    It is collected for some milliseconds. If the cluster is closed in the meantime, Dask complains
+    that it cannot be sent.
+    """
+    stream = client.scheduler_comm
+    while stream is not None and stream.buffer and not stream.closed():
+        await asyncio.sleep(0.001)
 
 
 _by_client: "weakref.WeakKeyDictionary[Client, ClusterEvents]" = weakref.WeakKeyDictionary()

@@ -22,6 +22,7 @@ from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_newcomers, check_workers
 from daskml_exec.executor._job import Job, Task, require_reducible, submit_fold
+from daskml_exec.executor._opening import open_or_attach
 from daskml_exec.executor._scheduler import scheduler_needed
 from daskml_exec.executor._workers import WorkerTable, worker_table
 
@@ -120,36 +121,16 @@ class Executor(concurrent.futures.Executor):
         security: Any = None,
         **cluster_options: Any,
     ) -> None:
-        check_integer("n_workers", n_workers)
-        check_integer("threads_per_worker", threads_per_worker)
-        embedded = {
-            name: value
-            for name, value, default in (
-                ("n_workers", n_workers, None),
-                ("threads_per_worker", threads_per_worker, 1),
-                ("processes", processes, True),
-            )
-            if value != default
-        } | cluster_options
-        if cluster is None and not embedded and security is None:
-            cluster = _current.active_client()
-        if cluster is None:
-            connection = _connection.open_local(
+        self._start(
+            open_or_attach(
+                cluster,
                 n_workers=n_workers,
                 threads_per_worker=threads_per_worker,
                 processes=processes,
-                options=cluster_options,
-                set_as_default=True,
                 security=security,
+                options=cluster_options,
             )
-        elif embedded:
-            raise ValueError(
-                f"{', '.join(sorted(embedded))} given together with cluster={cluster!r}: these "
-                "options belong to the embedded cluster, which is started when cluster is None"
-            )
-        else:
-            connection = _connection.attach(cluster, security)
-        self._start(connection)
+        )
 
     def _start(self, connection: _connection.Connection) -> None:
         self._connection = connection
@@ -493,6 +474,12 @@ class Executor(concurrent.futures.Executor):
             raise RuntimeError("the Executor was shut down: it takes no further work")
         if self.client.status in ("closing", "closed"):
             raise RuntimeError("the Client of this Executor was closed: open another Executor")
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "an Executor is of the process that opened it: in a task, Executor.current() returns "
+            "one of the same cluster"
+        )
 
     def __repr__(self) -> str:
         if self._shut_down:

@@ -182,6 +182,9 @@ class Job(Generic[T]):
         self.tasks = tuple(tasks)
         self._client = client
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a Job is of the process that runs it: pass its tasks, as list(job)")
+
     def __len__(self) -> int:
         return len(self.tasks)
 

@@ -3,9 +3,10 @@
 It runs also in those that replace a lost one.
 """
 
-import logging
 import signal
 from typing import Any
+
+from daskml_exec.executor._silence import silence_closing
 
 
 def dask_setup(worker: Any) -> None:
@@ -17,9 +18,4 @@ def dask_setup(worker: Any) -> None:
     """
     # It is blocked already, but for systems without signal masks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A call that was cancelled may still run when the cluster closes. That is no news.
-    logging.getLogger("distributed.worker.state_machine").addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    return "ended with CancelledError" not in record.getMessage()
+    silence_closing()

@@ -35,6 +35,7 @@ def test_workers_that_have_gone_are_not_remembered_for_ever(monkeypatch):
         subscribe_topic=listening.__setitem__,
         unsubscribe_topic=listening.pop,
         loop=SimpleNamespace(add_callback=lambda *_: None),
+        status="closed",
     )
     events = ClusterEvents()
     removed = {"action": "remove-worker", "expected": False}
@@ -144,8 +145,15 @@ def test_a_worker_is_watched_once(short_lived):
 
 
 SILENT = """
+import logging
+import distributed.scheduler
 from distributed import Client, LocalCluster
 from daskml_exec import Executor
+
+# Dask complains where a cluster closes while one of its workers says that it lives, and of worker
+# processes that take four seconds to end, as on a busy machine. Neither has to do with a Client.
+distributed.scheduler.heartbeat_interval = lambda n_workers: 3600
+logging.getLogger("distributed.nanny").setLevel("ERROR")
 
 if __name__ == "__main__":
     with LocalCluster(n_workers=2, threads_per_worker=1, processes={processes},
@@ -165,6 +173,16 @@ if __name__ == "__main__":
         executor.check_workers()
     executor.shutdown()
 """
+
+
+def test_what_is_said_to_the_scheduler_is_sent(short_lived):
+    """A cluster may close as soon as `watch` has returned."""
+    cluster, client = short_lived
+    stream = client.scheduler_comm
+    stream.interval = 0.2
+    stream.send({"op": "heartbeat-client"})  # what follows waits for the interval to be over
+    ClusterEvents.of(client).watch(client, [worker.address for worker in cluster.workers.values()])
+    assert stream.buffer == []
 
 
 @pytest.mark.parametrize("processes", [True, False])
