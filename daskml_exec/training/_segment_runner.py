@@ -77,7 +77,7 @@ class SegmentRunner:
         self._futures = futures
         self._given = dict(given)
         self._executor, self._name = executor, name
-        self._crew = Crew(executor, name)
+        self._crew = Crew(executor, name, self._suffices)
         self.commit_interval = self._crew.commit_interval
         self.segment_seconds = self._crew.segment_seconds
         self._works: list[Any] = []
@@ -163,6 +163,7 @@ class SegmentRunner:
             if time.monotonic() >= deadline:
                 raise PeersInterrupted("workers went, again and again, before a segment began")
             time.sleep(_LOOK_EVERY)
+        self._crew.late = frozenset()
         self._owners = owners_of(self._algorithm.n_units, len(self._crew.members))
         origin = self._backups.newest()
         self._position = 0 if origin is None else origin.version
@@ -188,11 +189,11 @@ class SegmentRunner:
         deadline = time.monotonic() + self._crew.workers_timeout
         while True:
             members = self._choose()
-            owners = owners_of(self._algorithm.n_units, len(members))
-            each = max(Counter(owners).values())
-            needed, limit = each * self._algorithm.unit_nbytes, self._crew.memory_limit(members)
+            limit = self._crew.memory_limit(members)
+            needed = self._needed_on_each(len(members))
             if not limit or has_room(needed, limit):
                 return members
+            self._crew.late = frozenset()  # all are welcome
             if time.monotonic() >= deadline:
                 raise RuntimeError(
                     f"blocks that take {needed / 1e6:,.0f} MB would be on each of the "
@@ -202,9 +203,21 @@ class SegmentRunner:
                 )
             time.sleep(_LOOK_EVERY)
 
+    def _needed_on_each(self, n_members: int) -> int:
+        """Return the bytes of units on the member that has most of them."""
+        owners = owners_of(self._algorithm.n_units, n_members)
+        nbytes: int = max(Counter(owners).values()) * self._algorithm.unit_nbytes
+        return nbytes
+
+    def _suffices(self, limits: Sequence[int]) -> bool:
+        """Return whether members with these memory limits have room for all units."""
+        limit = min((each for each in limits if each), default=0)
+        return not limit or has_room(self._needed_on_each(len(limits)), limit)
+
     def _choose(self) -> list[str]:
         """Return the members: those of before, who may hold something, and new ones as needed."""
         living = self._crew.workers()
+        living = [worker for worker in living if worker not in self._crew.late] or living
         before = [worker for worker in self._crew.members if worker in living]
         new = [worker for worker in living if worker not in before]
         return sorted(before + new[: max(0, self._algorithm.n_units - len(before))])

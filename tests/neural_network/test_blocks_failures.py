@@ -5,7 +5,9 @@ from outside, and never comes further: what it would have sent next is not sent.
 """
 
 import threading
+from contextlib import ExitStack
 
+import dask
 import numpy as np
 import pytest
 from distributed import get_worker
@@ -13,6 +15,7 @@ from distributed import get_worker
 from daskml_exec.executor.peers import PeersInterrupted, _commits
 from daskml_exec.neural_network import _block_segments
 from daskml_exec.training import _segment, _segment_runner
+from tests.executor.gates import Gate
 from tests.executor.peers.leftovers import until_nothing_is_left
 from tests.neural_network.block_fits import (
     bits,
@@ -187,6 +190,31 @@ def test_a_worker_that_goes_before_an_event_asks_for_the_estimator(
     model = fit(blocks(callbacks=[lose_and_ask]))
     assert bits(model) == undisturbed_blocks[blocks]
     assert np.isfinite(found[0].coefs_[0]).all()
+    until_nothing_is_left(executor.client)
+
+
+def test_a_worker_that_is_busy_for_long(three_workers, undisturbed_blocks, caplog):
+    """The others have room for its blocks, which come from the last backup; it has its own work."""
+    cluster, executor = three_workers
+    with Gate() as gate, ExitStack() as soon:
+
+        def occupy(event):
+            if event.record.round == 2:
+                worker = min(cluster.workers.values(), key=lambda worker: worker.address)
+                others.append(executor.client.submit(gate.pass_through, workers=[worker.address]))
+                gate.wait_until_reached()
+                limit = {"daskml-exec.segment-start-timeout": "0.5s"}
+                soon.enter_context(dask.config.set(limit))
+
+        others = []
+        model = fit(blocks(callbacks=[occupy]))
+        assert others[0].status == "pending"
+        gate.open()
+        others[0].result(30)
+    assert bits(model) == undisturbed_blocks[blocks]
+    assert (model.history_[2].workers, model.history_[3].workers) == (3, 2)
+    assert "goes on without the worker" in caplog.text
+    others.clear()
     until_nothing_is_left(executor.client)
 
 

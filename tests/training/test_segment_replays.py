@@ -16,10 +16,10 @@ class FakeCrew:
 
     segment_seconds, workers_timeout = 5.0, 0.0
 
-    def __init__(self, cluster, name):
+    def __init__(self, cluster, name, suffices):
         self.commit_interval = cluster.commit_interval
         self._cluster = cluster
-        self.members, self.ids = (), ()
+        self.members, self.ids, self.late = (), (), frozenset()
         cluster.crew = self
         self.has_turn = False
 
@@ -77,6 +77,7 @@ def fit(monkeypatch):
     def run(is_lost, segments=20, workers=("a", "b"), commit_interval=0.0):
         cluster = SimpleNamespace(
             workers=list(workers),
+            client=SimpleNamespace(status="running"),
             commit_interval=commit_interval,
             is_lost=is_lost,
             turns=[],

@@ -13,8 +13,8 @@ class FakeCrew:
 
     commit_interval, segment_seconds, workers_timeout = 60.0, 5.0, 0.0
 
-    def __init__(self, executor, name):
-        self.members = ()
+    def __init__(self, executor, name, suffices):
+        self.members, self.late = (), frozenset()
         self.coming = executor
 
     def workers(self):
@@ -38,6 +38,15 @@ def runner_on(monkeypatch):
 
 def test_no_more_workers_than_units_are_taken(runner_on):
     assert runner_on(2, 1, ["a", "b", "c"])._choose_enough() == ["a", "b"]
+
+
+def test_one_that_is_late_is_left_out_where_the_others_have_room(runner_on):
+    runner = runner_on(4, 100_000_000, ["a", "b", "c"])
+    assert runner._suffices([10**9, 0]) and not runner._suffices([10**9, 3 * 10**8])
+    runner._crew.late = frozenset("b")
+    assert runner._choose_enough() == ["a", "c"]
+    runner._crew.late = frozenset("abc")
+    assert runner._choose_enough() == ["a", "b", "c"]
 
 
 def test_workers_are_waited_for_where_units_have_no_room(runner_on, monkeypatch):

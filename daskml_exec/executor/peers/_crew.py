@@ -22,7 +22,7 @@ from daskml_exec.executor._failures import (
     no_worker_error,
 )
 from daskml_exec.executor._groups import is_of_this_machine
-from daskml_exec.executor._scheduler import require_scheduler
+from daskml_exec.executor._scheduler import LostSchedulerError, require_scheduler
 from daskml_exec.executor.peers._errors import (
     PeersInterrupted,
     PeerTimeoutError,
@@ -70,6 +70,9 @@ class Crew:
     executor : Executor
     name : str
         What the tasks are called.
+    suffices : callable, optional
+        Whether members with these memory limits, in bytes and 0 for none, can go on without others.
+        Then those that have not begun for long are not waited for; `late` names them.
 
     Raises
     ------
@@ -77,10 +80,16 @@ class Crew:
         The scheduler cannot import this package.
     """
 
-    def __init__(self, executor: Executor, name: str) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        name: str,
+        suffices: Callable[[Sequence[int]], bool] = lambda limits: False,
+    ) -> None:
         self._client: Client = executor.client
         self._executor = executor
         self._name = name
+        self._suffices = suffices
         self._id = uuid.uuid4().hex
         self._generation = 0
         self._tasks = 0
@@ -90,6 +99,7 @@ class Crew:
         self._said: frozenset[str] = frozenset()
         self.members: tuple[str, ...] = ()
         self.ids: tuple[str, ...] = ()
+        self.late: frozenset[str] = frozenset()
         self.segment_seconds = _config.seconds("segment-duration")
         self.commit_interval = _config.seconds("commit-interval")
         self.workers_timeout = _config.seconds("workers-timeout")
@@ -132,7 +142,7 @@ class Crew:
 
         Raises
         ------
-        ConnectionError
+        LostSchedulerError
             The scheduler has closed the run: it has seen this client go.
         """
         if not self._call(ADMIT):
@@ -178,7 +188,8 @@ class Crew:
         Raises
         ------
         PeersInterrupted
-            A member was lost. The others have stopped; `open` must come before the next run.
+            A member was lost, or is late. The others have stopped; `open` must come before the next
+            run.
         PeerTimeoutError
             A member did not answer another one in time.
         """
@@ -248,10 +259,10 @@ class Crew:
         call = getattr(self._client.scheduler, handler)
         return await call(run_id=self._id, client=self._client.id, **arguments)
 
-    def _unknown(self) -> ConnectionError:
-        return ConnectionError(
-            f"the scheduler has closed the run of {self._name}: it has seen this client go, or "
-            "the connection to it was lost for a while"
+    def _unknown(self) -> LostSchedulerError:
+        return LostSchedulerError(
+            f"{self._name}: the scheduler has closed this run, since it has seen this client go: "
+            "the connection between them was broken for a while"
         )
 
     def _hear(self, generation: int, reason: str) -> None:
@@ -289,7 +300,7 @@ class Crew:
         return answers if len(answers) == len(futures) else None
 
     async def _end_of_generation(self, futures: Sequence[Future[Any]]) -> BaseException | None:
-        """Return when the scheduler has said so, or when a member is found not to answer."""
+        """Return when the scheduler has said so, or where a member does not answer or is late."""
         limit = _config.seconds("segment-start-timeout")
         all_begun = False
         started = time.monotonic()
@@ -311,17 +322,18 @@ class Crew:
                 waiting = {m for m, f in zip(self.members, futures, strict=True) if not f.done()}
                 late = {w: s for w, s in states.items() if w in waiting and not s["begun"]}
                 all_begun = not late
+                others = [state["memory"] for w, state in states.items() if w not in late]
+                if late and others and self._suffices(others):
+                    self.late = frozenset(late)
+                    logger.warning("%s goes on without %s", self._name, _who_does_what(late))
+                    return PeersInterrupted(f"it was not waited for {', '.join(late)} any longer")
                 self._say_that_it_waits(late)
         return None
 
     def _say_that_it_waits(self, late: Mapping[str, Mapping[str, Any]]) -> None:
         """Say once for whom a segment waits: a worker that has other work to do does not hang."""
         if new := {worker: late[worker] for worker in sorted(late.keys() - self._said)}:
-            logger.warning(
-                "%s waits for %s to begin",
-                self._name,
-                "; ".join(f"the worker {w}, which {_doing(state)}," for w, state in new.items()),
-            )
+            logger.warning("%s waits for %s", self._name, _who_does_what(new))
         self._said = frozenset(late)
 
     async def _is_a_loss(self, sign: BaseException) -> bool:
@@ -408,6 +420,10 @@ def _not_answering(workers: Sequence[str], limit: float) -> str:
         f"{'they hang' if many else 'it hangs'}, or cannot be reached (the limits are the dask "
         "config values 'daskml-exec.peer-timeout' and 'daskml-exec.segment-start-timeout')"
     )
+
+
+def _who_does_what(states: Mapping[str, Mapping[str, Any]]) -> str:
+    return "; ".join(f"the worker {w}, which {_doing(state)}" for w, state in states.items())
 
 
 def _doing(state: Mapping[str, Any]) -> str:

@@ -114,6 +114,7 @@ class PeersPlugin(WorkerPlugin):
             "begun": Run(run_id, generation) in self._begun,
             "paused": self.worker.status == Status.paused,
             "tasks": len(state.executing) + len(state.long_running),
+            "memory": self.worker.memory_manager.memory_limit or 0,
         }
 
     def _news(self, run_id: str, generation: int, reason: str) -> None:

@@ -6,7 +6,7 @@ import dask
 import pytest
 from distributed import Status
 
-from daskml_exec.executor.peers import PeersInterrupted, PeerTimeoutError, _crew
+from daskml_exec.executor.peers import Crew, PeersInterrupted, PeerTimeoutError, _crew
 from daskml_exec.executor.peers._runs import STATES
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
@@ -160,6 +160,31 @@ def test_a_member_that_is_busy_is_waited_for(crew, client, caplog):
         assert len(running.result(20)) == 2
     assert caplog.text.count("crew waits for") == 1
     assert len(everywhere(crew, exchange, "nothing was repeated")) == 2
+
+
+def test_a_member_that_is_busy_is_not_waited_for_where_the_others_suffice(executor, client, caplog):
+    asked = []
+
+    def suffices(limits):
+        asked.append(limits)
+        return True
+
+    crew = Crew(executor, "crew", suffices)
+    begin(crew)
+    with Gate() as gate, dask.config.set({"daskml-exec.segment-start-timeout": "0.1s"}):
+        busy = client.submit(gate.pass_through, workers=[crew.members[1]], pure=False)
+        gate.wait_until_reached()
+        with pytest.raises(PeersInterrupted, match="not waited for"):
+            everywhere(crew, exchange, "without the late one")
+        assert crew.late == {crew.members[1]} and len(asked[0]) == 1
+        assert f"goes on without the worker {crew.members[1]}, which is busy" in caplog.text
+        assert crew.open(crew.members[:1])
+        assert [answer.value for answer in everywhere(crew, exchange, "alone")] == [[]]
+        gate.open()
+        busy.result(20)
+    crew.leave()
+    crew.close()
+    until_nothing_is_left(client)
 
 
 def test_a_member_that_is_paused_is_waited_for(crew, cluster, caplog):

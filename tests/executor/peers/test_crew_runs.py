@@ -148,7 +148,7 @@ def test_a_driver_that_is_stopped_lets_others_go_on(cluster, client, monkeypatch
 def test_a_closed_run_is_not_admitted(executor):
     crew = Crew(executor, "crew")
     crew.close()
-    with pytest.raises(ConnectionError, match="has closed the run of crew"):
+    with pytest.raises(ConnectionError, match="crew: the scheduler has closed this run"):
         crew.admit()
 
 

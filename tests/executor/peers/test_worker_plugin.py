@@ -171,10 +171,10 @@ def test_what_a_worker_says_that_it_does(plugin):
         return plugin.worker.handlers[STATES](A, 1)
 
     announce(plugin, 1)
-    assert state() == {"begun": False, "paused": False, "tasks": 1}
+    assert state() == {"begun": False, "paused": False, "tasks": 1, "memory": 0}
     plugin.begin(Run(A, 1))
     plugin.worker.status = Status.paused
-    assert state() == {"begun": True, "paused": True, "tasks": 1}
+    assert state() == {"begun": True, "paused": True, "tasks": 1, "memory": 0}
     plugin.finish(Run(A, 1))
     assert not state()["begun"]
 
