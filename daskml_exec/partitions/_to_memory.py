@@ -51,7 +51,7 @@ def is_matrix(y: Any) -> bool:
     if kind == FUTURES:
         require_open("y", y)
         return len(y[0].client.submit(shape_of, y[0], pure=False).result()) > 1
-    return np.ndim(y) > 1 if kind is None else y.ndim > 1
+    return np.asarray(y).ndim > 1 if kind is None else y.ndim > 1
 
 
 def _on_host(column: Any) -> Any:
