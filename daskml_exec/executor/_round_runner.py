@@ -117,6 +117,22 @@ class RoundRunner:
         """How many partitions the rounds run over."""
         return len(self._partitions)
 
+    def some_of_each_worker(self) -> list[int]:
+        """Return indices of partitions, so that each worker has one, and few have several.
+
+        Of partitions that are being computed nobody knows yet who will have them: all are among
+        them.
+        """
+        self._plan()
+        first: dict[str, int] = {}
+        unknown: list[int] = []
+        for group in self._groups:
+            if group.worker is None:
+                unknown += group.indices
+            else:
+                first.setdefault(group.worker, group.indices[0])
+        return sorted([*first.values(), *unknown])
+
     def run(self, partial: Partial, message: Any, combine: Combine, *, name: str) -> RoundOutcome:
         """Compute ``partial(partition, message)`` for all partitions and reduce the results.
 

@@ -47,7 +47,11 @@ def weighed(problem: NetworkProblem, partitions: Partitions) -> NetworkProblem:
         No row that is to be trained on has a positive weight, or none of those held out.
     """
     runner = RoundRunner(
-        partitions.executor, partitions.futures, payload_nbytes, partitions.workers_lost_before
+        partitions.executor,
+        partitions.futures,
+        payload_nbytes,
+        partitions.workers_lost_before,
+        partitions.nbytes_each,
     )
     with closing(runner):
         largest: Largest = runner.run(

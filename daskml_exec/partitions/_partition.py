@@ -86,6 +86,12 @@ class Partitions:
             return self.nonzeros * (self.dtype.itemsize + 4)
         return sum(self.rows) * self.n_features * self.dtype.itemsize
 
+    @property
+    def nbytes_each(self) -> list[int]:
+        """About how much memory each takes, with a target and a weight per row."""
+        per_row = self.nbytes / max(1, sum(self.rows)) + 2 * self.dtype.itemsize
+        return [int(rows * per_row) for rows in self.rows]
+
     def release(self) -> None:
         """Let the cluster forget the partitions, whoever still holds this object."""
         for future in self.futures:

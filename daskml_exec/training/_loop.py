@@ -73,7 +73,7 @@ def run_rounds(
         partitions.futures,
         _nbytes,
         partitions.workers_lost_before,
-        _partition_nbytes(partitions),
+        partitions.nbytes_each,
     )
     n_partitions = len(partitions.futures)
     records: list[RoundRecord] = []
@@ -137,12 +137,6 @@ def _run(
             algorithm.partial_carrying, message, algorithm.combine, name=name, last=last
         )
     return runner.run(algorithm.partial, message, algorithm.combine, name=name)
-
-
-def _partition_nbytes(partitions: Partitions) -> list[int]:
-    """Return about how much memory each partition takes, with a target and a weight per row."""
-    per_row = partitions.nbytes / max(1, sum(partitions.rows)) + 2 * partitions.dtype.itemsize
-    return [int(rows * per_row) for rows in partitions.rows]
 
 
 def _nbytes(payload: Any) -> int:

@@ -47,10 +47,12 @@ def compile_ahead(
     if wanted <= done:
         return
     say("compiling loops with Numba, once for each Worker")
-    runner = RoundRunner(
-        executor, partitions.futures, payload_nbytes, partitions.workers_lost_before
-    )
-    with closing(runner):
+    lost, sizes = partitions.workers_lost_before, partitions.nbytes_each
+    # Not on all: partitions that are on disk would come to memory for nothing.
+    with closing(RoundRunner(executor, partitions.futures, payload_nbytes, lost, sizes)) as all_:
+        chosen = all_.some_of_each_worker()
+    some = [partitions.futures[index] for index in chosen]
+    with closing(RoundRunner(executor, some, payload_nbytes, lost)) as runner:
         runner.run(partial(_compile, compiling), None, _nothing, name="compile")
     done |= wanted
 

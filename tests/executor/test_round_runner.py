@@ -78,6 +78,13 @@ def test_the_bits_do_not_depend_on_the_grouping(executor):
     assert totals == {fold([float(p.sum()) * 0.1 for p in pieces], add)}
 
 
+@pytest.mark.parametrize(
+    ("place", "chosen"), [(lambda i: i % 2, [0, 1]), (lambda i: int(i >= 4), [0, 4])]
+)
+def test_some_partitions_stand_for_each_worker(executor, place, chosen):
+    assert runner(executor, placed(executor, arrays(6), place)).some_of_each_worker() == chosen
+
+
 def test_one_task_per_worker(executor):
     rounds = runner(executor, placed(executor, arrays(6), lambda i: i % 2))
     outcome = rounds.run(scaled_sum, 2, add, name="r")

@@ -47,14 +47,15 @@ def test_it_happens_once_before_the_first_round_in_a_task(executor, monkeypatch)
 
     monkeypatch.setattr(_beginning, "compile_updates", noted)
     network(callbacks=[lambda event: happened.append("round")]).fit(chunks(X), chunks(Y))
-    before, rounds = happened[:3], happened[3:]
-    assert all("Default-Threads" in name for name in before)
+    first_round = happened.index("round")
+    before, rounds = happened[:first_round], happened[first_round:]
+    assert 2 <= len(before) <= 3 and all("Default-Threads" in name for name in before)
     assert set(rounds) == {"round"}
     happened.clear()
     network().fit(chunks(X), chunks(Y))
     assert happened == []
     network().fit(chunks(X.astype(np.float32)), chunks(Y))  # of another type
-    assert len(happened) == 3
+    assert 2 <= len(happened) <= 3
 
 
 @pytest.mark.parametrize(
