@@ -95,13 +95,16 @@ class Sampled:
         x, residual = np.zeros_like(q), q.copy()
         direction = residual.copy()
         size = first = float(np.vdot(residual, residual))
+        # The Hessian's diagonal is about one. Along directions that the rows do not determine,
+        # curvature is rounding, and what is left of q there is, too: their ratio is anything.
+        rounding = np.finfo(np.float64).eps * point.shape[1]
         for _ in range(self.max_iter):
             checkpoint()
             if size <= _CG_PRECISION**2 * first:
                 break
             image = product(direction)
             curvature = float(np.vdot(direction, image))
-            if not curvature > 0:
+            if not curvature > rounding * float(np.vdot(direction, direction)):
                 break
             step = size / curvature
             x += step * direction

@@ -244,7 +244,11 @@ class NewtonRounds:
             if search.stuck:
                 search = replace(search, stuck=False)
         if search.stuck:
-            return state
+            if state.curvature is None or state.plan.hessian_share:
+                return state
+            # Few sampled rows may be wrong by the inverse of the penalty: their directions led
+            # nowhere, and the gradient does not unless it is rounding.
+            state, search = replace(state, curvature=None), replace(search, stuck=False)
         if state.curvature is None:
             return replace(state, search=lbfgs.steer(search))
         solve = partial(state.curvature.solve, point=search.point)

@@ -180,3 +180,16 @@ def test_rows_sorted_by_label_without_a_pooled_start(sparse):
     state, rounds = logistic(X[order], y[order], plan=plan, cuts=range(100, 2000, 100))
     assert state.converged and len(rounds) <= 40
     assert_optimum(state, logistic_optimum(dense(X), y))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 1.0])
+@pytest.mark.parametrize("C", [1.0, 1e4])
+def test_sampled_rows_that_say_nothing_of_most_columns(share, C):
+    """Directions that are wrong by the inverse of the penalty end in plain gradients."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 400))
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    plan = Plan(PRODUCTS, "", pool_share=share)
+    state, _ = logistic(X, y, C=C, plan=plan)
+    assert state.converged
+    assert_optimum(state, logistic_optimum(X, y, C=C), tol=1e-5)
