@@ -19,6 +19,7 @@ from daskml_exec.executor._job import Job, Progress, Task
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
 from daskml_exec.executor._scheduler import LostSchedulerError, scheduler_needed
 from daskml_exec.executor._ship import share, ship
+from daskml_exec.executor._units import bytes_text
 from daskml_exec.executor._worker_times import FEW_ROWS, MANY_ROWS
 from daskml_exec.executor._workers import WorkerInfo, WorkerTable
 from daskml_exec.kernels.fixed_tree import fold, fold_siblings
@@ -40,6 +41,7 @@ __all__ = [
     "WorkerInfo",
     "WorkerMismatchError",
     "WorkerTable",
+    "bytes_text",
     "calibrate",
     "calibrated",
     "explained_losses",

@@ -15,8 +15,8 @@ class WorkerInfo:
 
     address: str
     threads: int
-    memory_gib: float
-    """Memory limit in GiB; 0 when the worker has none."""
+    memory_gb: float
+    """Memory limit in GB, of 10**9 bytes; 0 when the worker has none."""
     gpu: str
     """Name of the GPU that the worker reports; empty when it has none."""
     pid: int
@@ -53,7 +53,7 @@ def worker_table(client: Client) -> WorkerTable:
         WorkerInfo(
             address=address,
             threads=info["nthreads"],
-            memory_gib=round((info.get("memory_limit") or 0) / 2**30, 2),
+            memory_gb=round((info.get("memory_limit") or 0) / 1e9, 2),
             gpu=_gpu_name(info.get("gpu")),
             pid=pids.get(address, 0),
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from daskml_exec.executor import bytes_text
 from daskml_exec.linear_model._parallel import Choice
 from daskml_exec.linear_model._plan import Plan, Shape
 from daskml_exec.training import History
@@ -53,7 +54,7 @@ class Explanation:
         outputs = f", {shape.outputs} outputs" if shape.outputs > 1 else ""
         lines = [
             f"data      {shape.rows:,} rows x {shape.features:,} columns, {kind}, "
-            f"{shape.row_bytes * shape.rows / 1e6:,.1f} MB in {history.n_partitions} partition"
+            f"{bytes_text(shape.row_bytes * shape.rows)} in {history.n_partitions} partition"
             + ("s" if history.n_partitions != 1 else "")
             + outputs,
             f"regime    {self.regime}: {self.reason}",
@@ -63,13 +64,13 @@ class Explanation:
         if self.pool_share:
             lines.append(
                 f"sample    {self.pool_share * shape.rows:,.0f} rows on the driver "
-                f"({self.pool_share * shape.rows * shape.row_bytes / 1e6:,.1f} MB)"
+                f"({bytes_text(self.pool_share * shape.rows * shape.row_bytes)})"
             )
         lines.append("measured")
         for step, part in (history.by_step() | {"all": history}).items():
             lines.append(
                 f"  {step:9} {_rounds(len(part))} {part.seconds:8.3f} s "
-                f"{part.bytes / 1e6:10,.2f} MB moved"
+                f"{bytes_text(part.bytes):>10} moved"
             )
         return "\n".join(lines)
 

@@ -66,7 +66,7 @@ class GLM(PartitionedEstimator):
         require_matrix(X)
         meta = frame_meta(X)
         n_features = None if meta is None or np.isnan(meta.shape[1]) else int(meta.shape[1])
-        limits = [worker.memory_gib * 2**30 for worker in executor.workers()]
+        limits = [worker.memory_gb * 1e9 for worker in executor.workers()]
         memory = min((limit for limit in limits if limit), default=None)
         return choose(n_features, column_chunks(X), memory, solver=self._solver)
 

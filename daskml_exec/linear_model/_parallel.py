@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from daskml_exec.executor import bytes_text
 from daskml_exec.partitions import ColumnChunks
 
 DATA, MODEL = "data", "model"
@@ -49,18 +50,18 @@ def choose(
     'data'
     >>> chunks = ColumnChunks((50_000, 50_000), most_rows=10_000, itemsize=8, sparse=False)
     >>> print(choose(100_000, chunks, 2e9, solver="auto").reason)
-    a row chunk with all columns takes 8.0 GB, more than 0.3 of the smallest worker's 2.0 GB
+    a row chunk with all columns takes 8 GB, more than 0.3 of the smallest worker's 2 GB
     """
     if solver not in SOLVERS_OF_MODEL:
         return Choice(DATA, f"solver={solver!r} needs whole rows")
     if memory is None:
         return Choice(DATA, "the workers have no memory limit")
     room = _SHARE_OF_MEMORY * memory
-    limit = f"more than {_SHARE_OF_MEMORY:g} of the smallest worker's {memory / 1e9:.1f} GB"
+    limit = f"more than {_SHARE_OF_MEMORY:g} of the smallest worker's {bytes_text(memory)}"
     if n_features is not None and (need := 8.0 * _VECTORS * n_features) > room:
         return Choice(
             MODEL,
-            f"vectors of {n_features:,} coefficients take {need / 1e9:.1f} GB on a worker, {limit}",
+            f"vectors of {n_features:,} coefficients take {bytes_text(need)} on a worker, {limit}",
         )
     if chunks is None or len(chunks.widths) < 2:
         return Choice(DATA, "X is not chunked along its features")
@@ -68,5 +69,5 @@ def choose(
         return Choice(DATA, "the size of a row chunk of X is not known before it is computed")
     merged = float(chunks.most_rows) * sum(chunks.widths) * chunks.itemsize
     if merged > room:
-        return Choice(MODEL, f"a row chunk with all columns takes {merged / 1e9:.1f} GB, {limit}")
-    return Choice(DATA, f"a row chunk with all columns takes {merged / 1e9:.1f} GB, which fits")
+        return Choice(MODEL, f"a row chunk with all columns takes {bytes_text(merged)}, {limit}")
+    return Choice(DATA, f"a row chunk with all columns takes {bytes_text(merged)}, which fits")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from daskml_exec.executor import bytes_text
+
 # Below so many floating-point operations, all rows' Hessian costs no more than the round that
 # brings it, and each round brings one.
 _FREE_FLOPS = 4e8
@@ -67,7 +69,7 @@ class Shape:
     def square(self) -> str:
         """The size of that matrix in words."""
         p = self.coordinates
-        return f"{p:,} x {p:,} numbers ({_size(8 * p * p)})"
+        return f"{p:,} x {p:,} numbers ({bytes_text(8 * p * p)})"
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _spanned(shape: Shape) -> Plan:
     return Plan(
         SPAN,
         f"{_fewer(shape)}: the driver solves with a matrix of {n:,} x {n:,} numbers "
-        f"({_size(8 * n * n)}) of their inner products",
+        f"({bytes_text(8 * n * n)}) of their inner products",
         pool_share=1.0,
     )
 
@@ -198,11 +200,3 @@ def _pool_share(shape: Shape, rows: float, nbytes: float) -> float:
     """Return the share of rows to pool: as many as wanted, within the bytes allowed."""
     n = max(1, shape.rows)
     return min(1.0, max(1.0, min(rows, nbytes / max(1.0, shape.row_bytes))) / n)
-
-
-def _size(nbytes: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if nbytes < 1000:
-            return f"{nbytes:.0f} {unit}"
-        nbytes /= 1000
-    return f"{nbytes:.1f} GB"

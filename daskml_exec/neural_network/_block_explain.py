@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from daskml_exec.executor import bytes_text
 from daskml_exec.neural_network._block_plan import BlockPlan
 from daskml_exec.neural_network._strategies import Strategies
 from daskml_exec.training import History
@@ -54,7 +55,7 @@ class BlockExplanation:
             else f"averages  every {self.plan.sync_steps:,} steps",
             "measured",
             f"  train   {len(self.history):5,} segments {self.history.seconds:8.3f} s, {busy:.3f} "
-            f"s of them computing, {self.history.bytes / 1e6:,.2f} MB moved",
+            f"s of them computing, {bytes_text(self.history.bytes)} moved",
             self.strategies.beside(self.history, self.epochs),
         ]
         return "\n".join(lines)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from daskml_exec.executor import bytes_text
 from daskml_exec.neural_network._costs import IDLE_BYTES, Estimate
 
 
@@ -66,17 +67,6 @@ def require_fit(estimate: Estimate) -> None:
 def seconds_text(seconds: float | None) -> str:
     """Return seconds with three digits."""
     return "not timed" if seconds is None else f"{seconds:.3g} s"
-
-
-def bytes_text(n: float) -> str:
-    """Return bytes with a unit.
-
-    Examples
-    --------
-    >>> bytes_text(1_234_567), bytes_text(5e9), bytes_text(12)
-    ('1.23 MB', '5 GB', '1.2e-05 MB')
-    """
-    return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"
 
 
 def _why_not(estimate: Estimate) -> str:

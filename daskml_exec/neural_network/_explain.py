@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from daskml_exec.executor import bytes_text
 from daskml_exec.neural_network._batching import LEAST_BATCH, Batching
 from daskml_exec.neural_network._strategies import Strategies
 from daskml_exec.training import History
@@ -55,7 +56,7 @@ class Explanation:
             busy = sum(record.busiest_seconds for record in part)
             lines.append(
                 f"  {step:7} {len(part):5,} rounds {part.seconds:8.3f} s, {busy:.3f} s of them "
-                f"computing, {part.bytes / 1e6:,.2f} MB moved"
+                f"computing, {bytes_text(part.bytes)} moved"
             )
         return "\n".join([*lines, self.strategies.beside(self.history, self.epochs)])
 

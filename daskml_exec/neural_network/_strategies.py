@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor import Calibration, WorkerMismatchError, calibrate, calibrated
+from daskml_exec.executor import (
+    Calibration,
+    WorkerMismatchError,
+    bytes_text,
+    calibrate,
+    calibrated,
+)
 from daskml_exec.kernels.array_namespace import is_host
 from daskml_exec.neural_network._batching import Batching, rows_per_step
 from daskml_exec.neural_network._block_costs import blocks_estimate
 from daskml_exec.neural_network._block_plan import BlockPlan, block_plan
 from daskml_exec.neural_network._choice import (
     Choice,
-    bytes_text,
     choose,
     require_fit,
     seconds_text,
@@ -88,7 +93,7 @@ class Strategies:
         n = len(history) / epochs
         return (
             f"{self}\n"
-            f"took      {history.bytes / epochs / 1e6:,.2f} MB, {n:.3g} "
+            f"took      {bytes_text(history.bytes / epochs)}, {n:.3g} "
             f"{_rounds(self.chosen, n)}, {self.chosen.steps_per_epoch:,} steps, "
             f"{history.seconds / epochs:.3g} s per epoch"
         )
@@ -306,7 +311,7 @@ def _costs(estimate: Estimate) -> str:
     if estimate.problem:
         return f"not possible: {estimate.problem}"
     text = (
-        f"{estimate.bytes_per_epoch / 1e6:,.2f} MB, {estimate.rounds_per_epoch:,} "
+        f"{bytes_text(estimate.bytes_per_epoch)}, {estimate.rounds_per_epoch:,} "
         f"{_rounds(estimate, estimate.rounds_per_epoch)}, {estimate.steps_per_epoch:,} steps, "
         f"{seconds_text(estimate.seconds_per_epoch)}, "
         f"{bytes_text(estimate.memory_per_worker)} a worker"

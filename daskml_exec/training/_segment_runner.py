@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from daskml_exec.executor import Executor, scheduler_needed
+from daskml_exec.executor import Executor, bytes_text, scheduler_needed
 from daskml_exec.executor.peers import Answer, Commit, Crew, PeersInterrupted, Source
 from daskml_exec.training._backups import Backups
 from daskml_exec.training._segment import Order, Segmented, follow, results
@@ -196,8 +196,8 @@ class SegmentRunner:
             self._crew.late = frozenset()  # all are welcome
             if time.monotonic() >= deadline:
                 raise RuntimeError(
-                    f"blocks that take {needed / 1e6:,.0f} MB would be on each of the "
-                    f"{len(members)} workers that there are, which may use {limit / 1e6:,.0f} MB; "
+                    f"blocks that take {bytes_text(needed)} would be on each of the "
+                    f"{len(members)} workers that there are, which may use {bytes_text(limit)}; "
                     f"no more workers came within {self._crew.workers_timeout:g} s (the limit is "
                     "dask config 'daskml-exec.workers-timeout')"
                 )

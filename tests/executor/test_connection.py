@@ -106,10 +106,10 @@ def test_embedded_threads_listen_on_loopback_only():
         assert {address.ip for address in opened} == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize(("options", "gib"), [({}, 0), ({"memory_limit": "1GiB"}, 1)])
-def test_embedded_threads_have_no_memory_limit_unless_asked(options, gib):
+@pytest.mark.parametrize(("options", "limit"), [({}, 0), ({"memory_limit": "1GiB"}, 1.07)])
+def test_embedded_threads_have_no_memory_limit_unless_asked(options, limit):
     with Executor(n_workers=1, processes=False, **options) as executor:
-        assert [worker.memory_gib for worker in executor.workers()] == [gib]
+        assert [worker.memory_gb for worker in executor.workers()] == [limit]
 
 
 @pytest.mark.parametrize(
@@ -263,9 +263,9 @@ def test_the_table_of_workers(process_executor):
     for worker in table:
         assert psutil.pid_exists(worker.pid)
         assert worker.address.startswith("tcp://127.0.0.1:")
-        assert worker.threads == 1 and worker.gpu == "" and worker.memory_gib >= 0
+        assert worker.threads == 1 and worker.gpu == "" and worker.memory_gb >= 0
     header, *rows = repr(table).splitlines()
-    assert header.split() == ["address", "threads", "memory_gib", "gpu", "pid"]
+    assert header.split() == ["address", "threads", "memory_gb", "gpu", "pid"]
     assert [row.split()[0] for row in rows] == [worker.address for worker in table]
     assert table._repr_html_().count("<td>") == 10
 

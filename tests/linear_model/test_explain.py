@@ -48,7 +48,7 @@ def test_it_says_data_regime_reason_and_rounds(kind, model, target, regime):
     sparse = kind in (sp.csr_array, as_csr)
     partitions = model.history_.n_partitions
     assert data.startswith(f"data      90 rows x 4 columns, {'sparse' if sparse else 'dense'}, ")
-    assert data.endswith(f" MB in {partitions} partition{'s' if partitions > 1 else ''}")
+    assert data.endswith(f" kB in {partitions} partition{'s' if partitions > 1 else ''}")
     assert said == f"regime    {regime}: {explanation.reason}"
     if "lbfgs" in repr(model) or "averaging" in repr(model):
         assert explanation.reason == "the solver was named"
@@ -67,7 +67,7 @@ def test_a_pooled_sample_is_told():
     assert 0 < explanation.pool_share < 1 and explanation.hessian_share == 1.0
     lines = str(explanation).splitlines()
     assert lines[0].endswith("3 outputs")
-    assert re.fullmatch(r"sample    2,000 rows on the driver \(0\.1 MB\)", lines[2])
+    assert re.fullmatch(r"sample    2,000 rows on the driver \(\d+ kB\)", lines[2])
 
 
 def test_wide_sparse_rows_go_by_products():

@@ -132,8 +132,8 @@ CHUNKS = ColumnChunks((50_000, 50_000), most_rows=10_000, itemsize=8, sparse=Fal
 @pytest.mark.parametrize(
     ("n_features", "chunks", "memory", "solver", "parallel", "reason"),
     [
-        (100_000, CHUNKS, 4e9, "auto", "model", "takes 8.0 GB, more than 0.3 of"),
-        (100_000, CHUNKS, 40e9, "auto", "data", "takes 8.0 GB, which fits"),
+        (100_000, CHUNKS, 4e9, "auto", "model", "takes 8 GB, more than 0.3 of"),
+        (100_000, CHUNKS, 40e9, "auto", "data", "takes 8 GB, which fits"),
         (100_000, CHUNKS, None, "auto", "data", "no memory limit"),
         (100_000, CHUNKS, 4e9, "newton", "data", "solver='newton' needs whole rows"),
         (100_000, CHUNKS, 4e9, "lbfgs", "model", "more than 0.3"),
@@ -142,7 +142,7 @@ CHUNKS = ColumnChunks((50_000, 50_000), most_rows=10_000, itemsize=8, sparse=Fal
         (100, ColumnChunks((100,), 10, 8, False), 4e9, "auto", "data", "not chunked along"),
         (100_000, ColumnChunks((5, 5), None, 8, False), 4e9, "auto", "data", "is not known"),
         (100_000, ColumnChunks((5, 5), 10, 8, True), 4e9, "auto", "data", "is not known"),
-        (10**9, None, 4e9, "auto", "model", "vectors of 1,000,000,000 coefficients take 48.0 GB"),
+        (10**9, None, 4e9, "auto", "model", "vectors of 1,000,000,000 coefficients take 48 GB"),
     ],
 )
 def test_choice(n_features, chunks, memory, solver, parallel, reason):

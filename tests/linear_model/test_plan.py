@@ -165,7 +165,7 @@ def test_an_intercept_is_a_coordinate_of_each_output():
     ("given", "wanted"),
     [
         (shape(150, 4), r"5 x 5 numbers \(200 B\) fits on the driver, and is taken from all rows"),
-        (shape(10**7, 28), r"29 x 29 numbers \(7 kB\) .* from one row in 16"),
+        (shape(10**7, 28), r"29 x 29 numbers \(6\.73 kB\) .* from one row in 16"),
         (
             shape(10**6, 7000),
             r"392 MB\) is larger than 6,000 x 6,000: the driver solves with a sample",
@@ -200,12 +200,12 @@ def test_an_explanation_has_plan_and_measurements():
     assert str(explanation).splitlines() == [
         "data      8,000 rows x 100 columns, dense, 6.4 MB in 4 partitions, 3 outputs",
         "regime    hessian: because",
-        "sample    1,000 rows on the driver (0.8 MB)",
+        "sample    1,000 rows on the driver (800 kB)",
         "measured",
-        "  moments      1 round     0.500 s       2.00 MB moved",
-        "  hessian      1 round     0.500 s       2.00 MB moved",
-        "  gradient     2 rounds    1.000 s       4.00 MB moved",
-        "  all          4 rounds    2.000 s       8.00 MB moved",
+        "  moments      1 round     0.500 s       2 MB moved",
+        "  hessian      1 round     0.500 s       2 MB moved",
+        "  gradient     2 rounds    1.000 s       4 MB moved",
+        "  all          4 rounds    2.000 s       8 MB moved",
     ]
     assert repr(explanation) == str(explanation)
 

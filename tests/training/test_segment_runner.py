@@ -57,5 +57,5 @@ def test_workers_are_waited_for_where_units_have_no_room(runner_on, monkeypatch)
 
 def test_workers_that_do_not_come_are_an_error_with_numbers(runner_on):
     runner = runner_on(4, 200_000_000, ["a"])
-    with pytest.raises(RuntimeError, match=r"take 800 MB .* 1 workers .* may use 1,000 MB"):
+    with pytest.raises(RuntimeError, match=r"take 800 MB .* 1 workers .* may use 1 GB"):
         runner._choose_enough()
