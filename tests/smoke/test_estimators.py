@@ -15,6 +15,7 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.fixes import parse_version
 
 from daskml_exec import Executor
@@ -130,6 +131,12 @@ def test_partial_fit(model):
     for _ in range(2):
         model.partial_fit(collection(X), collection(y), **options)
     assert np.isfinite(model.score(X, y))
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(), Ridge()], ids=repr)
+def test_the_checks_of_this_release(model):
+    """None is left out with any release: elsewhere all estimators meet those of the newest."""
+    check_estimator(model, on_skip=None)
 
 
 def test_within_scikit_learns_own_tools():
