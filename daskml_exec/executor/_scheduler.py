@@ -31,7 +31,8 @@ class LostSchedulerError(ConnectionError):
         linear model's coefficients, a network's weights. It predicts, and with
         ``warm_start=True`` its `fit` goes on from there, on another cluster. Where weights live
         on the workers (``parallel="model"`` and ``"hybrid"`` of networks), they are those of the
-        last commit (dask config ``daskml-exec.commit-interval``).
+        last moment at which they came to the driver, about every ``daskml-exec.commit-interval``
+        (dask config).
     """
 
     def __init__(self, message: str) -> None:

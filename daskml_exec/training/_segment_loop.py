@@ -1,13 +1,18 @@
 """Run segments until the algorithm is done."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
 
-from daskml_exec.executor import LostSchedulerError, single_threaded_blas
+from daskml_exec.executor import (
+    Executor,
+    LostSchedulerError,
+    scheduler_needed,
+    single_threaded_blas,
+)
 from daskml_exec.partitions import Partitions
 from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
@@ -19,6 +24,8 @@ from daskml_exec.training._segment_runner import SegmentRunner
 
 # The first segment shows how long a step takes; there may be many.
 _FIRST_STEPS = 8
+# The driver brings the units to itself so many times less often than that takes.
+_KEEP_SHARE = 20
 
 
 @dataclass(frozen=True)
@@ -66,29 +73,19 @@ def run_segments(
     records: list[RoundRecord] = []
     limit = _FIRST_STEPS
     losses = _Losses(executor.events, partitions)
-    kept: tuple[S, Callable[[], Any]] | None = None
-    kept_at = time.monotonic()
+    kept = _Kept(executor, runner, snapshot, name)
     with closing(runner), single_threaded_blas():
         while not state.done:
             started = time.perf_counter()
             work, step = algorithm.outgoing(state, limit), state.step
             before = runner.interruptions
-            try:
+            with kept.told_if_lost():
                 answers = runner.advance(work)
-            except LostSchedulerError as error:
-                if kept is not None:
-                    error.keep(*kept)
-                raise
             reports: list[Report] = [answer.value for answer in answers]
             state, measured = algorithm.update(state, work, [report.found for report in reports])
             if state.failure is not None:
                 raise state.failure
-            brought = 0
-            if time.monotonic() - kept_at >= runner.commit_interval and not state.done:
-                # The workers end with their scheduler: what is to outlive it must be here.
-                held = runner.results()
-                kept, kept_at = (state, partial(snapshot, state, held)), time.monotonic()
-                brought = payload_nbytes(held)
+            brought = 0 if state.done else kept.bring(state)
             workers_lost, recomputed = losses.since_last()
             records.append(
                 RoundRecord(
@@ -118,8 +115,47 @@ def run_segments(
                     moment.passed = True
                 if stopped:
                     break
-        units = runner.results()
+        with kept.told_if_lost():
+            units = runner.results()
     return SegmentsResult(state, History(tuple(records), len(partitions.futures)), units)
+
+
+class _Kept(Generic[S]):
+    """What the driver has of the units: the workers end with their scheduler, and it does not."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        runner: SegmentRunner,
+        snapshot: Callable[[S, Mapping[int, Any]], Any],
+        name: str,
+    ) -> None:
+        self._executor, self._runner, self._snapshot, self._name = executor, runner, snapshot, name
+        self._due = time.monotonic() + runner.commit_interval
+        self._last: tuple[S, Callable[[], Any]] | None = None
+
+    @contextmanager
+    def told_if_lost(self) -> Iterator[None]:
+        """Name a scheduler that is lost in the block, and let the error carry what there is."""
+        try:
+            with scheduler_needed(self._executor.client, self._name):
+                yield
+        except LostSchedulerError as error:
+            if self._last is not None:
+                error.keep(*self._last)
+            raise
+
+    def bring(self, state: S) -> int:
+        """Bring the units to the driver if it is time to; return how many bytes travelled."""
+        now = time.monotonic()
+        if now < self._due:
+            return 0
+        with self.told_if_lost():
+            units = self._runner.results()
+        self._last = state, partial(self._snapshot, state, units)
+        took = time.monotonic() - now
+        self._due = now + max(self._runner.commit_interval, _KEEP_SHARE * took)
+        return payload_nbytes(units)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from daskml_exec.executor import Executor, bytes_text, scheduler_needed
+from daskml_exec.executor import Executor, bytes_text
 from daskml_exec.executor.peers import Answer, Commit, Crew, PeersInterrupted, Source
 from daskml_exec.training._backups import Backups
 from daskml_exec.training._segment import Order, Segmented, follow, results
@@ -76,7 +76,6 @@ class SegmentRunner:
         self._algorithm = algorithm
         self._futures = futures
         self._given = dict(given)
-        self._executor, self._name = executor, name
         self._crew = Crew(executor, name, self._suffices)
         self.commit_interval = self._crew.commit_interval
         self.segment_seconds = self._crew.segment_seconds
@@ -116,10 +115,6 @@ class SegmentRunner:
 
         Other fits get their turn after each segment, also after those that are repeated.
         """
-        with scheduler_needed(self._executor.client, self._name):
-            return self._repeated(position, action)
-
-    def _repeated(self, position: int, action: Callable[[], T]) -> T:
         while True:
             with self._turn():
                 if not self._together:
