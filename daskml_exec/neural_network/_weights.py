@@ -10,6 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from daskml_exec.executor import RoundRunner
 from daskml_exec.neural_network._problem import NetworkProblem
 from daskml_exec.partitions import Partition, Partitions
@@ -70,7 +72,10 @@ def weighed(problem: NetworkProblem, partitions: Partitions) -> NetworkProblem:
             "may hold some out"
         )
     unit = math.ldexp(1.0, math.frexp(largest.trained_on)[1] - 1)
-    return replace(problem, alpha=problem.alpha / unit, weight_unit=unit)
+    # Partitions have brought weights of very unusual sizes nearer to one, too.
+    with np.errstate(over="ignore"):
+        alpha = float(np.ldexp(problem.alpha / unit, -partitions.form.exponent))
+    return replace(problem, alpha=alpha, weight_unit=unit)
 
 
 def problem_weights(partition: Partition, problem: NetworkProblem) -> Largest:
