@@ -17,14 +17,13 @@ from daskml_exec.executor._accepted import Accepted, require_running_interpreter
 from daskml_exec.executor._arguments import pack
 from daskml_exec.executor._call import CallEach, Shipped, flatten, name_of, timed_call
 from daskml_exec.executor._checks import check_integer
-from daskml_exec.executor._dashboard import dashboard_link
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_newcomers, check_workers
 from daskml_exec.executor._job import Job, Task, require_reducible, submit_fold
 from daskml_exec.executor._opening import open_or_attach
 from daskml_exec.executor._scheduler import scheduler_needed
-from daskml_exec.executor._workers import WorkerTable, worker_table
+from daskml_exec.executor._workers import WorkerTable, html_of_cluster, summary, worker_table
 
 T = TypeVar("T")
 
@@ -75,12 +74,15 @@ class Executor(concurrent.futures.Executor):
 
     - ``running()`` of a future is False all the time, and a call that runs already can be
       cancelled: its result is dropped.
-    - Functions and arguments are pickled when they are given. What cannot be pickled raises
-      ``TypeError`` at once, which names it.
+    - Functions and arguments are pickled when they are given, also for Workers in this process,
+      which share the buffers of arrays. What cannot be pickled raises ``TypeError`` at once, which
+      names it.
     - Futures and Tasks of this Executor, and futures of Dask, are replaced by their values where
       they are arguments, also in lists, tuples, sets and dicts among them. The call waits for them,
       and ends as they do where they fail or are cancelled.
-    - A call whose Worker is lost runs again.
+    - A call whose Worker is lost runs again; one that four Workers did not survive fails.
+    - ``shutdown(cancel_futures=True)`` may find that nothing runs yet of what was submitted just
+      before, and cancel all.
 
     Calls are never cached: every `submit` runs, with the keywords passed on to the function,
     whatever their names. What a call raises, ``SystemExit`` and ``KeyboardInterrupt`` included, is
@@ -486,13 +488,9 @@ class Executor(concurrent.futures.Executor):
             return "<Executor: shut down>"
         if self.client.status != "running":
             return f"<Executor: Client {self.client.status}>"
-        threads = self.client.nthreads()
-        where = "in this process" if self.in_process else _connection.scheduler_address(self.client)
-        return f"<Executor: {len(threads)} workers, {sum(threads.values())} threads, {where}>"
+        return f"<Executor: {summary(self.client)}>"
 
     def _repr_html_(self) -> str:
         if self._shut_down or self.client.status != "running":
             return html.escape(repr(self))
-        link = dashboard_link(self.client)
-        dashboard = f'<br><a href="{html.escape(link)}">{html.escape(link)}</a>' if link else ""
-        return f"<b>{html.escape(repr(self)[1:-1])}</b>{dashboard}{self.workers()._repr_html_()}"
+        return f"<b>{html.escape(repr(self)[1:-1])}</b>{html_of_cluster(self.client)}"

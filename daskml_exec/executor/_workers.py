@@ -8,6 +8,9 @@ from typing import Any
 
 from distributed import Client
 
+from daskml_exec.executor._connection import scheduler_address
+from daskml_exec.executor._dashboard import dashboard_link
+
 
 @dataclass(frozen=True)
 class WorkerInfo:
@@ -59,6 +62,21 @@ def worker_table(client: Client) -> WorkerTable:
         )
         for address, info in sorted(workers.items())
     )
+
+
+def summary(client: Client) -> str:
+    """Return how many workers and threads a cluster has, and where."""
+    threads = client.nthreads()
+    address = scheduler_address(client)
+    where = "in this process" if address.startswith("inproc://") else address
+    return f"{len(threads)} workers, {sum(threads.values())} threads, {where}"
+
+
+def html_of_cluster(client: Client) -> str:
+    """Return a link to the dashboard, where there is one, and the table of workers."""
+    link = dashboard_link(client)
+    dashboard = f'<br><a href="{escape(link)}">{escape(link)}</a>' if link else ""
+    return f"{dashboard}{worker_table(client)._repr_html_()}"
 
 
 def _gpu_name(gpu: Any) -> str:
