@@ -184,6 +184,11 @@ class RoundRunner:
             self._end_chain()
             raise
 
+    @property
+    def carries(self) -> bool:
+        """Whether partitions carry something to the next round."""
+        return bool(self._chain)
+
     def close(self) -> None:
         """Leave nothing on the cluster, whoever still holds this object."""
         self._end_chain()

@@ -1,10 +1,12 @@
 """The sums that a fit needs over a grid of cells, one round each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import scipy.sparse as sp
 
+from daskml_exec.executor import GridRunner, LostPartitionError
 from daskml_exec.linear_model._grid_problem import (
     GradientExchange,
     MomentsPass,
@@ -14,8 +16,10 @@ from daskml_exec.linear_model._grid_problem import (
     slices,
 )
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
-from daskml_exec.partitions import Grid
+from daskml_exec.partitions import Grid, loaded_again
 
+# How often in a row the cells are loaded again, before the cluster is given up.
+_MAX_RELOADS = 3
 _NUMBER = 8
 """Bytes of what travels, which is all in float64."""
 
@@ -45,7 +49,8 @@ class GridRounds:
 
     def moments(self, share: float) -> Evaluated:
         """Return moments and a sample of this share of all rows, as `MomentsAndPool`."""
-        outcome = self._runner.run_pass(MomentsPass(share), name=f"{self.name}-moments")
+        name = f"{self.name}-moments"
+        outcome = self._answered(lambda runner: runner.run_pass(MomentsPass(share), name=name))
         total = joined_moments(outcome.columns, outcome.rows, self.problem.feature_names)
         n, d, n_blocks = len(self.grid.rows), self.grid.n_features, self.grid.n_blocks
         back = n * _NUMBER * (2 * d + n_blocks + 3)  # means, spreads and weights; the target's
@@ -56,12 +61,14 @@ class GridRounds:
         """Return the sums of loss and gradient, as `LossSums`; for targets of zero if asked."""
         grid, K = self.grid, len(at.intercept)
         messages = slices(at, grid.columns)
-        outcome = self._runner.run(
-            GradientExchange(self.problem.family.loss, homogeneous),
-            messages,
-            at.intercept,
-            [message.center for message in messages],
-            name=f"{self.name}-gradient",
+        outcome = self._answered(
+            lambda runner: runner.run(
+                GradientExchange(self.problem.family.loss, homogeneous),
+                messages,
+                at.intercept,
+                [message.center for message in messages],
+                name=f"{self.name}-gradient",
+            )
         )
         n, rows = len(grid.rows), sum(grid.rows)
         out = n * (sum(map(_nbytes, messages)) + _NUMBER * K)
@@ -70,9 +77,21 @@ class GridRounds:
         total = joined_sums(outcome.columns, outcome.rows)
         return Evaluated(total, out, back, between, outcome)
 
+    def _answered(self, ask: Callable[[GridRunner], Any]) -> Any:
+        """Return what a round gives; load the cells again where they are lost."""
+        for _ in range(_MAX_RELOADS):
+            try:
+                return ask(self._runner)
+            except LostPartitionError as error:
+                self.grid = loaded_again(self.grid, error)
+                self._runner.close()
+                self._runner = self.grid.runner(_nbytes)
+        return ask(self._runner)
+
     def close(self) -> None:
         """Leave nothing on the cluster."""
         self._runner.close()
+        self.grid.release()
 
 
 def _nbytes(message: Any) -> int:

@@ -25,6 +25,7 @@ from daskml_exec.partitions._kinds import (
 from daskml_exec.partitions._non_finite import describe_non_finite
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import block_to_predict, map_rows, require_features
+from daskml_exec.partitions._recipes import loaded_again
 from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import regression_data
 from daskml_exec.partitions._scores import accuracy, d2_poisson, r2
@@ -56,6 +57,7 @@ __all__ = [
     "frame_meta",
     "is_collection",
     "is_matrix",
+    "loaded_again",
     "map_rows",
     "matrix",
     "naming_columns",

@@ -19,6 +19,7 @@ from daskml_exec.partitions._labels import (
 )
 from daskml_exec.partitions._memory import partitions_from_memory
 from daskml_exec.partitions._partition import Partitions
+from daskml_exec.partitions._recipes import with_recipe
 from daskml_exec.partitions._relative import AS_GIVEN, TargetForm, scaled, weight_exponent
 
 
@@ -30,6 +31,7 @@ class ClassificationData:
     classes: np.ndarray[Any, Any]
 
 
+@with_recipe
 def classification_data(
     executor: Executor,
     X: Any,

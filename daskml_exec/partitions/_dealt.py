@@ -55,8 +55,10 @@ def dealt(partitions: Partitions, seed: int) -> Partitions:
         They may be on their way still, as after loading. The cluster forgets each of the given
         ones when all its rows have been taken.
     """
+    recipe = partitions.recipe
     try:
-        return _submit(partitions, seed)
+        submitted = _submit(partitions, seed)
+        return replace(submitted, recipe=recipe and (lambda: dealt(recipe(), seed)))
     finally:
         # The scheduler keeps them for the pieces that are not taken yet, and no longer.
         partitions.release()

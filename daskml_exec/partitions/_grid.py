@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ class Grid:
         Rows of each row block.
     column_bounds : tuple of int
         Where column blocks begin, and the number of columns.
-    nonzeros, dtype, feature_names, workers_lost_before, form
+    nonzeros, dtype, feature_names, workers_lost_before, form, recipe
         As of `Partitions`.
     """
 
@@ -74,6 +75,7 @@ class Grid:
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
     form: TargetForm = AS_GIVEN
+    recipe: Callable[[], Grid] | None = None
 
     @property
     def n_features(self) -> int:

@@ -25,6 +25,7 @@ from daskml_exec.partitions._kinds import FRAME, frame_meta, is_collection, kind
 from daskml_exec.partitions._memory import row_bounds
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import require_labels
+from daskml_exec.partitions._recipes import with_recipe
 from daskml_exec.partitions._refusals import column_labels
 from daskml_exec.partitions._regression import regression_data
 
@@ -40,6 +41,7 @@ class ClassificationGrid:
     classes: np.ndarray[Any, Any]
 
 
+@with_recipe
 def classification_grid(
     executor: Executor,
     X: Any,
@@ -82,6 +84,7 @@ def classification_grid(
         return ClassificationGrid(cut.grid(data.partitions, len(data.classes)), data.classes)
 
 
+@with_recipe
 def regression_grid(
     executor: Executor,
     X: Any,

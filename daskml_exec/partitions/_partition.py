@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,6 +68,8 @@ class Partitions:
         Workers that the cluster had lost before these partitions were asked for.
     form : TargetForm
         How targets and weights were changed; usual ones are left as they are.
+    recipe : callable or None
+        Loads the same partitions anew, as after a restart of the cluster.
     """
 
     executor: Executor
@@ -78,6 +81,7 @@ class Partitions:
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
     form: TargetForm = AS_GIVEN
+    recipe: Callable[[], Partitions] | None = None
 
     @property
     def nbytes(self) -> int:

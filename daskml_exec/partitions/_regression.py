@@ -15,12 +15,14 @@ from daskml_exec.partitions._from_cluster import described, require_weight
 from daskml_exec.partitions._kinds import is_collection, require_column
 from daskml_exec.partitions._memory import partitions_from_memory
 from daskml_exec.partitions._partition import Partition, Partitions
+from daskml_exec.partitions._recipes import with_recipe
 from daskml_exec.partitions._relative import TargetForm, target_level, weight_exponent
 from daskml_exec.partitions._targets import real_target
 
 NEEDED = "a fit needs at least one row"
 
 
+@with_recipe
 def regression_data(
     executor: Executor,
     X: Any,

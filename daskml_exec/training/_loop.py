@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic
@@ -10,13 +10,14 @@ from typing import Any, Generic
 import numpy as np
 
 from daskml_exec.executor import (
+    LostPartitionError,
     LostSchedulerError,
     RoundOutcome,
     RoundRunner,
     single_threaded_blas,
 )
 from daskml_exec.kernels.checkpoint import checkpoint
-from daskml_exec.partitions import Partitions
+from daskml_exec.partitions import Partitions, loaded_again
 from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._payload import payload_nbytes
@@ -25,6 +26,8 @@ from daskml_exec.training._round import CarryingRound, Round, S, Stepping
 # A task that runs rounds by itself reports back after about this long, so that an interrupted
 # fit does not leave it running.
 _LOCAL_SECONDS = 1.0
+# How often in a row the data are loaded again, before the cluster is given up.
+_MAX_RELOADS = 3
 _SMALL_STATE_BYTES = 1_000_000
 
 
@@ -68,16 +71,12 @@ def run_rounds(
     name : str
         What the tasks are called.
     """
-    runner = RoundRunner(
-        partitions.executor,
-        partitions.futures,
-        _nbytes,
-        partitions.workers_lost_before,
-        partitions.nbytes_each,
-    )
+    runner = _runner(partitions)
     n_partitions = len(partitions.futures)
     records: list[RoundRecord] = []
-    with closing(runner), single_threaded_blas():
+    begin, reloads = (state, 0), 0
+    with ExitStack() as held, single_threaded_blas():
+        held.enter_context(closing(runner))
         while not state.done:
             alone = n_partitions == 1 and not callbacks and _travels_well(state, partitions)
             run = _rounds_in_one_task if alone else _round_over_partitions
@@ -87,14 +86,38 @@ def run_rounds(
                 if records:
                     error.keep(state, snapshot(state))
                 raise
+            except LostPartitionError as error:
+                reloads += 1
+                if reloads > _MAX_RELOADS:
+                    raise
+                partitions = loaded_again(partitions, error)
+                held.callback(partitions.release)
+                runner = held.enter_context(closing(_runner(partitions)))
+                # What partitions carried is gone as well: back to where they carried nothing.
+                state, n_done = begin
+                del records[n_done:]
+                continue
             if state.failure is not None:
                 raise state.failure
             records.extend(new)
+            reloads = 0
+            if not runner.carries:
+                begin = state, len(records)
             if callbacks:
                 so_far = None if reached is None else reached(state)
                 if tell(callbacks, RoundEvent(records[-1], snapshot(state), so_far)):
                     break
     return FitResult(state, History(tuple(records), n_partitions))
+
+
+def _runner(partitions: Partitions) -> RoundRunner:
+    return RoundRunner(
+        partitions.executor,
+        partitions.futures,
+        _nbytes,
+        partitions.workers_lost_before,
+        partitions.nbytes_each,
+    )
 
 
 def tell(callbacks: Sequence[Callback], event: RoundEvent) -> bool:
