@@ -2,9 +2,10 @@
 
 ``cd asv_bench; python -m interrupts`` starts a real Jupyter kernel without a terminal, opens an
 Executor with two worker processes in it, and interrupts fits as the stop button does: SIGINT to
-the kernel's process group, to which the workers belong. For each it prints the seconds until the
-cell has ended, what ended it, what the workers wrote into the cell, and the seconds of the next fit
-on the same Executor. Give names of fits to run only those.
+the kernel's process group, to which the workers belong. For each it prints the seconds until `fit`
+has returned, and until the cell has ended, with the traceback that IPython draws; what ended it;
+how many lines came from the cluster; and the seconds of the next fit on the same Executor. Give
+names of fits to run only those.
 """
 
 import sys
@@ -47,6 +48,13 @@ FITS = {
         "MLPClassifier(**network, parallel='hybrid', n_blocks=2, callbacks=[tell]).fit(X, y)"
     ),
 }
+CELL = """
+try:
+    {fit}
+except KeyboardInterrupt:
+    print("returned", flush=True)
+    raise
+"""
 NEXT = """
 LogisticRegression(max_iter=1).fit(X, y)
 assert [worker.pid for worker in executor.workers()] == pids, "other workers"
@@ -76,22 +84,25 @@ def must(client: BlockingKernelClient, code: str) -> float:
 
 def interrupt(manager: KernelManager, client: BlockingKernelClient, fit: str) -> str:
     """Run a fit, press the button when it runs, fit once more; return a line of the table."""
-    pressed: list[float] = []
+    at: dict[str, float] = {}
     beside: list[str] = []
 
     def on_text(text: str) -> None:
-        if "running" in text and not pressed:
-            pressed.append(time.perf_counter())
-            manager.interrupt_kernel()
-        elif text.strip() != "running":
-            beside.append(text)
+        for line in text.splitlines():
+            if line not in ("running", "returned"):
+                beside.append(line)
+            elif line not in at:
+                at[line] = time.perf_counter()
+                if line == "running":
+                    manager.interrupt_kernel()
 
-    reply = run(client, fit, on_text)
-    stopped = time.perf_counter() - pressed[0]
+    reply = run(client, CELL.format(fit=fit), on_text)
+    ended_at = time.perf_counter()
+    returned, ended = at["returned"] - at["running"], ended_at - at["running"]
     following = must(client, NEXT)
-    ended = reply.get("ename", reply["status"])
-    lines = len("".join(beside).splitlines())
-    return f"{stopped:9.2f}  {ended:<18} {lines:6d}  {following:9.2f}"
+    by = reply.get("ename", reply["status"])
+    told = "".join(f"\n    {line}" for line in beside)
+    return f"{returned:9.2f} {ended:9.2f}  {by:<18} {len(beside):6d} {following:9.2f}{told}"
 
 
 def main(names: list[str]) -> None:
@@ -103,7 +114,8 @@ def main(names: list[str]) -> None:
     try:
         client.wait_for_ready(timeout=PATIENCE)
         must(client, SETUP)
-        print(f"{'fit':<20}{'stopped':>9}  {'ended by':<18} {'lines':>6}  {'next fit':>9}")
+        titles = f"{'returned':>9} {'cell':>9}  {'ended by':<18} {'lines':>6} {'next fit':>9}"
+        print(f"{'fit':<20}{titles}")
         for name in names:
             print(f"{name:<20}{interrupt(manager, client, FITS[name])}", flush=True)
         print(f"closed in {must(client, 'executor.__exit__(None, None, None)'):.2f} s")
