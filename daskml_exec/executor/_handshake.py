@@ -70,6 +70,9 @@ _known: "weakref.WeakKeyDictionary[Client, _Known]" = weakref.WeakKeyDictionary(
 def check_newcomers(client: Client, *, every: float = _LOOK_EVERY) -> None:
     """Check the scheduler, once, and workers that have joined, in a way that cannot harm them.
 
+    A task that waits on the scheduler as a worker joins may come to it before it is checked, and so
+    may one that is sent less than `every` seconds after a look.
+
     Parameters
     ----------
     client : Client
