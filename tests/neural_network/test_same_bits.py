@@ -40,7 +40,7 @@ def target(model):
 
 def bits(model):
     steps = tuple(record.step for record in model.history_)
-    pieces = (*model.coefs_, *model.intercepts_, *model._model.optimiser.moments)
+    pieces = (*model.coefs_, *model.intercepts_, *model._remembered)
     scores = () if model.validation_scores_ is None else tuple(model.validation_scores_)
     return b"".join(p.tobytes() for p in pieces), tuple(model.loss_curve_), scores, steps
 
