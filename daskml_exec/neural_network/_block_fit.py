@@ -58,7 +58,7 @@ def fit_blocks(
         segments,
         start,
         partitions,
-        given={} if layers is None else _sent(segments, partitions, layers, name),
+        given=lambda: {} if layers is None else _sent(segments, partitions, layers, name),
         callbacks=callbacks,
         snapshot=lambda state, units: snapshot(whole(units)),
         reached=reached,

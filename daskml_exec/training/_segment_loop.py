@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
 
 from daskml_exec.executor import (
     Executor,
+    LostPartitionError,
     LostSchedulerError,
     scheduler_needed,
     single_threaded_blas,
 )
-from daskml_exec.partitions import Partitions
+from daskml_exec.partitions import Partitions, loaded_again
 from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._loop import tell
@@ -42,7 +43,7 @@ def run_segments(
     state: S,
     partitions: Partitions,
     *,
-    given: Mapping[int, Any],
+    given: Callable[[], Mapping[int, Any]],
     callbacks: Sequence[Callback] = (),
     snapshot: Callable[[S, Mapping[int, Any]], Any],
     reached: Callable[[S], Reached],
@@ -56,8 +57,8 @@ def run_segments(
     state : Stepping
         The first state.
     partitions : Partitions
-    given : mapping of unit to distributed.Future
-        What units begin with; may be empty.
+    given : callable
+        Returns what units begin with: futures by unit, or nothing.
     callbacks : sequence of callables
         Each is called with a `RoundEvent` after each segment. Its estimator is brought from the
         workers when it is asked for, which must be before the callback returns.
@@ -69,12 +70,20 @@ def run_segments(
         What the tasks are called.
     """
     executor = partitions.executor
-    runner = SegmentRunner(executor, algorithm, partitions.futures, given, name)
+    held = [partitions]
+
+    def load_again(error: LostPartitionError) -> tuple[Sequence[Any], dict[int, Any]]:
+        held.append(loaded_again(held[-1], error))
+        return held[-1].futures, dict(given())
+
+    runner = SegmentRunner(executor, algorithm, partitions.futures, given(), name, load_again)
     records: list[RoundRecord] = []
     limit = _FIRST_STEPS
     losses = _Losses(executor.events, partitions)
     kept = _Kept(executor, runner, snapshot, name)
-    with closing(runner), single_threaded_blas():
+    with ExitStack() as after, single_threaded_blas():
+        after.callback(lambda: held[-1].release())
+        after.enter_context(closing(runner))
         while not state.done:
             started = time.perf_counter()
             work, step = algorithm.outgoing(state, limit), state.step

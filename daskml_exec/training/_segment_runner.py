@@ -3,16 +3,19 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from daskml_exec.executor import Executor, bytes_text
+from daskml_exec.executor import Executor, LostPartitionError, bytes_text
 from daskml_exec.executor.peers import Answer, Commit, Crew, PeersInterrupted, Source
 from daskml_exec.training._backups import Backups
 from daskml_exec.training._segment import Order, Segmented, follow, results
 
 T = TypeVar("T")
+Loaded = tuple[Sequence[Any], dict[int, Any]]
+"""Futures of the partitions, and of what units begin with."""
 
 # How often segments are repeated without progress before the cluster is given up.
 _MAX_INTERRUPTIONS = 10
@@ -63,6 +66,9 @@ class SegmentRunner:
         What units begin with; may be empty.
     name : str
         What the tasks are called.
+    load_again : callable, optional
+        Returns other futures of the same partitions, and of what units begin with, where those
+        are lost for good; or raises the error that it is given.
     """
 
     def __init__(
@@ -72,10 +78,12 @@ class SegmentRunner:
         futures: Sequence[Any],
         given: Mapping[int, Any],
         name: str,
+        load_again: Callable[[LostPartitionError], Loaded] | None = None,
     ) -> None:
         self._algorithm = algorithm
         self._futures = futures
         self._given = dict(given)
+        self._load_again = load_again
         self._crew = Crew(executor, name, self._suffices)
         self.commit_interval = self._crew.commit_interval
         self.segment_seconds = self._crew.segment_seconds
@@ -116,12 +124,19 @@ class SegmentRunner:
         Other fits get their turn after each segment, also after those that are repeated.
         """
         while True:
-            with self._turn():
-                if not self._together:
-                    self._come_together()
-                if self._position == position:
-                    return action()
-                self._segment()
+            try:
+                with self._turn():
+                    if not self._together:
+                        self._come_together()
+                    if self._position == position:
+                        return action()
+                    self._segment()
+            except LostPartitionError as error:
+                if self._load_again is None:
+                    raise
+                self._together = False
+                self._require_progress(error)
+                self._futures, self._given = self._load_again(error)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -129,7 +144,8 @@ class SegmentRunner:
         self._crew.admit()
         try:
             yield
-        except PeersInterrupted as error:
+        # Tasks are cancelled where the cluster is restarted.
+        except (PeersInterrupted, CancelledError) as error:
             self._together = False
             self.interruptions += 1
             self._require_progress(error)
@@ -139,7 +155,7 @@ class SegmentRunner:
             # What is not to be had now may be back in a moment.
             time.sleep(min(_LONGEST_PAUSE, _PAUSE * 2**self._in_a_row))
 
-    def _require_progress(self, error: PeersInterrupted) -> None:
+    def _require_progress(self, error: Exception) -> None:
         """Raise where segments are interrupted again and again and nothing comes of it."""
         progress = (self._furthest, self._backups.furthest)
         self._in_a_row = 1 if progress != self._progress else self._in_a_row + 1

@@ -20,6 +20,7 @@ FITS = {
     "grid": LogisticRegression(parallel="model"),
     "local steps": MLPClassifier(**NETWORK),
     "carries": MLPClassifier(compression="topk:0.1", **NETWORK),
+    "segments": MLPClassifier(parallel="model", n_blocks=2, **NETWORK),
     "dealt anew": MLPRegressor(shuffle="partitions", **NETWORK),
 }
 pytestmark = pytest.mark.filterwarnings(
@@ -79,7 +80,7 @@ def test_a_restart_between_two_rounds(threads: Executor, name: str, data: Any) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["local steps", "carries", "dealt anew"])
+@pytest.mark.parametrize("name", ["local steps", "carries", "dealt anew", "segments"])
 def test_networks_go_on_from_where_they_were(threads: Executor, name: str) -> None:
     assert bits(fit(FITS[name], lazy, restarting(threads, 1))) == bits(fit(FITS[name], lazy))
 

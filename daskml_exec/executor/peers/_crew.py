@@ -230,7 +230,8 @@ class Crew:
         """
         pause = _LOOK_FOR_PARTITIONS
         while True:
-            held = self._client.who_has(list(futures))
+            with explained_losses(self._name, {data: futures}):
+                held = self._client.who_has(list(futures))
             found = [tuple(held.get(future.key, ())) for future in futures]
             if all(found):
                 return [Source(str(f.key), at) for f, at in zip(futures, found, strict=True)]
