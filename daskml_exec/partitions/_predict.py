@@ -115,6 +115,7 @@ def map_rows(
         new_axes=width,
         name=f"{function.__name__}-{tokenize(function, X)}",
         concatenate=False,
+        align_arrays=False,  # which takes one row, in a chunk beside empty ones, for all chunks'
         dtype=dtype,
         meta=np.empty((0, 0) if width else (0,), dtype=dtype),
     )

@@ -53,6 +53,17 @@ def computed(result):
     return [part.result() for part in result] if isinstance(result, list) else result.compute()
 
 
+@pytest.mark.parametrize("chunks", [(1, 0, 0), (0, 1), (0, 0)])
+def test_one_row_beside_empty_chunks(chunks):
+    X, n = FRAME.to_numpy()[: sum(chunks)], sum(chunks)
+    for columns in ((3,), (1, 2)):
+        lazy = da.from_array(X, chunks=(chunks, columns))
+        model = model_of(False)
+        assert model.predict(lazy).compute(scheduler="synchronous").shape == (n,)
+        assert model.predict_proba(lazy).compute(scheduler="synchronous").shape == (n, 2)
+        assert model.predict(lazy).chunks == (chunks,)
+
+
 @pytest.mark.parametrize("chunks", [(20, 3), (20, 1)])
 def test_a_number_of_columns_that_is_not_known(executor, chunks):
     X = da.from_array(FRAME.to_numpy(), chunks=chunks)
