@@ -4,6 +4,7 @@ Workers are threads of this process. One that is to go stops at the moment that 
 from outside, and never comes further: what it would have sent next is not sent.
 """
 
+import itertools
 import threading
 from contextlib import ExitStack
 
@@ -88,14 +89,22 @@ MOMENTS = {
 """Where the worker stops, in which call, and from which version it goes on then."""
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+# Each moment once, the first for both: replicas have another one there.
+ALWAYS = [
+    (blocks, 0, "training"),
+    (blocks, 0, "before a commit"),
+    (blocks, 0, "at the end of a commit"),
+    (replicas, 2, "training"),
+    (replicas, 2, "before the first commit"),
+    (replicas, 2, "within a commit"),
+]
+
+
 @pytest.mark.parametrize(
-    ("kind", "victim"),
+    ("kind", "victim", "moment"),
     [
-        (blocks, 0),
-        pytest.param(blocks, 2, marks=pytest.mark.slow),
-        pytest.param(replicas, 0, marks=pytest.mark.slow),
-        (replicas, 2),
+        case if case in ALWAYS else pytest.param(*case, marks=pytest.mark.slow)
+        for case in itertools.product([blocks, replicas], [0, 2], MOMENTS)
     ],
 )
 def test_a_worker_closed(
@@ -157,8 +166,15 @@ def test_all_workers_lost_and_new_ones_come(three_workers, undisturbed_blocks, k
     until_nothing_is_left(executor.client)
 
 
-@pytest.mark.parametrize("retired", [True, False])
-@pytest.mark.parametrize("kind", [blocks, replicas])
+@pytest.mark.parametrize(
+    ("kind", "retired"),
+    [
+        (blocks, True),
+        (replicas, False),
+        pytest.param(blocks, False, marks=pytest.mark.slow),
+        pytest.param(replicas, True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_worker_that_goes_between_two_segments(three_workers, undisturbed_blocks, kind, retired):
     cluster, executor = three_workers
 

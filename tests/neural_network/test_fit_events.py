@@ -45,9 +45,19 @@ def keys_left(executor):
 
 @on_both
 @ignore_convergence
-@pytest.mark.parametrize("given", [np.asarray, as_dask, as_frame])
 @pytest.mark.parametrize(
-    ("early_stopping", "compression"), [(False, None), (True, None), (True, "topk:0.2")]
+    ("given", "early_stopping", "compression"),
+    [
+        (np.asarray, False, None),
+        (as_dask, True, "topk:0.2"),
+        (as_frame, True, None),
+        pytest.param(as_dask, False, None, marks=pytest.mark.slow),
+        pytest.param(as_frame, False, None, marks=pytest.mark.slow),
+        pytest.param(np.asarray, True, None, marks=pytest.mark.slow),
+        pytest.param(as_dask, True, None, marks=pytest.mark.slow),
+        pytest.param(np.asarray, True, "topk:0.2", marks=pytest.mark.slow),
+        pytest.param(as_frame, True, "topk:0.2", marks=pytest.mark.slow),
+    ],
 )
 def test_an_event_per_round_with_an_estimator_that_predicts(
     kind, given, early_stopping, compression
@@ -262,9 +272,24 @@ def diverging(**arguments):
     return MLPRegressor(**SMALL | given | arguments)
 
 
-@pytest.mark.parametrize("given", [np.asarray, as_dask, as_csr])
 @pytest.mark.parametrize(
-    ("compression", "dtype"), [(None, np.float32), ("fp16", np.float64), ("topk:0.2", np.float32)]
+    ("given", "compression", "dtype"),
+    [
+        (np.asarray, None, np.float32),
+        (as_dask, "fp16", np.float64),
+        (as_csr, "topk:0.2", np.float32),
+        *(
+            pytest.param(given, *codec, marks=pytest.mark.slow)
+            for given, *codec in [
+                (np.asarray, "fp16", np.float64),
+                (np.asarray, "topk:0.2", np.float32),
+                (as_dask, None, np.float32),
+                (as_dask, "topk:0.2", np.float32),
+                (as_csr, None, np.float32),
+                (as_csr, "fp16", np.float64),
+            ]
+        ),
+    ],
 )
 def test_a_fit_that_diverges_says_where(executor, given, compression, dtype):
     """No warning of NumPy's comes with it: warnings are errors here."""
