@@ -1,5 +1,6 @@
 """Any cut, order, weights, precision and storage of the rows: the optimum of the same problem."""
 
+import dask.array as da
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -155,3 +156,13 @@ def test_linear_regression_over_dask(executor, given_fit, redundant):
     model.fit(as_futures(executor, X, sorted(cuts)), y, weight)
     expected = least_norm(exact(X), y, weight, intercept=intercept)
     assert relative(model.coef_, expected[0][0]) <= (1e-4 if X.dtype == np.float32 else 1e-6)
+
+
+@pytest.mark.parametrize("chunks", [(0, 1), (1, 0, 0), (0, 2, 0)])
+def test_predictions_of_a_row_among_empty_chunks(iris, chunks):
+    X, y, _ = iris
+    model = LogisticRegression().fit(X, y)
+    n = sum(chunks)
+    few = da.from_array(X[:n], chunks=(chunks, 4))
+    assert (model.predict(few).compute() == model.predict(X[:n])).all()
+    assert model.predict_proba(few).compute().shape == (n, len(model.classes_))
