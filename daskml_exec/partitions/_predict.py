@@ -113,7 +113,6 @@ def map_rows(
         _as_node(function),
         "",
         new_axes=width,
-        align_arrays=False,  # a single row among empty chunks would be broadcast to all of them
         name=f"{function.__name__}-{tokenize(function, X)}",
         concatenate=False,
         align_arrays=False,  # which takes one row, in a chunk beside empty ones, for all chunks'
