@@ -11,6 +11,7 @@ from distributed import Client, Future
 
 from daskml_exec.executor import _config
 from daskml_exec.executor._failures import no_worker_error
+from daskml_exec.executor._late import Late
 from daskml_exec.executor._scheduler import require_scheduler, scheduler_needed
 
 # How often to look for workers while results do not come, in seconds.
@@ -46,11 +47,14 @@ def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = Fal
             client,
             client.gather(list(futures), asynchronous=True, direct=direct),
             limit,
+            Late(futures),
         )
     return results
 
 
-async def _unless_deserted(client: Client, results: Awaitable[list[Any]], limit: float) -> Any:
+async def _unless_deserted(
+    client: Client, results: Awaitable[list[Any]], limit: float, late: Late
+) -> Any:
     waiting = asyncio.ensure_future(results)
     deserted_since = None
     looked = time.monotonic()
@@ -63,6 +67,7 @@ async def _unless_deserted(client: Client, results: Awaitable[list[Any]], limit:
             looked = now
             if await client.nthreads(asynchronous=True):
                 deserted_since = None
+                await late.say(client)
             elif deserted_since is None:
                 deserted_since = now
             elif now - deserted_since >= limit:

@@ -9,7 +9,14 @@ from distributed import Client, LocalCluster
 from distributed.scheduler import KilledWorker
 
 from daskml_exec import Executor
-from daskml_exec.executor import LostPartitionError, RoundRunner, _gather, explained_losses, gather
+from daskml_exec.executor import (
+    LostPartitionError,
+    RoundRunner,
+    _gather,
+    _late,
+    explained_losses,
+    gather,
+)
 from tests.executor.gates import Gate
 
 
@@ -113,3 +120,34 @@ def test_a_deadly_task():
     ):
         raise killed
     assert info.value.__cause__ is killed
+
+
+def test_a_worker_that_is_busy_with_other_work_is_waited_for_and_named(client, monkeypatch):
+    monkeypatch.setattr(_gather, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(_gather, "_LISTEN_EVERY", 0.01)
+    worker = min(client.nthreads())
+    said = []
+    with Gate() as gate:
+
+        def hear(text, *arguments):
+            said.append(text % arguments)
+            gate.open()
+
+        monkeypatch.setattr(_late.logger, "warning", hear)
+        other = client.submit(gate.pass_through, 1, workers=[worker], pure=False)
+        gate.wait_until_reached()
+        mine = client.map(abs, [-1, -2], workers=[worker], key=["round-0", "round-1"], pure=False)
+        assert gather(client, mine) == [1, 2]
+    assert said[0] == f"round waits for the worker {worker}, which has other tasks to do first"
+    assert other.result() == 1
+
+
+def test_why_a_worker_is_late():
+    running = {"nthreads": 2, "status": "running"}
+    paused = {"nthreads": 2, "status": "paused"}
+    mine = ["round-0", "round-1"]
+    assert _late.reasons(mine, {"a": ["round-0", "x"]}, {"a": running}) == {}, "it has a thread"
+    assert _late.reasons(mine, {"a": ["x", "y", "z"]}, {"a": running}) == {}, "nothing of mine"
+    assert _late.reasons(mine, {"a": mine, "b": mine}, {"a": running, "b": paused}) == {
+        "b": "is paused, because its memory is nearly full"
+    }
