@@ -21,6 +21,11 @@ class LostSchedulerError(ConnectionError):
     noticed at once; a cut after the time that Dask gives a silent connection (dask config
     ``distributed.comm.timeouts.tcp``).
 
+    Parameters
+    ----------
+    message : str
+        What was lost, and how that was noticed.
+
     Attributes
     ----------
     state : object or None
@@ -42,10 +47,19 @@ class LostSchedulerError(ConnectionError):
 
     @property
     def model(self) -> Any:
+        """An estimator with the parameters of `state`, if there is one."""
         return None if self._model is None else self._model()
 
     def keep(self, state: Any, model: Callable[[], Any] | None) -> None:
-        """Carry a state, and what makes an estimator of it, unless there is one already."""
+        """Carry a state, and what makes an estimator of it, unless there is one already.
+
+        Parameters
+        ----------
+        state : object
+            What the algorithm knows.
+        model : callable or None
+            Makes the estimator.
+        """
         if self.state is None:
             self.state, self._model = state, model
 
