@@ -8,6 +8,7 @@ begins with another file for another seed, so that over many runs every test has
 
 import hashlib
 import time
+from collections import Counter
 
 import pytest
 
@@ -63,5 +64,6 @@ class Budget:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.left_out:
             terminalreporter.section(f"{len(self.left_out)} left out: {self.seconds:g} s were over")
-            for nodeid in self.left_out:
-                terminalreporter.line(nodeid)
+            functions = Counter(nodeid.partition("[")[0] for nodeid in self.left_out)
+            for function, times in functions.items():
+                terminalreporter.line(function + (f" ({times} times)" if times > 1 else ""))
