@@ -9,6 +9,10 @@ from daskml_exec.executor._silence import closing_is_no_news
 SAID = [
     ("distributed.worker.state_machine", "Async instruction for <Task> ended with CancelledError"),
     ("distributed.worker", "Failed to communicate with scheduler during heartbeat."),
+    (
+        "distributed.worker",
+        "Could not close executor <Pool> by dispatching to thread.",
+    ),
     ("distributed.batched", "Batched Comm Closed <TCP>"),
 ]
 
