@@ -95,7 +95,8 @@ class Executor(concurrent.futures.Executor):
     Values of Jobs live on the cluster: fetch them before the end of the ``with``.
 
     `shutdown`, and the end of the outermost ``with``, close what the Executor opened and nothing
-    else: a Client or a cluster that was passed in stays open.
+    else: a Client or a cluster that was passed in stays open. Ctrl-C ends a call of the driver;
+    embedded worker processes ignore it, and each that is lost is followed by another.
 
     Before the first task, and for Workers that join later, Python, Dask, NumPy, SciPy, scikit-learn
     and this package are compared with the driver's, in a way that cannot harm a Worker: `run`,

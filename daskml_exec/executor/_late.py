@@ -20,6 +20,7 @@ class Late:
 
     def __init__(self, futures: Sequence[Future[Any]]) -> None:
         self._futures = futures
+        self._name = _common([str(future.key) for future in futures])
         self._said: dict[str, str] = {}
 
     async def say(self, client: Client) -> None:
@@ -28,16 +29,17 @@ class Late:
         pending = [str(future.key) for future in self._futures if future.status == "pending"]
         processing = await client.scheduler.processing(workers=None)
         workers = (await client.scheduler.identity())["workers"]
-        for address, why in sorted(reasons(pending, processing, workers).items()):
+        for address, why in sorted(reasons(pending, self._name, processing, workers).items()):
             if self._said.get(address) != why:
                 self._said[address] = why
-                logger.warning(
-                    "%s waits for the worker %s, which %s", _common(pending), address, why
-                )
+                logger.warning("%s waits for the worker %s, which %s", self._name, address, why)
 
 
 def reasons(
-    pending: Sequence[str], processing: dict[str, Sequence[Any]], workers: dict[str, Any]
+    pending: Sequence[str],
+    name: str,
+    processing: dict[str, Sequence[Any]],
+    workers: dict[str, Any],
 ) -> dict[str, str]:
     """Return, by address, why workers may not have begun with tasks that are theirs.
 
@@ -45,6 +47,8 @@ def reasons(
     ----------
     pending : sequence of str
         The tasks that one waits for.
+    name : str
+        What the tasks of the same round are all called.
     processing : dict
         What the scheduler has given to each worker.
     workers : dict
@@ -52,14 +56,14 @@ def reasons(
 
     Examples
     --------
-    >>> reasons(["a-1"], {"w": ["b", "c", "a-1"]}, {"w": {"nthreads": 2, "status": "running"}})
+    >>> about = {"w": {"nthreads": 2, "status": "running"}}
+    >>> reasons(["a-1"], "a", {"w": ["b", "c", "a-1"]}, about)
     {'w': 'has other tasks to do first'}
     """
-    ours = _common(pending)
     found = {}
     for address, keys in processing.items():
         about = workers.get(address, {})
-        mine = [key for key in map(str, keys) if key in pending or (ours and key.startswith(ours))]
+        mine = [key for key in map(str, keys) if key in pending or (name and key.startswith(name))]
         others = len(keys) - len(mine)
         if not set(mine) & set(pending):
             continue
@@ -72,6 +76,8 @@ def reasons(
 
 def _common(keys: Sequence[str]) -> str:
     """Return what the tasks of one round are all called."""
+    if len(keys) == 1:
+        return keys[0].rpartition("-")[0]
     first, last = min(keys, default=""), max(keys, default="")
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return "".join(letter for letter, _ in same).rstrip("-")

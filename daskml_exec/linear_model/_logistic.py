@@ -215,6 +215,8 @@ class LogisticRegression(ClassifierMixin, GLM):
             An argument is not as described; the message names it, what came and what is allowed.
         daskml_exec.executor.WorkerMismatchError
             A Worker lacks this package or has another version of it or of Dask.
+        daskml_exec.executor.LostSchedulerError
+            The cluster's scheduler is gone; the error's `model` is where the fit had come to.
 
         Warns
         -----

@@ -206,6 +206,8 @@ class MLPClassifier(ClassifierMixin, MLP):
             An argument is not as described; the message names it, what came and what is allowed.
         daskml_exec.neural_network.DivergenceError
             The loss or the parameters became infinite.
+        daskml_exec.executor.LostSchedulerError
+            The cluster's scheduler is gone; the error's `model` is where the fit had come to.
 
         Warns
         -----

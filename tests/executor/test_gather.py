@@ -146,8 +146,12 @@ def test_why_a_worker_is_late():
     running = {"nthreads": 2, "status": "running"}
     paused = {"nthreads": 2, "status": "paused"}
     mine = ["round-0", "round-1"]
-    assert _late.reasons(mine, {"a": ["round-0", "x"]}, {"a": running}) == {}, "it has a thread"
-    assert _late.reasons(mine, {"a": ["x", "y", "z"]}, {"a": running}) == {}, "nothing of mine"
-    assert _late.reasons(mine, {"a": mine, "b": mine}, {"a": running, "b": paused}) == {
+    assert _late.reasons(mine, "round", {"a": ["round-0", "x"]}, {"a": running}) == {}, (
+        "it has a thread"
+    )
+    assert _late.reasons(mine, "round", {"a": ["x", "y", "z"]}, {"a": running}) == {}, (
+        "nothing of mine"
+    )
+    assert _late.reasons(mine, "round", {"a": mine, "b": mine}, {"a": running, "b": paused}) == {
         "b": "is paused, because its memory is nearly full"
     }
