@@ -25,11 +25,11 @@ _LEAST_PENALTY = 1e-13
 # Of the largest curvature; less would be lost beside it.
 _LEAST_CURVATURE = 1e-30
 # After a step from where the expected decrease was this small, in the unit, nothing is left.
-_LAST_DECREASE = 1e-14
+_LAST_DECREASE = 1e-16
 _MAX_STEPS, _MAX_TRIALS = 100, 60
 # By conjugate gradients Newton's equations are solved to this share; so many iterations at most,
 # and after so many a new factor stands in for the inverse.
-_PRECISION, _MAX_ITER, _WORTH_A_FACTOR = 1e-3, 60, 8
+_PRECISION, _MAX_ITER, _WORTH_A_FACTOR = 1e-2, 60, 8
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,10 @@ class RowSpan:
         return combined - a.sum(axis=1)[:, None] * self.center
 
 
-def row_span(X: Any, center: Array, varies: Any) -> RowSpan:
+def row_span(X: Any, center: Array, varies: Any, *, overwrite: bool = False) -> RowSpan:
     """Return the span of rows (n, d), less `center` (d,), of the columns that vary.
+
+    With `overwrite` a dense X is spent.
 
     Examples
     --------
@@ -71,7 +73,7 @@ def row_span(X: Any, center: Array, varies: Any) -> RowSpan:
     """
     center = np.where(varies, center, 0.0)
     if not sp.issparse(X):
-        X = X - center
+        X = np.subtract(X, center, out=X if overwrite else None)
         X[:, ~varies] = 0.0
         return RowSpan(X, center, X @ X.T)
     X = X if varies.all() else sp.csr_array(X.multiply(varies[None, :]))

@@ -54,14 +54,14 @@ def spanned_optimum(
 ) -> tuple[Array, Spanned]:
     """Return where the objective of all rows is least, and the curvature there.
 
-    Only the intercept of `start` counts.
+    Only the intercept of `start` counts. The rows, copies of the workers' in float64, are spent.
     """
     counted = rows.sample_weight > 0
     if not counted.all():
         rows = rows.take(np.flatnonzero(counted))
     penalty = problem.penalty.beside_mean(weight)
     share = rows.sample_weight / weight
-    span = row_span(rows.X, coordinates.center, coordinates.inverse > 0)
+    span = row_span(rows.X, coordinates.center, coordinates.inverse > 0, overwrite=True)
     objective = SpanProblem(
         problem.family.loss, span.gram, rows.y, share, penalty, problem.fit_intercept
     )
