@@ -76,7 +76,8 @@ class EmbeddedCluster(LocalCluster):
                 pause = _LOOK_EVERY
                 continue
             try:
-                await self._correct_state()
+                # Closing cancels this, and must find what has been started.
+                await asyncio.shield(self._correct_state())
             except Exception as error:
                 _logger.info("a worker did not start, and is tried again: %r", error)
                 pause = min(2 * pause, _LOOK_AT_LEAST_EVERY)

@@ -1,7 +1,9 @@
 """An embedded cluster keeps its number of workers, whatever ended them."""
 
+import asyncio
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import dask
@@ -72,3 +74,22 @@ def test_a_worker_that_was_retired_stays_away():
         assert executor.submit(pow, 2, 3).result(timeout=60) == 8
         until(lambda: list(cluster.worker_spec) == [1])
         assert len(executor.workers()) == 1
+
+
+def test_closing_while_a_worker_is_started_anew(monkeypatch):
+    with Executor(processes=False, n_workers=1) as executor:
+        cluster = cluster_of(executor)
+        starting, go_on = threading.Event(), threading.Event()
+        correct_state = type(cluster)._correct_state_internal
+
+        async def slowly(self):
+            starting.set()
+            while not go_on.is_set():
+                await asyncio.sleep(0.01)
+            await correct_state(self)
+
+        monkeypatch.setattr(type(cluster), "_correct_state_internal", slowly)
+        cluster.sync(cluster.workers[0].close)
+        assert starting.wait(60)
+        threading.Timer(0.1, go_on.set).start()
+    assert cluster.status.name == "closed"
