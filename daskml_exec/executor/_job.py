@@ -18,6 +18,7 @@ from daskml_exec.executor._checks import check_integer
 from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._outcome import Outcome, OutcomeInfo, outcome_info
 from daskml_exec.executor._raised import Raised, original
+from daskml_exec.executor._scheduler import scheduler_needed
 
 T = TypeVar("T")
 
@@ -226,13 +227,16 @@ class Job(Generic[T]):
         Exception
             What the first failing task raised, with a note that names the task. The other tasks
             go on; `cancel` stops them.
+        LostSchedulerError
+            The scheduler is gone.
         """
         _require_open(self._client, f"job {self.name!r}")
         futures = [task._future for task in self.tasks]
-        for done in as_completed(futures, loop=self._client.loop, timeout=timeout):
-            if done.status in _FAILED:
-                self._raise_first_failure()
-        outcomes: list[Outcome[T]] = self._client.gather(futures)
+        with scheduler_needed(self._client, f"job {self.name!r}"):
+            for done in as_completed(futures, loop=self._client.loop, timeout=timeout):
+                if done.status in _FAILED:
+                    self._raise_first_failure()
+            outcomes: list[Outcome[T]] = self._client.gather(futures)
         for task, outcome in zip(self.tasks, outcomes, strict=True):
             task._info = outcome_info(outcome)
         return [outcome.value for outcome in outcomes]

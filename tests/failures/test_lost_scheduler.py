@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,6 +74,14 @@ def fit_until(model: Any, end: Any) -> None:
 def test_a_cluster_that_somebody_closes(fit: str) -> None:
     with Executor(processes=False, n_workers=2) as executor:
         fit_until(FITS[fit], executor.client.cluster.close)
+
+
+def test_a_job_is_told_so_too() -> None:
+    with Executor(processes=False, n_workers=1) as executor:
+        job = executor.run(lambda i: threading.Event().wait(2), [0, 1], name="waits")
+        threading.Thread(target=executor.client.cluster.close).start()
+        with pytest.raises(LostSchedulerError, match="job 'waits'"):
+            job.results()
 
 
 def test_a_client_that_somebody_closes() -> None:
