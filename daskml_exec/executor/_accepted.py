@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import concurrent.futures.thread  # registers its own end before ours, so that it comes after
+import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -20,7 +22,16 @@ from daskml_exec.executor._future import ClusterFuture
 _everywhere: set[Accepted] = set()
 _closing: set[threading.Thread] = set()
 _lock = threading.RLock()
+# These releases start no thread once the main thread has ended, and workers in this process that
+# have none yet would wait for ever.
+_STUCK = (3, 12, 0) <= sys.version_info[:3] < (3, 12, 2)
+_PATIENCE = 10.0 if _STUCK else None
+_WHY = "this Python release starts no threads as it ends; use `with Executor(...)`, or a later one"
+_FIRST = concurrent.futures.FIRST_COMPLETED
+_logger = logging.getLogger(__name__)
+_finishing = False
 _interpreter_ends = False
+_left_open: list[object] = []
 
 
 class Accepted:
@@ -73,10 +84,21 @@ class Accepted:
             elif work._future.key not in spared:
                 work.cancel()
 
-    def wait(self) -> None:
-        """Return when all work has ended and all callbacks have run."""
+    def wait(self, patience: float | None = None) -> None:
+        """Return when all work has ended and all callbacks have run.
+
+        Parameters
+        ----------
+        patience : float, optional
+            Give up what is left when nothing has ended for so many seconds.
+        """
+        until = concurrent.futures.ALL_COMPLETED if patience is None else _FIRST
         while pending := self._snapshot():
-            concurrent.futures.wait([work.settled for work in pending])
+            settled = [work.settled for work in pending]
+            if not concurrent.futures.wait(settled, patience, until).done:
+                _logger.warning("%d accepted calls or Jobs do not end: %s", len(pending), _WHY)
+            elif patience is not None:
+                pending = [work for work in pending if work.settled.done()]
             for work in pending:  # which may not have been told yet
                 self._discard(work)
         self.callbacks.drain()
@@ -87,12 +109,15 @@ class Accepted:
         def wait_and_call() -> None:
             try:
                 self.wait()
-                then()
+                if _finishing:  # `atexit` closes what is open; threads may not start any more
+                    _left_open.append(self._holder)
+                else:
+                    then()
             finally:
                 with _lock:
                     _closing.discard(threading.current_thread())
 
-        thread = threading.Thread(target=wait_and_call, name="daskml-exec-shutdown")
+        thread = threading.Thread(target=wait_and_call, name="daskml-exec-shutdown", daemon=_STUCK)
         with _lock:
             _closing.add(thread)
         thread.start()
@@ -169,7 +194,8 @@ def _tasks_in_threads(dask_worker: Worker) -> list[str]:
 
 def _finish() -> None:
     """Wait for all that was accepted while threads can still be started."""
-    global _interpreter_ends
+    global _finishing, _interpreter_ends
+    _finishing = True
     while True:
         with _lock:
             accepted, closing = list(_everywhere), list(_closing)
@@ -177,9 +203,11 @@ def _finish() -> None:
                 _interpreter_ends = True
                 return
         for work in accepted:
-            work.wait()
+            work.wait(_PATIENCE)
         for thread in closing:
-            thread.join()
+            thread.join(_PATIENCE)
+            with _lock:
+                _closing.discard(thread)
 
 
 def _forget_parents() -> None:
