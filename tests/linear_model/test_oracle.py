@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as Sklearn
 
 from daskml_exec.linear_model import LogisticRegression
@@ -194,7 +195,8 @@ def test_separable_classes_without_penalty_have_no_optimum_but_a_prediction(
 ):
     X = np.linspace(-1, 1, N)[:, None] ** np.arange(1, n_classes)
     y = np.arange(N) * n_classes // N
-    model = LogisticRegression(solver=solver, C=np.inf).fit(X if in_memory else chunked(X), y)
+    with pytest.warns(ConvergenceWarning, match="classes are separable"):
+        model = LogisticRegression(solver=solver, C=np.inf).fit(X if in_memory else chunked(X), y)
     assert model.score(X, y) == 1.0
     assert np.isfinite(model.coef_).all()
     assert model.history_[-1].loss < 1e-9
