@@ -2,6 +2,8 @@
 
 import pytest
 
+from daskml_exec.executor import _accepted
+
 OPEN = {
     "threads": "Executor(processes=False, n_workers=2)",
     "processes": "Executor(n_workers=1)",
@@ -42,6 +44,8 @@ FILES = ["mapped", "reduced", "run", "submitted", "submitted-called"]
     ],
 )
 def test_accepted_work_is_done_when_a_script_ends(run_script, tmp_path, opened, end):
+    if opened == "threads" and _accepted._STUCK:
+        pytest.skip("this Python release starts no threads as it ends, which a warning says")
     done = run_script(ENDS.format(opened=OPEN[opened], end=end))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(path.name for path in tmp_path.iterdir() if not path.suffix) == FILES
