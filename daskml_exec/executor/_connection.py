@@ -20,7 +20,7 @@ from daskml_exec.executor._address import (
     require_certificates,
     security_of,
 )
-from daskml_exec.executor._embedded import EmbeddedCluster
+from daskml_exec.executor._embedded import EmbeddedCluster, started
 
 _MAIN_GUARD = (
     "an Executor with worker processes was opened without a main guard: every worker process "
@@ -117,11 +117,13 @@ def open_local(
     if (given_security := security_of(security, embedded=True)) is not None:
         defaults["security"] = given_security
     try:
-        cluster = EmbeddedCluster(
-            n_workers=n_workers,
-            threads_per_worker=threads_per_worker,
-            processes=processes,
-            **{**defaults, **options},
+        cluster = started(
+            lambda: EmbeddedCluster(
+                n_workers=n_workers,
+                threads_per_worker=threads_per_worker,
+                processes=processes,
+                **{**defaults, **options},
+            )
         )
     except RuntimeError as error:
         if processes:

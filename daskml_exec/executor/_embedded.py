@@ -1,11 +1,13 @@
 """The embedded cluster: its workers leave Ctrl-C to the driver, and are replaced when lost."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -92,6 +94,32 @@ class EmbeddedCluster(LocalCluster):
                 await super()._close()
         finally:
             late.cancel()
+
+
+def started(start: Callable[[], EmbeddedCluster]) -> EmbeddedCluster:
+    """Start a cluster in another thread, so that Ctrl-C leaves no half of one behind.
+
+    The interrupted call returns at once, and what was being started is closed as soon as it is up.
+    """
+    coming: concurrent.futures.Future[EmbeddedCluster] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            coming.set_result(start())
+        except BaseException as error:
+            coming.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name="start of a cluster").start()
+        return coming.result()
+    except KeyboardInterrupt:
+        coming.add_done_callback(_close)
+        raise
+
+
+def _close(coming: concurrent.futures.Future[EmbeddedCluster]) -> None:
+    if coming.exception() is None:
+        coming.result().close()
 
 
 def _block_interrupts() -> None:

@@ -10,6 +10,7 @@ import dask
 import pytest
 
 from daskml_exec import Executor
+from daskml_exec.executor._embedded import started
 from tests.executor.peers.leftovers import until
 
 
@@ -93,3 +94,23 @@ def test_closing_while_a_worker_is_started_anew(monkeypatch):
         assert starting.wait(60)
         threading.Timer(0.1, go_on.set).start()
     assert cluster.status.name == "closed"
+
+
+def test_an_interrupt_while_a_cluster_starts_closes_it():
+    """The signal comes while the other thread is in the middle of it."""
+    closed, go_on = threading.Event(), threading.Event()
+
+    class Cluster:
+        def close(self):
+            closed.set()
+
+    def start():
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        go_on.wait(60)
+        return Cluster()
+
+    with pytest.raises(KeyboardInterrupt):
+        started(start)
+    assert not closed.is_set(), "the call does not wait for it"
+    go_on.set()
+    assert closed.wait(60)
