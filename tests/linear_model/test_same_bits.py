@@ -16,7 +16,7 @@ from daskml_exec.linear_model import (
     Ridge,
     _plan,
 )
-from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, Plan
+from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, SPAN, Plan
 from tests.linear_model.oracles import features, targets
 
 N = 500
@@ -25,21 +25,25 @@ PLANS = {
     "every round": Plan(HESSIAN, "", 1.0, every_round=True),
     "sampled": Plan(HESSIAN, "", 1 / 2, 1 / 5),
     "products": Plan(PRODUCTS, "", pool_share=1 / 2),
+    "span": Plan(SPAN, "", pool_share=1.0),
 }
+WITHOUT_SPAN = [name for name in PLANS if name != "span"]
 CASES = [
-    *((LogisticRegression(), 2, plan) for plan in PLANS),
-    *((LogisticRegression(), 3, plan) for plan in PLANS),
-    *((PoissonRegressor(), 1, plan) for plan in PLANS),
+    *((LogisticRegression(), 2, plan) for plan in WITHOUT_SPAN),
+    *((LogisticRegression(), 3, plan) for plan in WITHOUT_SPAN),
+    *((PoissonRegressor(), 1, plan) for plan in WITHOUT_SPAN),
     (Ridge(), 1, "auto"),
     (Ridge(solver="lbfgs"), 1, "auto"),
     (LinearRegression(), 1, "auto"),
     (LogisticRegression(solver="lbfgs"), 3, "auto"),
     (LogisticRegression(solver="averaging"), 3, "auto"),
+    (LogisticRegression(), 2, "span"),
+    (LogisticRegression(), 3, "span"),
 ]
 # Each case at least once, and sparse rows in each kind of round; how rows are grouped into tasks,
 # which is tested, does not depend on what they are.
-DENSE = [0, 1, 2, 3, 5, 6, 8, 9, 10, 11, 12, 13]
-SPARSE = [4, 5, 7, 9, 12, 13]
+DENSE = [0, 1, 2, 3, 5, 6, 8, 9, 10, 11, 12, 13, 15]
+SPARSE = [4, 5, 7, 9, 12, 13, 14]
 KIND = {LogisticRegression: "logistic", PoissonRegressor: "poisson"}
 
 
@@ -52,7 +56,7 @@ def problem(model, K, kind):
 def with_plan(monkeypatch, name):
     """Run small data as large data is run."""
     if name in PLANS:
-        monkeypatch.setattr(_plan, "newton_plan", lambda shape: PLANS[name])
+        monkeypatch.setattr(_plan, "newton_plan", lambda shape, **_: PLANS[name])
 
 
 def bits(model):
@@ -82,7 +86,7 @@ def test_any_number_of_workers_and_any_placement(monkeypatch, kind, cases):
                 found[i].add(bits(model))
                 placements.add(max(record.workers for record in model.history_))
                 if plan in PLANS:
-                    regime = {"products": PRODUCTS}.get(plan, HESSIAN)
+                    regime = {"products": PRODUCTS, "span": SPAN}.get(plan, HESSIAN)
                     assert model.explain().regime == regime
                 monkeypatch.undo()
     assert placements == {1, 2, 4}
