@@ -3,12 +3,12 @@
 Dask drops the result of a task that is cancelled while it runs, and lets it run to its end: the
 next work waits for a thread until then. The worker knows of the cancellation as soon as the
 scheduler does, however it came about: an interrupted fit, a cancelled future, a Client that has
-gone. So a task need only look, which kernels do at their checkpoints.
+gone. So a task need only look, which kernels do at their stop points.
 """
 
 from distributed import Reschedule, get_worker
 
-from daskml_exec.kernels.checkpoint import look_with
+from daskml_exec.kernels.stop_points import look_with
 
 
 def end_if_cancelled() -> None:

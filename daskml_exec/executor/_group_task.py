@@ -8,8 +8,8 @@ from typing import Any
 from distributed import get_worker
 
 from daskml_exec.executor._blas import single_threaded_blas
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
+from daskml_exec.kernels.stop_points import stop_point
 
 Partial = Callable[[Any, Any], Any]
 CarryingPartial = Callable[[Any, Any, Any], tuple[Any, Any]]
@@ -107,7 +107,7 @@ def _folded(
     size = 0
     with single_threaded_blas():
         for index, value in values:
-            checkpoint()
+            stop_point()
             size = max(size, nbytes(value))
             nodes[0, index] = value
             nodes = fold_siblings(nodes, n_partitions, combine)

@@ -15,8 +15,8 @@ from daskml_exec.kernels.array_namespace import (
     to_host,
     total_weight,
 )
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.moments import Moments
+from daskml_exec.kernels.stop_points import stop_point
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -85,7 +85,7 @@ def cross_moments(X: Any, y: Any, sample_weight: Any) -> CrossMoments:
     size = max(1, _BLOCK_BYTES // (8 * (d + 1)))
     buffer = np.empty((min(size, n), d + 1))
     for start in range(0, n, size):
-        checkpoint()
+        stop_point()
         rows = slice(start, min(start + size, n))
         v = buffer[: rows.stop - start]
         v[:, :d] = X[rows].toarray() if sp.issparse(X) else X[rows]

@@ -15,9 +15,9 @@ from daskml_exec.kernels.array_namespace import (
     to_host,
     total_weight,
 )
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.standardisation import Standardisation
+from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.kernels.sums import FieldwiseSum
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -103,7 +103,7 @@ def _standardised_blocks(
     size = max(p * outputs, _BLOCK_BYTES // (8 * max(1, p)))
     buffer = np.empty((min(size, n), p), dtype)
     for start in range(0, n, size):
-        checkpoint()
+        stop_point()
         rows = slice(start, min(start + size, n))
         block = X[rows].toarray() if sp.issparse(X) else X[rows]
         u = buffer[: block.shape[0]]

@@ -15,10 +15,10 @@ from daskml_exec.kernels.array_namespace import (
     total,
     total_weight,
 )
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.compiled_loops import Loops, compiled_loops
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.row_blocks import row_blocks, row_ranges
+from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.kernels.sums import FieldwiseSum
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -79,7 +79,7 @@ def loss_sums(
     >>> loss_sums(BinaryLogistic(), X, y, None, np.zeros((1, 1)), np.zeros(1)).coef
     array([[-1.]])
     """
-    checkpoint()
+    stop_point()
     weight = total_weight(X, sample_weight)
     if not is_host(X):
         if center is not None:

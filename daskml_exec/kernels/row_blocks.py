@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels.checkpoint import checkpoint
+from daskml_exec.kernels.stop_points import stop_point
 
 # A block is read from memory once and then used from cache. Smaller ones would be nearer to the
 # core, but their number costs more in calls than that saves.
@@ -17,7 +17,7 @@ def row_ranges(X: np.ndarray[Any, Any]) -> Iterator[slice]:
     n, d = X.shape
     rows = max(1, _BLOCK_BYTES // max(1, 8 * d))
     for start in range(0, n, rows):
-        checkpoint()
+        stop_point()
         yield slice(start, min(start + rows, n))
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.hessian_sums import HessianSums
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.standardisation import Standardisation
+from daskml_exec.kernels.stop_points import stop_point
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -99,7 +99,7 @@ class Sampled:
         # curvature is rounding, and what is left of q there is, too: their ratio is anything.
         rounding = np.finfo(np.float64).eps * point.shape[1]
         for _ in range(self.max_iter):
-            checkpoint()
+            stop_point()
             if size <= _CG_PRECISION**2 * first:
                 break
             image = product(direction)

@@ -16,7 +16,7 @@ from daskml_exec.executor import (
     RoundRunner,
     single_threaded_blas,
 )
-from daskml_exec.kernels.checkpoint import checkpoint
+from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.partitions import Partitions, loaded_again
 from daskml_exec.training._events import Callback, Reached, RoundEvent
 from daskml_exec.training._history import History, RoundRecord
@@ -205,7 +205,7 @@ def _local_rounds(
     while not records or not (
         state.done or state.failure is not None or time.perf_counter() >= deadline
     ):
-        checkpoint()
+        stop_point()
         started = time.perf_counter()
         message, step = algorithm.outgoing(state), state.step
         total = algorithm.partial(partition, message)

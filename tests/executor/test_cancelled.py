@@ -1,19 +1,19 @@
-"""A task that was cancelled while it runs ends at its next checkpoint."""
+"""A task that was cancelled while it runs ends at its next stop point."""
 
 import threading
 
-from daskml_exec.kernels.checkpoint import checkpoint
+from daskml_exec.kernels.stop_points import stop_point
 from tests.executor.gates import PATIENCE, Attempts, Gate
 
 
-def test_a_cancelled_task_ends_at_its_next_checkpoint(executor):
+def test_a_cancelled_task_ends_at_its_next_stop_point(executor):
     beginning, ended = Gate(), Gate()
 
     def work():
         beginning.pass_through()
         try:
             while True:
-                checkpoint()
+                stop_point()
         finally:
             ended.open()
             ended.pass_through()
@@ -31,7 +31,7 @@ def test_a_task_that_is_wanted_goes_on(executor):
 
     def work():
         for _ in range(100):
-            checkpoint()
+            stop_point()
         return attempts.add()
 
     assert executor.submit(work).result(timeout=PATIENCE) == 1
@@ -43,7 +43,7 @@ def test_a_thread_of_a_task_is_no_task(executor):
 
         def look():
             try:
-                checkpoint()
+                stop_point()
             except BaseException as error:
                 raised.append(error)
 

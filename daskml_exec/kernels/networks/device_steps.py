@@ -10,10 +10,10 @@ import numpy as np
 from array_api_compat import device
 
 from daskml_exec.kernels.array_namespace import array_namespace, beside, to_device_of, to_host
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.networks.local_steps import StepSums
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Optimiser, OptimiserState
+from daskml_exec.kernels.stop_points import stop_point
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -45,7 +45,7 @@ def train_on_device(
     loss: Any = 0.0
     seen, steps = 0.0, 0
     for start in range(0, len(rows), batch):
-        checkpoint()
+        stop_point()
         stop = min(start + batch, len(rows))
         chosen = order[start:stop]
         total = float(stop - start)

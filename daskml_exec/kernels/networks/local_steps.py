@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import get_blas_funcs
 
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.networks.backpropagation import Workspace, backpropagate, workspace
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import (
@@ -16,6 +15,7 @@ from daskml_exec.kernels.networks.optimisers import (
     OptimiserState,
     flush_denormals,
 )
+from daskml_exec.kernels.stop_points import stop_point
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -82,7 +82,7 @@ def train_locally(
     spaces: dict[int, Workspace] = {}
     loss, seen, steps = 0.0, 0.0, 0
     for start in range(0, len(rows), batch):
-        checkpoint()
+        stop_point()
         stop = min(start + batch, len(rows))
         size = stop - start
         space = spaces.get(size) or workspace(network, size, gradient)

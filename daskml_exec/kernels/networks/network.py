@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.networks.activations import ACTIVATIONS, Activation
 from daskml_exec.kernels.networks.layout import Layout
 from daskml_exec.kernels.networks.outputs import Identity, Logistic, Output, Softmax
+from daskml_exec.kernels.stop_points import stop_point
 
 OUTPUTS: dict[str, Output] = {"identity": Identity(), "logistic": Logistic(), "softmax": Softmax()}
 """By scikit-learn's names."""
@@ -51,7 +51,7 @@ def forward(network: Network, flat: Any, X: Any, *, rows: int = 4096) -> Any:
     n = X.shape[0]
     result = np.empty((n, network.layout.units[-1]), np.result_type(X.dtype, flat.dtype))
     for start in range(0, n, rows):
-        checkpoint()
+        stop_point()
         values = X[start : start + rows]
         if isinstance(values, np.ndarray):
             values = np.require(values, requirements="A")

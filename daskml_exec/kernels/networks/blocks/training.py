@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daskml_exec.kernels.checkpoint import checkpoint
 from daskml_exec.kernels.networks.blocks.backward import backward
 from daskml_exec.kernels.networks.blocks.forward import forward
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
@@ -20,6 +19,7 @@ from daskml_exec.kernels.networks.blocks.workspace import (
 )
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Optimiser
+from daskml_exec.kernels.stop_points import stop_point
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -127,7 +127,7 @@ def train_blocks(
     loss, seen, steps, finite = before.loss, before.weight, before.steps, True
     squares = {block: before.squares.get(block, 0.0) for block in group.blocks}
     for X, y, weight in batches:
-        checkpoint()
+        stop_point()
         total = float(len(y)) if weight is None else float(weight.sum(dtype=np.float64))
         if not total:
             continue  # rows without weight are rows that are not there

@@ -9,7 +9,7 @@ from collections.abc import Callable
 _look: Callable[[], None] | None = None
 
 
-def checkpoint() -> None:
+def stop_point() -> None:
     """Look whether this work is still wanted; what was passed to `look_with` raises if not.
 
     It takes a microsecond or two, and has no effect on results.
@@ -19,6 +19,6 @@ def checkpoint() -> None:
 
 
 def look_with(look: Callable[[], None] | None) -> None:
-    """Let `checkpoint` call this function, in all threads of this process."""
+    """Let `stop_point` call this function, in all threads of this process."""
     global _look
     _look = look

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from daskml_exec.kernels.checkpoint import checkpoint, look_with
 from daskml_exec.kernels.cross_moments import cross_moments
 from daskml_exec.kernels.hessian_sums import hessian_sums
 from daskml_exec.kernels.loss_sums import loss_sums
@@ -15,6 +14,7 @@ from daskml_exec.kernels.networks.local_steps import train_locally
 from daskml_exec.kernels.networks.network import forward
 from daskml_exec.kernels.networks.optimisers import init
 from daskml_exec.kernels.standardisation import standardisation
+from daskml_exec.kernels.stop_points import look_with, stop_point
 from tests.kernels.networks.examples import OPTIMISERS, example
 
 LARGE = np.ones((300_000, 2))
@@ -27,7 +27,7 @@ class Unwanted(BaseException):
 
 @pytest.fixture
 def wanted_for():
-    """Let checkpoints raise from the n-th one on."""
+    """Let stop points raise from the n-th one on."""
     from daskml_exec.executor._cancelled import end_if_cancelled
 
     def set_number(n):
@@ -108,4 +108,4 @@ def test_a_sparse_pass_looks_before_it_begins(wanted_for):
 def test_without_anybody_who_looks_nothing_happens(wanted_for):
     wanted_for(0)
     look_with(None)
-    checkpoint()
+    stop_point()
