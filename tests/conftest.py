@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from functools import cache
 from multiprocessing import forkserver
@@ -18,6 +19,11 @@ ROOT = Path(__file__).parents[1]
 # Deadlines measure the machine, not the code. In CI the examples are the same in every run.
 settings.register_profile("daskml_exec", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("daskml_exec")
+
+# A shell that is not interactive starts what runs in the background with SIGINT ignored, and the
+# processes that tests start and interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # What worker processes import sooner or later, and what test modules import that they import.
