@@ -26,7 +26,7 @@ _LEAST_PENALTY = 1e-13
 _LEAST_CURVATURE = 1e-30
 # After a step from where the expected decrease was this small, in the unit, nothing is left.
 _LAST_DECREASE = 1e-16
-_MAX_STEPS, _MAX_TRIALS = 100, 60
+_MAX_TRIALS = 60
 # By conjugate gradients Newton's equations are solved to this share; so many iterations at most,
 # and after so many a new factor stands in for the inverse.
 _PRECISION, _MAX_ITER, _WORTH_A_FACTOR = 1e-2, 60, 8
@@ -109,18 +109,29 @@ class SpanProblem:
         return SpanPoint(factors, intercept, factors + intercept[:, None])
 
     def optimum(
-        self, at: SpanPoint, unit: Callable[[float], float]
-    ) -> tuple[SpanPoint, "InnerSolver"]:
-        """Return where the objective is least, starting from a point, and Newton's equations near.
+        self, at: SpanPoint, unit: Callable[[float], float], max_steps: int
+    ) -> tuple[SpanPoint, "InnerSolver", int]:
+        """Go to where the objective is least.
 
         Parameters
         ----------
         at : SpanPoint
+            Where to start.
         unit : callable
             In which decreases of an objective of this value are measured.
+        max_steps : int
+            At least one.
+
+        Returns
+        -------
+        at : SpanPoint
+        solver : InnerSolver
+            Newton's equations near it.
+        steps : int
+            That were taken.
         """
-        solver, renew = None, False
-        for _ in range(_MAX_STEPS):
+        solver, renew, steps = None, False, 0
+        while steps < max_steps:
             value, residual = self._residual(at.margins)
             gradient = residual + self.penalty * at.factors
             fresh = solver is None or renew
@@ -145,10 +156,11 @@ class SpanProblem:
                 at.intercept + step * moved.intercept,
                 at.margins + step * moved.margins,
             )
+            steps += 1
             if -slope <= _LAST_DECREASE * unit(value):
                 break
         assert solver is not None
-        return at, solver
+        return at, solver, steps
 
     @property
     def _total(self) -> Array | None:

@@ -100,6 +100,12 @@ class NewtonFit(SearchFit):
     """Gradient norms at the points accepted since the last Hessian."""
     misled: bool = False
     """Whether a step along the last Hessian's direction had to be cut short."""
+    steps_on_driver: int = 0
+    """Accepted steps over all rows that took no round."""
+
+    @property
+    def n_iter(self) -> int:
+        return self.steps_on_driver + super().n_iter
 
     @property
     def step(self) -> str:
@@ -166,8 +172,8 @@ class NewtonRounds:
         products = state.plan.regime == PRODUCTS
         rows = total.pool.joined() if total.pool.pieces else None
         if rows is not None and state.plan.regime == SPAN:
-            point, curvature = self._spanned_optimum(state, rows)
-            state = replace(state, curvature=curvature)
+            point, curvature, steps = self._spanned_optimum(state, rows)
+            state = replace(state, curvature=curvature, steps_on_driver=steps)
         elif rows is not None and rows.sample_weight.sum() > 0:
             # Fewer rows than coordinates have an optimum of their own, far from the whole's.
             if not warm and rows.X.shape[0] > point.size:
@@ -187,11 +193,17 @@ class NewtonRounds:
             self.problem, rows, state.coordinates, point, state.weight, state.target
         )
 
-    def _spanned_optimum(self, state: NewtonFit, rows: Partition) -> tuple[Array, Curvature]:
+    def _spanned_optimum(self, state: NewtonFit, rows: Partition) -> tuple[Array, Curvature, int]:
         assert state.coordinates is not None and state.target is not None
         assert state.start is not None
         return spanned_optimum(
-            self.problem, rows, state.coordinates, state.start, state.weight, state.target
+            self.problem,
+            rows,
+            state.coordinates,
+            state.start,
+            state.weight,
+            state.target,
+            state.max_iter,
         )
 
     def _sampled(self, state: NewtonFit, rows: Partition) -> Curvature:

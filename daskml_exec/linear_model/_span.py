@@ -51,8 +51,9 @@ def spanned_optimum(
     start: Parameters,
     weight: float,
     target: Target,
-) -> tuple[Array, Spanned]:
-    """Return where the objective of all rows is least, and the curvature there.
+    max_iter: int,
+) -> tuple[Array, Spanned, int]:
+    """Return where the objective of all rows is least, the curvature there, and the steps to it.
 
     Only the intercept of `start` counts. The rows, copies of the workers' in float64, are spent.
     """
@@ -65,11 +66,12 @@ def spanned_optimum(
     objective = SpanProblem(
         problem.family.loss, span.gram, rows.y, share, penalty, problem.fit_intercept
     )
-    at, solver = objective.optimum(
+    at, solver, steps = objective.optimum(
         objective.start(start.intercept),
         lambda value: problem.family.gradient_unit(abs(value), target) ** 2,
+        max_iter,
     )
     coef = span.combined(at.factors)
     intercept = at.intercept - coef @ span.center
     found = coordinates.point(coef, intercept)
-    return found, Spanned(span, solver, coordinates)
+    return found, Spanned(span, solver, coordinates), steps

@@ -23,8 +23,7 @@ def square(executor):
 @pytest.mark.parametrize("kind", [str, lambda path: path])
 def test_a_scheduler_file(process_cluster, tmp_path, kind):
     file = tmp_path / "scheduler.json"
-    with Client(process_cluster, set_as_default=False) as client:
-        client.write_scheduler_file(str(file))
+    file.write_text(json.dumps({"type": "Scheduler", "address": process_cluster.scheduler_address}))
     with Executor(kind(file)) as executor:
         assert square(executor) == 9
 
