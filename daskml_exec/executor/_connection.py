@@ -21,6 +21,7 @@ from daskml_exec.executor._address import (
     security_of,
 )
 from daskml_exec.executor._embedded import EmbeddedCluster, started
+from daskml_exec.executor._silence import closing_is_no_news
 
 _MAIN_GUARD = (
     "an Executor with worker processes was opened without a main guard: every worker process "
@@ -49,12 +50,14 @@ class Connection:
 
     def close(self) -> None:
         """Close what is ours; a second time does nothing."""
+        ours = self in _embedded
         _embedded.discard(self)
-        for resource in self.owned:
-            reconnecting = isinstance(resource, Client) and resource.status == "connecting"
-            # Dask logs that it is interrupted in its search for a lost scheduler, as an error.
-            with _silent("distributed.client") if reconnecting else nullcontext():
-                resource.close()
+        with closing_is_no_news() if ours else nullcontext():
+            for resource in self.owned:
+                reconnecting = isinstance(resource, Client) and resource.status == "connecting"
+                # Dask logs that it is interrupted in its search for a lost scheduler, as an error.
+                with _silent("distributed.client") if reconnecting else nullcontext():
+                    resource.close()
 
 
 @contextmanager

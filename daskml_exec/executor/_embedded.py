@@ -54,8 +54,10 @@ class EmbeddedCluster(LocalCluster):
     def _update_worker_status(self, op: str, msg: Any) -> None:
         if op == "add":
             self._retired.difference_update(info["name"] for info in msg["workers"].values())
-        elif op == "remove" and _was_expected(self._master.get_events(msg)):
-            self._retired.add(self.scheduler_info["workers"][msg]["name"])
+        elif (left := self.scheduler_info["workers"].get(msg)) is None:
+            return  # seen where workers come and go as the cluster closes
+        elif _was_expected(self._master.get_events(msg)):
+            self._retired.add(left["name"])
         # Not the next class's, which closes Nannies that take long.
         Cluster._update_worker_status(self, op, msg)
 

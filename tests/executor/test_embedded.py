@@ -77,6 +77,13 @@ def test_a_worker_that_was_retired_stays_away():
         assert len(executor.workers()) == 1
 
 
+def test_news_of_a_worker_that_is_not_known():
+    with Executor(processes=False, n_workers=1) as executor:
+        cluster = cluster_of(executor)
+        cluster._update_worker_status("remove", "inproc://192.0.2.1/1/1")
+        assert len(executor.workers()) == 1
+
+
 def test_closing_while_a_worker_is_started_anew(monkeypatch):
     with Executor(processes=False, n_workers=1) as executor:
         cluster = cluster_of(executor)
