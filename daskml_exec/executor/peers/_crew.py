@@ -303,26 +303,35 @@ class Crew:
     async def _end_of_generation(self, futures: Sequence[Future[Any]]) -> BaseException | None:
         """Return when the scheduler has said so, or where a member does not answer or is late."""
         limit = _config.seconds("segment-start-timeout")
-        all_begun = False
+        all_met = False
         started = time.monotonic()
+        all_begun: float | None = None  # since when, as far as is known
         while not self._has_ended:
             self._news.clear()
             with suppress(asyncio.TimeoutError):
-                wait = _LOOK_EVERY if all_begun else min(_LOOK_EVERY, limit)
+                wait = _LOOK_EVERY if all_met else min(_LOOK_EVERY, limit)
                 await asyncio.wait_for(self._news.wait(), wait)
                 continue
             require_scheduler(self._client, self._name)
             standing = await self._call_async(STANDING)
             if standing["generation"] > self._generation:
                 return None
-            if not all_begun and time.monotonic() - started >= limit:
+            if not all_met and time.monotonic() - started >= limit:
                 patience = _config.seconds("peer-timeout")
                 states = await self._call_async(STATES, timeout=patience)
                 if silent := [worker for worker, state in states.items() if state is None]:
                     return PeerTimeoutError(_not_answering(silent, patience))
                 waiting = {m for m, f in zip(self.members, futures, strict=True) if not f.done()}
                 late = {w: s for w, s in states.items() if w in waiting and not s["begun"]}
-                all_begun = not late
+                deaf = [w for w, s in states.items() if w in waiting and not s["met"]]
+                all_met = not deaf
+                now = time.monotonic()
+                all_begun = None if late else now if all_begun is None else all_begun
+                if deaf and all_begun is not None and now - all_begun >= patience:
+                    return PeersInterrupted(
+                        f"{', '.join(deaf)} did not hear within {patience:g} s that all members "
+                        "had begun: a letter was lost"
+                    )
                 others = [state["memory"] for w, state in states.items() if w not in late]
                 if late and others and self._suffices(others):
                     self.late = frozenset(late)

@@ -59,8 +59,9 @@ def member_task(
             start_timeout=start_timeout,
             token=plugin.begin(run).token,
         )
-        # Without a limit of its own: the driver looks who does not come, and why.
+        # Without a limit of its own: the driver looks who does not come, or does not hear, and why.
         peer.meet(("start",), timeout=math.inf)
+        plugin.met(run)
         started = time.perf_counter()
         with single_threaded_blas():
             value = function(peer, *arguments)

@@ -50,6 +50,7 @@ class PeersPlugin(WorkerPlugin):
         self.files = BlockFiles(Path(worker.local_directory) / PLUGIN)
         self._slots: dict[str, SharedSlots] = {}
         self._begun: set[Run] = set()
+        self._met: set[Run] = set()
         self.post = Post(worker.rpc, worker.loop.asyncio_loop)  # type: ignore[attr-defined]
         worker.handlers |= {
             DELIVER: self._deliver,
@@ -79,6 +80,10 @@ class PeersPlugin(WorkerPlugin):
         self._begun.add(run)
         return announced
 
+    def met(self, run: Run) -> None:
+        """Note that the run's task has heard from all members."""
+        self._met.add(run)
+
     def slots_of(self, run_id: str) -> SharedSlots:
         """Return the memory that a run shares with other workers of this machine."""
         return self._slots.setdefault(run_id, SharedSlots())
@@ -86,6 +91,7 @@ class PeersPlugin(WorkerPlugin):
     def finish(self, run: Run) -> None:
         """Remove what a task has left after the end of its generation was heard of."""
         self._begun.discard(run)
+        self._met.discard(run)
         floor = self.mailbox.floor(run.id)
         if run.generation < floor:
             self._drop_before(run.id, floor)
@@ -112,6 +118,7 @@ class PeersPlugin(WorkerPlugin):
         state = self.worker.state
         return {
             "begun": Run(run_id, generation) in self._begun,
+            "met": Run(run_id, generation) in self._met,
             "paused": self.worker.status == Status.paused,
             "tasks": len(state.executing) + len(state.long_running),
             "memory": self.worker.memory_manager.memory_limit or 0,

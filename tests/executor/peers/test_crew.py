@@ -7,7 +7,7 @@ import pytest
 from distributed import Status
 
 from daskml_exec.executor.peers import Crew, PeersInterrupted, PeerTimeoutError, _crew
-from daskml_exec.executor.peers._runs import STATES
+from daskml_exec.executor.peers._runs import PLUGIN, STATES
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
     begin,
@@ -226,3 +226,20 @@ def test_a_member_that_does_not_say_what_it_does_is_named(crew, client, monkeypa
         busy.result(20)
     assert crew.open(crew.workers())
     assert len(everywhere(crew, exchange, "here again")) == 2
+
+
+def test_a_start_whose_letter_is_lost_is_given_up(crew, cluster, monkeypatch):
+    begin(crew)
+    (worker,) = (w for w in cluster.workers.values() if w.address == crew.members[0])
+    limits = {"daskml-exec.segment-start-timeout": "0.1s", "daskml-exec.peer-timeout": "0.2s"}
+    with monkeypatch.context() as losing, dask.config.set(limits):
+        losing.setattr(worker.plugins[PLUGIN].post, "send", lambda *letter, **options: None)
+
+        def wait_for_others(peer):
+            peer.take(peer.others[0], ("never",), timeout=30)
+
+        with pytest.raises(PeersInterrupted, match="a letter was lost") as caught:
+            everywhere(crew, wait_for_others)
+    assert crew.members[1] in str(caught.value) and crew.members[0] not in str(caught.value)
+    assert crew.open(crew.workers())
+    assert len(everywhere(crew, exchange, "again")) == 2

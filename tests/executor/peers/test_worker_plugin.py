@@ -171,12 +171,15 @@ def test_what_a_worker_says_that_it_does(plugin):
         return plugin.worker.handlers[STATES](A, 1)
 
     announce(plugin, 1)
-    assert state() == {"begun": False, "paused": False, "tasks": 1, "memory": 0}
+    other = {"tasks": 1, "memory": 0}
+    assert state() == {"begun": False, "met": False, "paused": False} | other
     plugin.begin(Run(A, 1))
     plugin.worker.status = Status.paused
-    assert state() == {"begun": True, "paused": True, "tasks": 1, "memory": 0}
+    assert state() == {"begun": True, "met": False, "paused": True} | other
+    plugin.met(Run(A, 1))
+    assert state() == {"begun": True, "met": True, "paused": True} | other
     plugin.finish(Run(A, 1))
-    assert not state()["begun"]
+    assert not state()["begun"] and not state()["met"]
 
 
 @pytest.mark.parametrize("run_id", ["../../../x", ".", "", None])
