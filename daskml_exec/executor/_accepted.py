@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
@@ -130,11 +131,15 @@ class Accepted:
         with _lock:
             self._pending.add(work)
             _everywhere.add(self)
-        work.settled.add_done_callback(lambda _: self._discard(work))
+        # Held weakly: the future never lets go of its callbacks, and results would stay until the
+        # next garbage collection.
+        held = weakref.ref(work)
+        work.settled.add_done_callback(lambda _: self._discard(held()))
 
-    def _discard(self, work: ClusterFuture[Any] | _Stage) -> None:
+    def _discard(self, work: ClusterFuture[Any] | _Stage | None) -> None:
         with _lock:
-            self._pending.discard(work)
+            if work is not None:
+                self._pending.discard(work)
             if not self._pending:
                 _everywhere.discard(self)
 

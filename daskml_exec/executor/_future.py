@@ -13,6 +13,7 @@ from daskml_exec.executor._arguments import OnCluster
 from daskml_exec.executor._callbacks import Callbacks
 from daskml_exec.executor._outcome import Outcome
 from daskml_exec.executor._raised import original
+from daskml_exec.executor._scheduler import lost_scheduler
 
 T = TypeVar("T")
 
@@ -43,9 +44,11 @@ class ClusterFuture(OnCluster, concurrent.futures.Future[T]):
         return cancelled
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], object]) -> None:
+        client, callbacks = self._client, self._callbacks  # a callback that held us would keep us
+
         def call(future: concurrent.futures.Future[T]) -> None:
-            if _runs_in(self._client):  # which must not wait
-                self._callbacks.put(fn, future)
+            if _runs_in(client):  # which must not wait
+                callbacks.put(fn, future)
             else:
                 fn(future)
 
@@ -63,7 +66,8 @@ class ClusterFuture(OnCluster, concurrent.futures.Future[T]):
         except BaseException as raised:  # whatever the callee raised, somebody waits for it
             error = original(raised)
             if isinstance(raised, asyncio.CancelledError):  # by Dask, not by the callee
-                error = concurrent.futures.CancelledError(str(raised))
+                lost = lost_scheduler(self._client, raised, "a submitted call")
+                error = lost or concurrent.futures.CancelledError(str(raised))
         if self.set_running_or_notify_cancel():
             if error is not None:
                 self.set_exception(error)

@@ -22,7 +22,7 @@ _LISTEN_EVERY = 0.5
 
 
 def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = False) -> list[Any]:
-    """Return the results of the futures, in their order.
+    """Return the results of the futures, in their order, or cancel them.
 
     Parameters
     ----------
@@ -42,13 +42,18 @@ def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = Fal
     """
     limit = _config.seconds("workers-timeout")
     with scheduler_needed(client, "waiting for results"):
-        results: list[Any] = client.sync(
-            _unless_deserted,
-            client,
-            client.gather(list(futures), asynchronous=True, direct=direct),
-            limit,
-            Late(futures),
-        )
+        try:
+            results: list[Any] = client.sync(
+                _unless_deserted,
+                client,
+                client.gather(list(futures), asynchronous=True, direct=direct),
+                limit,
+                Late(futures),
+            )
+        except BaseException:
+            if client.status == "running":
+                client.cancel(list(futures))  # nobody waits for what still runs
+            raise
     return results
 
 
@@ -75,7 +80,7 @@ async def _unless_deserted(
         return await waiting
     finally:
         # Not cancelled: the tasks that it waits in would complain of that, each with a traceback.
-        # Whoever gives up cancels the futures, and it ends with them.
+        # `gather` cancels the futures, and it ends with them.
         waiting.add_done_callback(_seen)
 
 

@@ -108,8 +108,7 @@ def check_newcomers(client: Client, *, every: float = _LOOK_EVERY) -> None:
             )
             known.passed |= {worker for worker in new if worker[0] in reached}
         known.passed &= found
-        if found and found == known.passed:
-            known.looked = time.monotonic()
+        known.looked = time.monotonic()
 
 
 def unfit_newcomers(client: Client, workers: Mapping[str, Mapping[str, Any]]) -> set[str]:

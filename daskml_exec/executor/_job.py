@@ -97,7 +97,8 @@ class Task(OnCluster, Generic[T]):
         """
         _require_open(self._client, f"task {self.key!r}")
         try:
-            outcome: Outcome[T] = self._future.result(timeout=timeout)
+            with scheduler_needed(self._client, f"waiting for task {self.key!r}"):
+                outcome: Outcome[T] = self._future.result(timeout=timeout)
         except Raised as raised:
             raise raised.original() from None
         self._info = outcome_info(outcome)
@@ -117,7 +118,8 @@ class Task(OnCluster, Generic[T]):
             None where it raised nothing.
         """
         _require_open(self._client, f"task {self.key!r}")
-        raised: BaseException | None = self._future.exception(timeout=timeout)
+        with scheduler_needed(self._client, f"waiting for task {self.key!r}"):
+            raised: BaseException | None = self._future.exception(timeout=timeout)
         return None if raised is None else original(raised)
 
     def _load_info(self) -> OutcomeInfo:

@@ -1,5 +1,7 @@
 """Say for which workers one waits: one that has other work to do, or no memory, does not hang."""
 
+from __future__ import annotations
+
 import itertools
 import logging
 from collections.abc import Sequence

@@ -86,6 +86,11 @@ def scheduler_needed(client: Client, work: str) -> Iterator[None]:
         raise _lost(client, work) from error
 
 
+def lost_scheduler(client: Client, error: BaseException, work: str) -> LostSchedulerError | None:
+    """Return the error to raise for a cancellation, if it came with the scheduler's end."""
+    return _lost(client, work) if _CONNECTION_LOST in str(error) else None
+
+
 def _breaks(client: Client, error: Exception) -> bool:
     """Whether an error says that the connection of a Client that has one again was broken."""
     if _CONNECTION_LOST in str(error):
@@ -95,6 +100,8 @@ def _breaks(client: Client, error: Exception) -> bool:
     # The call may have met the break before the Client's own stream has.
     try:
         client.sync(client.scheduler.identity, callback_timeout=5)  # type: ignore[union-attr]
+    except TimeoutError:
+        return False  # it is busy
     except Exception:
         return True
     return False

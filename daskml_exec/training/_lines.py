@@ -62,7 +62,7 @@ class TimeLeft:
         return self._text
 
     def _share_by_norm(self, norm: float | None, goal: float | None) -> float:
-        if not norm or not goal:
+        if not norm or not goal or not math.isfinite(norm):
             return 0.0
         self._first_norm = self._first_norm or norm
         way = math.log(self._first_norm / goal)

@@ -81,28 +81,28 @@ def run_rounds(
             alone = n_partitions == 1 and not callbacks and _travels_well(state, partitions)
             run = _rounds_in_one_task if alone else _round_over_partitions
             try:
-                state, new = run(runner, algorithm, state, len(records), name)
+                try:
+                    state, new = run(runner, algorithm, state, len(records), name)
+                except LostPartitionError as error:
+                    reloads += 1
+                    if reloads > _MAX_RELOADS:
+                        raise
+                    partitions = loaded_again(partitions, error)
+                    held.callback(partitions.release)
+                    runner = held.enter_context(closing(_runner(partitions)))
+                    # What partitions carried is gone, too: back to where they carried nothing.
+                    state, n_done = begin
+                    del records[n_done:]
+                    continue
             except LostSchedulerError as error:
                 if records:
                     error.keep(state, snapshot(state))
                 raise
-            except LostPartitionError as error:
-                reloads += 1
-                if reloads > _MAX_RELOADS:
-                    raise
-                partitions = loaded_again(partitions, error)
-                held.callback(partitions.release)
-                runner = held.enter_context(closing(_runner(partitions)))
-                # What partitions carried is gone as well: back to where they carried nothing.
-                state, n_done = begin
-                del records[n_done:]
-                continue
             if state.failure is not None:
                 raise state.failure
             records.extend(new)
-            reloads = 0
             if not runner.carries:
-                begin = state, len(records)
+                begin, reloads = (state, len(records)), 0
             if callbacks:
                 so_far = None if reached is None else reached(state)
                 if tell(callbacks, RoundEvent(records[-1], snapshot(state), so_far)):

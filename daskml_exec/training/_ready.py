@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from daskml_exec.executor import RoundRunner
+from daskml_exec.executor import LostPartitionError, RoundRunner
 from daskml_exec.partitions import Partition, Partitions
 from daskml_exec.training._payload import payload_nbytes
 
@@ -53,7 +53,10 @@ def compile_ahead(
         chosen = all_.some_of_each_worker()
     some = [partitions.futures[index] for index in chosen]
     with closing(RoundRunner(executor, some, payload_nbytes, lost)) as runner:
-        runner.run(partial(_compile, compiling), None, _nothing, name="compile")
+        try:
+            runner.run(partial(_compile, compiling), None, _nothing, name="compile")
+        except LostPartitionError:
+            return  # the first round meets it, too, and knows what to do
     done |= wanted
 
 

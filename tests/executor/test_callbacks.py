@@ -1,7 +1,10 @@
 """Done-callbacks: where they run, in which order, and what they may do."""
 
 import concurrent.futures
+import gc
 import threading
+import time
+import weakref
 
 import pytest
 
@@ -111,3 +114,22 @@ def test_a_callback_may_shut_down(executor):
 
     executor.submit(pow, 2, 2).add_done_callback(shut_down)
     assert done.wait(20)
+
+
+def test_what_has_ended_goes_without_a_garbage_collection(executor):
+    gc.collect()
+    gc.disable()
+    try:
+        future = executor.submit(pow, 2, 3)
+        future.add_done_callback(lambda _: None)
+        job = executor.run(pow, [2, 3], [2, 2])
+        assert (future.result(10), job.results()) == (8, [4, 9])
+        executor._accepted.wait()
+        gone = [weakref.ref(future), weakref.ref(job.tasks[0]._future)]
+        del future, job
+        deadline = time.monotonic() + 10  # event loops let go a moment later
+        while any(ref() is not None for ref in gone) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [ref() for ref in gone] == [None, None]
+    finally:
+        gc.enable()
