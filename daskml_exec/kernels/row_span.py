@@ -17,16 +17,18 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from daskml_exec.kernels.losses import Loss
+from daskml_exec.kernels.stop_points import stop_point
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-# In Newton's equations the penalty is at least this share of the mean curvature.
-_LEAST_PENALTY = 1e-13
+# What rounding makes of inner products may be this share of the penalty: directions in which
+# curvature is nearer to rounding would not be determined by the rows.
+_ROUNDING = 1e-2
 # Of the largest curvature; less would be lost beside it.
 _LEAST_CURVATURE = 1e-30
 # After a step from where the expected decrease was this small, in the unit, nothing is left.
 _LAST_DECREASE = 1e-16
-_MAX_TRIALS = 60
+_MAX_STEPS, _MAX_TRIALS = 100, 60
 # By conjugate gradients Newton's equations are solved to this share; so many iterations at most,
 # and after so many a new factor stands in for the inverse.
 _PRECISION, _MAX_ITER, _WORTH_A_FACTOR = 1e-2, 60, 8
@@ -110,8 +112,8 @@ class SpanProblem:
 
     def optimum(
         self, at: SpanPoint, unit: Callable[[float], float], max_steps: int
-    ) -> tuple[SpanPoint, "InnerSolver", int]:
-        """Go to where the objective is least.
+    ) -> tuple[SpanPoint, "InnerSolver", int] | None:
+        """Go to where the objective is least; None where rounding says where that is.
 
         Parameters
         ----------
@@ -131,12 +133,15 @@ class SpanProblem:
             That were taken.
         """
         solver, renew, steps = None, False, 0
-        while steps < max_steps:
+        while steps < min(max_steps, _MAX_STEPS):
+            stop_point()
             value, residual = self._residual(at.margins)
             gradient = residual + self.penalty * at.factors
             fresh = solver is None or renew
             if solver is None or renew:
                 solver = InnerSolver.of(self.gram, self.curvatures(at.margins), self.penalty)
+                if solver is None:
+                    return None
             if fresh and self.loss.n_outputs == 1:
                 factors, intercept = solver.solve(-gradient, self._total)
                 renew = False
@@ -144,6 +149,7 @@ class SpanProblem:
                 factors, intercept, taken = self._conjugate(solver, at.margins, -gradient)
                 # Iterations cost a tenth of a factor or less.
                 renew = taken > _WORTH_A_FACTOR
+            steps += 1
             moved = SpanPoint(factors, intercept, factors @ self.gram + intercept[:, None])
             value += 0.5 * self.penalty * self._square(at, at)
             slope = float(np.vdot(residual, moved.margins))
@@ -151,12 +157,13 @@ class SpanProblem:
             if not slope < 0:
                 break
             step = self._step(at, moved, slope)
+            if not step:
+                break
             at = SpanPoint(
                 at.factors + step * moved.factors,
                 at.intercept + step * moved.intercept,
                 at.margins + step * moved.margins,
             )
-            steps += 1
             if -slope <= _LAST_DECREASE * unit(value):
                 break
         assert solver is not None
@@ -197,6 +204,7 @@ class SpanProblem:
         size = first = 0.0
         direction, d_intercept = np.zeros_like(right), np.zeros(K)
         for number in range(_MAX_ITER):
+            stop_point()
             solved, s_intercept = solver.solve(right, self._total)
             if K > 1:  # all classes' intercepts together change nothing
                 s_intercept = s_intercept - s_intercept.mean()
@@ -258,17 +266,22 @@ class InnerSolver:
     root: Array
     factor: Array
     penalty: float
-    """The penalty, or somewhat more where rounding would leave nothing of it."""
     of_ones: Array
 
     @classmethod
-    def of(cls, gram: Array, curvature: Array, penalty: float) -> "InnerSolver":
-        """Factorise for the rows' curvatures (n,), each with its share of the weights."""
+    def of(cls, gram: Array, curvature: Array, penalty: float) -> "InnerSolver | None":
+        """Factorise for the rows' curvatures (n,), each with its share of the weights.
+
+        Returns None where rounding of the inner products is not small beside the penalty, as with
+        columns of very unlike units, or next to no penalty.
+        """
         root = np.sqrt(np.maximum(curvature, _LEAST_CURVATURE * curvature.max(initial=0.0)))
         matrix = gram * root
         matrix *= root[:, None]
         diagonal = np.diag_indices_from(matrix)
-        penalty = max(penalty, _LEAST_PENALTY * float(matrix[diagonal].mean()))
+        rounding = len(root) * np.finfo(matrix.dtype).eps * float(matrix[diagonal].max(initial=0.0))
+        if not rounding <= _ROUNDING * penalty:
+            return None
         matrix[diagonal] += penalty
         factor = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
         of_ones = scipy.linalg.cho_solve((factor, True), root, check_finite=False)

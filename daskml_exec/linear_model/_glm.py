@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskml_exec.executor import Executor
 from daskml_exec.linear_model._explain import Explanation
 from daskml_exec.linear_model._family import Gaussian
+from daskml_exec.linear_model._newton import NewtonFit
 from daskml_exec.linear_model._parallel import (
     DATA,
     MODEL,
@@ -114,7 +115,8 @@ class GLM(PartitionedEstimator):
             partitions.release()
         state = result.state
         fitted(self, state.parameters)
-        self._shape, self._plan, self._choice = shape, plan, choice
+        chosen = state.plan if isinstance(state, NewtonFit) else plan
+        self._shape, self._plan, self._choice = shape, chosen, choice
         self.n_iter_ = state.n_iter
         self.history_ = result.history
         return state

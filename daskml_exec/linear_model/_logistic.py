@@ -424,11 +424,14 @@ def _penalty(C: float) -> Penalty:
 
 
 def _separated(state: Any, rows: int) -> bool:
-    """Return whether the mean loss says that every row is on its class's side.
+    """Return whether the loss falls without end.
 
-    One that is not has a loss of log 2 at least. Weights are about one on average.
+    Then every row is on its class's side: one that is not has a loss of log 2 at least, where
+    weights are about one on average. And the loss falls with the gradient: at an optimum, for
+    which rows of small weight may be enough, nothing is left of the gradient beside it.
     """
-    return bool(state.search.value * rows < 0.5 * np.log(2.0))
+    value = state.search.value
+    return bool(value * rows < 0.5 * np.log(2.0) and value < state.gradient_norm)
 
 
 def _set_fitted(

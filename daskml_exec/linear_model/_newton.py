@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.hessian_sums import HessianSums, hessian_sums
@@ -169,10 +170,16 @@ class NewtonRounds:
             return state
         assert state.coordinates is not None and state.start is not None
         point = state.coordinates.point(state.start.coef, state.start.intercept)
-        products = state.plan.regime == PRODUCTS
         rows = total.pool.joined() if total.pool.pieces else None
+        spanned = None
         if rows is not None and state.plan.regime == SPAN:
-            point, curvature, steps = self._spanned_optimum(state, rows)
+            spanned = self._spanned_optimum(state, rows)
+            if spanned is None and state.plan.otherwise is not None:
+                state = replace(state, plan=state.plan.otherwise)
+                rows = rows if sp.issparse(rows.X) else None  # dense ones are spent
+        products = state.plan.regime == PRODUCTS
+        if spanned is not None:
+            point, curvature, steps = spanned
             state = replace(state, curvature=curvature, steps_on_driver=steps)
         elif rows is not None and rows.sample_weight.sum() > 0:
             # Fewer rows than coordinates have an optimum of their own, far from the whole's.
@@ -193,7 +200,9 @@ class NewtonRounds:
             self.problem, rows, state.coordinates, point, state.weight, state.target
         )
 
-    def _spanned_optimum(self, state: NewtonFit, rows: Partition) -> tuple[Array, Curvature, int]:
+    def _spanned_optimum(
+        self, state: NewtonFit, rows: Partition
+    ) -> tuple[Array, Curvature, int] | None:
         assert state.coordinates is not None and state.target is not None
         assert state.start is not None
         return spanned_optimum(
@@ -258,7 +267,7 @@ class NewtonRounds:
         if search.stuck:
             if state.curvature is None or state.plan.hessian_share:
                 return state
-            # Few sampled rows may be wrong by the inverse of the penalty: their directions led
+            # Few rows may be wrong by the inverse of the penalty: their directions led
             # nowhere, and the gradient does not unless it is rounding.
             state, search = replace(state, curvature=None), replace(search, stuck=False)
         if state.curvature is None:

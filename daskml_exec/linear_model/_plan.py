@@ -1,6 +1,6 @@
 """Choose how to solve a problem, from its shape alone: never from the cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daskml_exec.executor import bytes_text
 
@@ -84,6 +84,8 @@ class Plan:
     """Whether each round brings a new Hessian."""
     patience: int = _LEAST_PATIENCE
     """Steps with one Hessian before a new one may be worth its time."""
+    otherwise: "Plan | None" = None
+    """For rows whose inner products say too little of some directions, in place of their span."""
 
 
 def plan_for(solver: str, penalised: bool, shape: Shape) -> Plan:
@@ -106,11 +108,17 @@ def _named(solver: str) -> Plan | None:
 
 def newton_plan(shape: Shape, *, penalised: bool) -> Plan:
     """Return the regime of solver "newton": a factorised Hessian, or what costs less."""
-    if shape.rows < shape.features:
-        if penalised and shape.spanned:
-            return _spanned(shape)
-        if not shape.sparse:
-            return Plan(GRADIENTS, f"{_fewer(shape)}: directions come from gradients alone")
+    by_gradients = Plan(GRADIENTS, f"{_fewer(shape)}: directions come from gradients alone")
+    if penalised and shape.spanned:
+        otherwise = _by_hessian(shape)
+        sampled = otherwise.regime == PRODUCTS and not shape.sparse
+        return _spanned(shape, by_gradients if sampled else otherwise)
+    if shape.rows < shape.features and not shape.sparse:
+        return by_gradients
+    return _by_hessian(shape)
+
+
+def _by_hessian(shape: Shape) -> Plan:
     n, p = max(1, shape.rows), shape.coordinates
     share = min(1.0, max(_HESSIAN_SHARE, _HESSIAN_ROWS * p / n))
     free = n * p**2 <= _FREE_FLOPS
@@ -140,13 +148,18 @@ def newton_plan(shape: Shape, *, penalised: bool) -> Plan:
     )
 
 
-def _spanned(shape: Shape) -> Plan:
+def _spanned(shape: Shape, otherwise: Plan) -> Plan:
     n = shape.rows
     return Plan(
         SPAN,
         f"{_fewer(shape)}: the driver solves with a matrix of {n:,} x {n:,} numbers "
         f"({bytes_text(8 * n * n)}) of their inner products",
         pool_share=1.0,
+        otherwise=replace(
+            otherwise,
+            reason=f"{otherwise.reason}, as the inner products of the {n:,} rows are not precise "
+            "enough beside the penalty",
+        ),
     )
 
 
@@ -168,15 +181,14 @@ def _products(shape: Shape, reason: str) -> Plan:
 def least_squares_plan(shape: Shape, *, penalised: bool) -> Plan:
     """Return the regime of a linear model with squared errors."""
     p, largest, size = shape.coordinates, shape.largest_square, shape.square
-    if penalised and shape.spanned:
-        return _spanned(shape)
     if not penalised and shape.rows < p and p > _LARGEST_DECOMPOSED:
         reason = f"{shape.rows:,} rows cannot determine {p:,} coefficients"
     elif p > largest:
         reason = f"normal equations of {size} are larger than {largest:,} x {largest:,}"
     else:
         return Plan(GRAM, f"the normal equations of {size} fit on the driver, and take one pass")
-    return Plan(GRADIENTS, f"{reason}: conjugate directions, one gradient a round")
+    by_gradients = Plan(GRADIENTS, f"{reason}: conjugate directions, one gradient a round")
+    return _spanned(shape, by_gradients) if penalised and shape.spanned else by_gradients
 
 
 def feature_block_plan(solver: str, shape: Shape, n_blocks: int, *, least_squares: bool) -> Plan:

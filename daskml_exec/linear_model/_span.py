@@ -52,8 +52,10 @@ def spanned_optimum(
     weight: float,
     target: Target,
     max_iter: int,
-) -> tuple[Array, Spanned, int]:
+) -> tuple[Array, Spanned, int] | None:
     """Return where the objective of all rows is least, the curvature there, and the steps to it.
+
+    Or None where the rows' inner products are not precise enough for that.
 
     Only the intercept of `start` counts. The rows, copies of the workers' in float64, are spent.
     """
@@ -66,11 +68,14 @@ def spanned_optimum(
     objective = SpanProblem(
         problem.family.loss, span.gram, rows.y, share, penalty, problem.fit_intercept
     )
-    at, solver, steps = objective.optimum(
+    optimum = objective.optimum(
         objective.start(start.intercept),
         lambda value: problem.family.gradient_unit(abs(value), target) ** 2,
         max_iter,
     )
+    if optimum is None:
+        return None
+    at, solver, steps = optimum
     coef = span.combined(at.factors)
     intercept = at.intercept - coef @ span.center
     found = coordinates.point(coef, intercept)

@@ -100,7 +100,7 @@ def test_samples_are_shares_and_fit_on_the_driver(features, outputs, rows, spars
         (shape(10**6, 998, sparse=True), GRAM),
         (shape(10**6, 1000, sparse=True), GRADIENTS),
         (shape(30, 10**5), SPAN),
-        (shape(30, 2000), SPAN),
+        (shape(30, 2000), GRAM),
         (shape(30, 2000, sparse=True), SPAN),
         (shape(6500, 10**5), GRADIENTS),
     ],

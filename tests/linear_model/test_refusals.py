@@ -1,5 +1,7 @@
 """What is not supported raises, and the message names the argument and what is allowed."""
 
+import warnings
+
 import dask.array as da
 import dask.dataframe as dd
 import numpy as np
@@ -258,3 +260,15 @@ def test_separable_classes_without_a_penalty_are_named_once(rows, solver, classe
         model = LogisticRegression(C=np.inf, solver=solver).fit(X, y)
     assert len(seen) == 1
     assert model.score(X, y) == 1.0
+
+
+def test_rows_of_small_weight_are_enough_for_an_optimum():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(102, 2))
+    X[:, 0] += np.sign(X[:, 0])
+    y = (X[:, 0] > 0).astype(int)
+    y[100:] = 1 - y[100:]
+    weight = np.r_[np.ones(100), 0.01, 0.01]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LogisticRegression(C=np.inf).fit(X, y, weight)

@@ -117,3 +117,30 @@ def test_without_a_penalty_gradients_separate(executor):
         model = LogisticRegression(C=np.inf).fit(as_futures(executor, X), labels)
     assert model.explain().regime == "gradients"
     assert model.score(X, labels) == 1.0
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e9])
+def test_columns_of_unlike_units(scale):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 90))
+    y = (X[:, 0] + X[:, 3] > 0).astype(int)
+    X[:, 3] *= scale
+    model = LogisticRegression().fit(X, y)
+    z = X @ model.coef_[0] + model.intercept_[0]
+    residual = 1 / (1 + np.exp(-z)) - y
+    at = residual @ X + model.coef_[0]
+    assert np.abs(at / np.abs(X).sum(axis=0)).max() < 1e-8
+    assert len(model.history_) < 30
+    regime = "hessian" if scale == 1e9 else "span of the rows"
+    assert f"regime    {regime}" in str(model.explain())
+
+
+def test_rows_of_one_direction():
+    """No inner products say more than the first; the penalty alone decides the rest."""
+    rng = np.random.default_rng(0)
+    X = np.outer(rng.normal(size=80), rng.normal(size=120))
+    y = (X[:, 0] > 0).astype(int)
+    for C in (1.0, 1e12):
+        model = LogisticRegression(C=C).fit(X, y)
+        left = model.coef_[0] - X[0] * (model.coef_[0] @ X[0]) / (X[0] @ X[0])
+        assert np.linalg.norm(left) < 1e-6 * np.linalg.norm(model.coef_)
