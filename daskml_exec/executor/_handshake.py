@@ -56,8 +56,8 @@ class _Known:
 
     passed: set[tuple[str, str]] = field(default_factory=set)
     """Address and folder: a worker that comes back at its old address has another folder."""
-    refused: set[tuple[str, str]] = field(default_factory=set)
-    """Those that came during a fit and are not like the driver."""
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Those that came during a fit and are not like the driver, and in what they differ."""
     fingerprints: set[str] = field(default_factory=set)
     scheduler: bool = False
     looked: float = float("-inf")
@@ -132,10 +132,34 @@ def unfit_newcomers(client: Client, workers: Mapping[str, Mapping[str, Any]]) ->
     known = _known.setdefault(client, _Known())
     with known.lock:
         found = _starts(workers)
-        known.refused &= found
-        if new := found - known.passed - known.refused:
+        known.refused = {who: why for who, why in known.refused.items() if who in found}
+        if new := found - known.passed - known.refused.keys():
             _sort_out(client, known, new)
         return {address for address, _ in found - known.passed}
+
+
+def no_fit_worker_error(client: Client, limit: float) -> Exception:
+    """Say why no worker may have work: one that was refused, all that are silent, or none at all.
+
+    Parameters
+    ----------
+    client : Client
+    limit : float
+        Seconds that were waited for one.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    if not workers:
+        return no_worker_error(client, limit)
+    found = _starts(workers)
+    refused = {
+        who: why for who, why in _known.get(client, _Known()).refused.items() if who in found
+    }
+    if refused:
+        return WorkerMismatchError(refused[min(refused)])
+    return TimeoutError(
+        f"none of the workers {', '.join(sorted(workers))} answered the version check within "
+        f"{limit:g} s (the limit is dask config 'daskml-exec.workers-timeout'); see their logs"
+    )
 
 
 def _sort_out(client: Client, known: _Known, new: set[tuple[str, str]]) -> None:
@@ -150,7 +174,7 @@ def _sort_out(client: Client, known: _Known, new: set[tuple[str, str]]) -> None:
         try:
             compare_environments(environment(), {f"worker {address}": answer})
         except WorkerMismatchError as error:
-            known.refused.add(worker)
+            known.refused[worker] = str(error)
             warnings.warn(
                 f"{error}. What runs now goes on without it", RuntimeWarning, stacklevel=2
             )

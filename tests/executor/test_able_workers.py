@@ -9,6 +9,7 @@ from distributed import Status
 from daskml_exec.executor import _handshake
 from daskml_exec.executor._able_workers import able_workers
 from daskml_exec.executor._environment import PROBE, environment
+from daskml_exec.executor._failures import WorkerMismatchError
 from daskml_exec.executor._groups import plan_groups
 from tests.executor.peers.leftovers import until
 
@@ -23,6 +24,10 @@ class FakeClient:
 
     def __init__(self):
         self.environments, self.fingerprints, self.asked = {}, {}, []
+        self.workers = {}
+
+    def scheduler_info(self, n_workers):
+        return {"workers": self.workers}
 
     def run(self, function, *arguments, workers=(), on_error):
         if function is eval:
@@ -92,6 +97,18 @@ def test_one_that_does_not_answer_is_asked_again(fake):
     assert able_workers(fake, info(A, B, C)) == [A, B]
     del fake.environments[C]
     assert able_workers(fake, info(A, B, C)) == [A, B, C]
+
+
+def test_where_none_is_fit_the_error_says_why(fake, monkeypatch):
+    fake.environments |= {B: OSError("Timed out"), C: other_release(dask="2020.1.0")}
+    with pytest.warns(RuntimeWarning, match=C):
+        assert able_workers(fake, info(B, C) | info(B, folder="of another start")) == []
+    fake.workers = info(B, C)
+    with pytest.raises(WorkerMismatchError, match=rf"{C}.*dask"):
+        raise _handshake.no_fit_worker_error(fake, 1)
+    fake.workers = info(B)
+    with pytest.raises(TimeoutError, match=f"none of the workers {B} answered.*within 1 s"):
+        raise _handshake.no_fit_worker_error(fake, 1)
 
 
 def test_one_with_another_blas_may_work_and_is_warned_of(fake):

@@ -19,9 +19,9 @@ from daskml_exec.executor._able_workers import able_workers
 from daskml_exec.executor._failures import (
     WorkerMismatchError,
     explained_losses,
-    no_worker_error,
 )
 from daskml_exec.executor._groups import is_of_this_machine
+from daskml_exec.executor._handshake import no_fit_worker_error
 from daskml_exec.executor._scheduler import LostSchedulerError, require_scheduler
 from daskml_exec.executor.peers._errors import (
     PeersInterrupted,
@@ -58,8 +58,9 @@ _GRACE = 2.0
 # most: a closed connection is noticed at once, a cut one after Dask's own time-out.
 _CONFIRM: dict[type[BaseException], float] = {SharedMemoryError: 5.0, PeerTimeoutError: 30.0}
 _LOOK_WHETHER_LOST = 0.1
-# How soon to ask again whether partitions have been computed, in seconds; later less often.
-_LOOK_FOR_PARTITIONS = 0.02
+# How soon to ask again for workers, or whether partitions have been computed, in seconds; later
+# less often.
+_LOOK_AGAIN = 0.02
 
 
 class Crew:
@@ -116,15 +117,19 @@ class Crew:
         Raises
         ------
         TimeoutError
-            None came within the dask config value ``daskml-exec.workers-timeout``.
+            None came within the dask config value ``daskml-exec.workers-timeout``, or answered.
+        WorkerMismatchError
+            Those that came within it are not like the driver.
         """
         limit = _config.seconds("workers-timeout")
-        deadline = time.monotonic() + limit
+        deadline, pause = time.monotonic() + limit, _LOOK_AGAIN
         while not (found := self._able()):
             if time.monotonic() >= deadline:
-                raise no_worker_error(self._client, limit)
+                raise no_fit_worker_error(self._client, limit)
             with suppress(TimeoutError):
                 self._client.wait_for_workers(1, timeout=1)
+            time.sleep(pause)  # those that are there may be unfit
+            pause = min(2 * pause, 1.0)
         return found
 
     def _able(self) -> list[str]:
@@ -228,7 +233,7 @@ class Crew:
         LostPartitionError
             One is gone, and the cluster cannot rebuild it.
         """
-        pause = _LOOK_FOR_PARTITIONS
+        pause = _LOOK_AGAIN
         while True:
             with explained_losses(self._name, {data: futures}):
                 held = self._client.who_has(list(futures))

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import dask
 import pytest
@@ -9,7 +10,7 @@ from distributed import Client, LocalCluster, get_worker
 
 from daskml_exec import Executor
 from daskml_exec.executor import WorkerMismatchError
-from daskml_exec.executor.peers import Crew, PeersInterrupted, _admission
+from daskml_exec.executor.peers import Crew, PeersInterrupted, _admission, _crew
 from daskml_exec.executor.peers._runs import CLOSED, PLUGIN, Run
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
@@ -206,6 +207,26 @@ def test_no_worker_comes(monkeypatch):
         with pytest.raises(TimeoutError, match=r"no worker.*daskml-exec\.workers-timeout"):
             crew.workers()
         crew.close()
+
+
+def test_workers_that_are_not_fit_are_asked_less_and_less_often(crew, monkeypatch):
+    clock, asked = [0.0], []
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    def none_is_fit(client, workers, needed):
+        asked.append(clock[0])
+        return []
+
+    monkeypatch.setattr(_crew, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep))
+    monkeypatch.setattr(_crew, "able_workers", none_is_fit)
+    with (
+        dask.config.set({"daskml-exec.workers-timeout": "100s"}),
+        pytest.raises(TimeoutError, match=r"none of the workers .* answered"),
+    ):
+        crew.workers()
+    assert len(asked) < 120
 
 
 def test_threads_end(cluster, client):
