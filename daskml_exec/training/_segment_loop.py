@@ -76,14 +76,14 @@ def run_segments(
         held.append(loaded_again(held[-1], error))
         return held[-1].futures, dict(given())
 
-    runner = SegmentRunner(executor, algorithm, partitions.futures, given(), name, load_again)
     records: list[RoundRecord] = []
     limit = _FIRST_STEPS
     losses = _Losses(executor.events, partitions)
-    kept = _Kept(executor, runner, snapshot, name)
     with ExitStack() as after, single_threaded_blas():
         after.callback(lambda: held[-1].release())
+        runner = SegmentRunner(executor, algorithm, partitions.futures, given(), name, load_again)
         after.enter_context(closing(runner))
+        kept = _Kept(executor, runner, snapshot, name)
         while not state.done:
             started = time.perf_counter()
             work, step = algorithm.outgoing(state, limit), state.step

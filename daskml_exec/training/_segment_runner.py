@@ -84,7 +84,11 @@ class SegmentRunner:
         self._futures = futures
         self._given = dict(given)
         self._load_again = load_again
-        self._crew = Crew(executor, name, self._suffices)
+        try:
+            self._crew = Crew(executor, name, self._suffices)
+        except BaseException:  # nobody has this to close it
+            self._release()
+            raise
         self.commit_interval = self._crew.commit_interval
         self.segment_seconds = self._crew.segment_seconds
         self._works: list[Any] = []
@@ -115,6 +119,9 @@ class SegmentRunner:
     def close(self) -> None:
         """Remove all that the workers keep of this."""
         self._crew.close()
+        self._release()
+
+    def _release(self) -> None:
         for future in self._given.values():
             future.release()
 

@@ -36,6 +36,21 @@ def runner_on(monkeypatch):
     return runner
 
 
+def test_what_units_begin_with_is_released_where_no_run_begins(monkeypatch):
+    def refused(*arguments):
+        raise ConnectionError("the scheduler is gone")
+
+    monkeypatch.setattr(_segment_runner, "Crew", refused)
+    released = []
+    given = {
+        unit: SimpleNamespace(release=lambda unit=unit: released.append(unit)) for unit in "ab"
+    }
+    algorithm = SimpleNamespace(n_units=2, unit_nbytes=1)
+    with pytest.raises(ConnectionError, match="scheduler is gone"):
+        SegmentRunner(None, algorithm, [], given, "test")
+    assert released == ["a", "b"]
+
+
 def test_no_more_workers_than_units_are_taken(runner_on):
     assert runner_on(2, 1, ["a", "b", "c"])._choose_enough() == ["a", "b"]
 

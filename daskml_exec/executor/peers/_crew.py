@@ -105,9 +105,9 @@ class Crew:
         self.commit_interval = _config.seconds("commit-interval")
         self.workers_timeout = _config.seconds("workers-timeout")
         _install(self._client)
-        RunNews.of(self._client).listen(self._id, self._hear)
         if not self._call(REGISTER, lease=_config.seconds("lease-timeout")):
             raise self._unknown()
+        RunNews.of(self._client).listen(self._id, self._hear)
 
     def workers(self) -> list[str]:
         """Return the addresses of workers that may have work; wait for one if there is none.

@@ -9,8 +9,9 @@ import pytest
 from distributed import Client, LocalCluster, get_worker
 
 from daskml_exec import Executor
-from daskml_exec.executor import WorkerMismatchError
+from daskml_exec.executor import LostSchedulerError, WorkerMismatchError
 from daskml_exec.executor.peers import Crew, PeersInterrupted, _admission, _crew
+from daskml_exec.executor.peers._news import RunNews
 from daskml_exec.executor.peers._runs import CLOSED, PLUGIN, Run
 from tests.executor.gates import Gate
 from tests.executor.peers.crews import (
@@ -227,6 +228,14 @@ def test_workers_that_are_not_fit_are_asked_less_and_less_often(crew, monkeypatc
     ):
         crew.workers()
     assert len(asked) < 120
+
+
+def test_a_run_that_is_not_known_is_not_listened_for(executor, monkeypatch):
+    monkeypatch.setattr(Crew, "_call", lambda *arguments, **options: False)
+    before = dict(RunNews.of(executor.client)._listeners)
+    with pytest.raises(LostSchedulerError):
+        Crew(executor, "crew")
+    assert RunNews.of(executor.client)._listeners == before
 
 
 def test_threads_end(cluster, client):
