@@ -9,6 +9,7 @@ import itertools
 import math
 import mmap
 import os
+import threading
 import uuid
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor.peers._errors import SharedMemoryError
+from daskml_exec.executor.peers._errors import GenerationEndedError, SharedMemoryError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -108,14 +109,25 @@ class _Slot:
 
 
 class SharedSlots:
-    """Memory that this worker shares, by what it is for, and memory of others that it reads."""
+    """Memory that this worker shares, by what it is for, and memory of others that it reads.
+
+    Tasks write and read; the event loop closes it, also while a task has not heard of that yet.
+    """
 
     def __init__(self) -> None:
         self._mine: dict[Hashable, _Slot] = {}
         self._theirs: dict[str, mmap.mmap] = {}
+        self._lock = threading.Lock()
+        self._closed = False
 
     def write(self, key: Hashable, arrays: Sequence[Array], about: Any) -> Shared:
-        """Copy arrays to the slot of this key, over what it held."""
+        """Copy arrays to the slot of this key, over what it held.
+
+        Raises
+        ------
+        GenerationEndedError
+            It was closed.
+        """
         offsets = list(itertools.accumulate((_padded(a.nbytes) for a in arrays), initial=0))
         slot = self._slot(key, offsets[-1])
         described = []
@@ -134,38 +146,59 @@ class SharedSlots:
         ------
         SharedMemoryError
             The memory is not to be had: its process has ended, or may not be looked into.
+        GenerationEndedError
+            This was closed.
         """
-        memory = self._theirs.get(shared.slot)
-        if memory is None:
-            memory = self._theirs[shared.slot] = _mapped(shared)
+        with self._lock:
+            self._require_open()
+            memory = self._theirs.get(shared.slot)
+            if memory is None:
+                memory = self._theirs[shared.slot] = _mapped(shared)
         return [
             np.frombuffer(memory, dtype, math.prod(shape), offset).reshape(shape)
             for dtype, shape, offset in shared.arrays
         ]
 
-    def clear(self) -> None:
-        """Give all of it back."""
-        for slot in self._mine.values():
-            slot.close()
-        self._mine.clear()
-        self._theirs.clear()
+    def close(self) -> None:
+        """Give all of it back, for good."""
+        with self._lock:
+            self._closed = True
+            for slot in self._mine.values():
+                slot.close()
+            self._mine.clear()
+            self._theirs.clear()
 
     def __len__(self) -> int:
         """Return how many pieces of memory are held, of this process and of others."""
         return len(self._mine) + len(self._theirs)
 
     def _slot(self, key: Hashable, nbytes: int) -> _Slot:
-        slot = self._mine.get(key)
-        if slot is not None and len(slot.memory) >= nbytes:
+        with self._lock:
+            self._require_open()
+            slot = self._mine.get(key)
+            if slot is not None and len(slot.memory) >= nbytes:
+                return slot
+            if slot is not None:
+                del self._mine[key]  # first: a descriptor that is closed twice may be another's
+                slot.close()
+            slot = self._mine[key] = _allocated(nbytes)
             return slot
-        if slot is not None:
-            slot.close()
-        name = uuid.uuid4().hex
-        descriptor = os.memfd_create(name)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise GenerationEndedError("the memory that the run shared here was given back")
+
+
+def _allocated(nbytes: int) -> _Slot:
+    name = uuid.uuid4().hex
+    descriptor = os.memfd_create(name)
+    try:
         # Allocated now: memory that is only promised would end the process when it is written.
         os.posix_fallocate(descriptor, 0, nbytes)
-        slot = self._mine[key] = _Slot(name, descriptor, mmap.mmap(descriptor, nbytes))
-        return slot
+        return _Slot(name, descriptor, mmap.mmap(descriptor, nbytes))
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _mapped(shared: Shared) -> mmap.mmap:

@@ -65,8 +65,8 @@ class PeersPlugin(WorkerPlugin):
         The handlers stay: what is still on its way to them would else end the connection.
         """
         self.mailbox.close()
-        for slots in self._slots.values():
-            slots.clear()
+        for slots in list(self._slots.values()):  # a task may begin meanwhile
+            slots.close()
 
     def begin(self, run: Run) -> Announcement:
         """Enter a generation; return what the scheduler has said of it.
@@ -136,7 +136,7 @@ class PeersPlugin(WorkerPlugin):
         if generation == CLOSED:
             self.files.drop(run_id)
             if (slots := self._slots.pop(run_id, None)) is not None:
-                slots.clear()
+                slots.close()
 
 
 def plugin_here() -> PeersPlugin:

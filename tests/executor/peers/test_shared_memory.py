@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from daskml_exec.executor.peers._errors import GenerationEndedError
 from daskml_exec.executor.peers._shared_memory import Place, SharedSlots, this_place
 
 pytestmark = pytest.mark.skipif(this_place() is None, reason="needs memfd_create and /proc")
@@ -18,7 +19,7 @@ HERE = Place("boot", 1, 1000, 7)
 def slots():
     slots = SharedSlots()
     yield slots
-    slots.clear()
+    slots.close()
 
 
 @pytest.mark.parametrize("other", ["machine", "processes", "user"])
@@ -59,20 +60,47 @@ def test_a_slot_is_used_again_and_grows_when_it_must(slots):
     assert slots.write("other key", [np.zeros(1)], None).slot != larger.slot
 
 
-def test_nothing_is_left_after_clear(slots):
-    def descriptors():
-        return len(os.listdir("/proc/self/fd"))
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
 
+
+def test_nothing_is_left_after_close(slots):
     before = descriptors()
     shared = [slots.write(key, [np.zeros(1000)], None) for key in range(5)]
     reader = SharedSlots()
     kept = reader.read(shared[0])[0]
-    slots.clear()
-    reader.clear()
+    slots.close()
+    reader.close()
     assert len(slots) == len(reader) == 0
     assert kept.sum() == 0  # who still reads may go on
     del kept
     assert descriptors() <= before
+
+
+def test_a_task_that_has_not_heard_of_the_end_allocates_nothing_more(slots):
+    shared = SharedSlots().write("key", [np.zeros(1000)], None)
+    slots.close()
+    before = descriptors()
+    with pytest.raises(GenerationEndedError, match="given back"):
+        slots.write("key", [np.zeros(1000)], None)
+    with pytest.raises(GenerationEndedError, match="given back"):
+        slots.read(shared)
+    assert len(slots) == 0 and descriptors() == before
+
+
+def test_a_slot_that_cannot_grow_leaves_no_descriptor(slots, monkeypatch):
+    before = descriptors()
+    slots.write("key", [np.zeros(10)], None)
+
+    def full(*arguments):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as on_a_full_machine:
+        on_a_full_machine.setattr(os, "posix_fallocate", full)
+        with pytest.raises(OSError, match="no space left"):
+            slots.write("key", [np.zeros(10_000)], None)
+    assert descriptors() == before
+    slots.close()
 
 
 def _read_in_child(shared, answers):
