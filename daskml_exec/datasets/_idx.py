@@ -103,7 +103,7 @@ def read_idx(
     if count is not None and count > n:
         raise ValueError(f"npartitions={count} is more than the {n} images")
     width, dtype = prod(pictures.shape[1:]), pictures.floating
-    pieces = count or max(1, -(-n * width * dtype.itemsize // most_bytes))
+    pieces = count or max(1, min(n, -(-n * width * dtype.itemsize // most_bytes)))
     bounds = [n * index // pieces for index in range(pieces + 1)]
     rows = tuple(int(size) for size in np.diff(bounds))
     X = _blocks(pictures, bounds).map_blocks(

@@ -157,6 +157,11 @@ class NewtonRounds:
         return left + right
 
     def update(self, state: NewtonFit, total: Any) -> tuple[NewtonFit, Measured]:
+        state, measured = self._updated(state, total)
+        # A factor is as large as a Hessian, and a task that ran all rounds would send it back.
+        return (replace(state, curvature=None) if state.done else state), measured
+
+    def _updated(self, state: NewtonFit, total: Any) -> tuple[NewtonFit, Measured]:
         if isinstance(total, MomentsAndPool):
             return self._begin(state, total), Measured()
         if isinstance(total, GradientAndHessian):

@@ -35,8 +35,8 @@ class Ridge(LinearRegressor):
         Whether there is an intercept b; without, it is zero.
     tol : float, default=1e-10
         Training has converged when no component of the gradient of half the objective per unit of
-        weight is larger than ``tol`` times the root mean square of y, in standardised
-        coordinates. These are :math:`u_j = w_j \sqrt{\mathrm{var}_j + \alpha / \sum s}`.
+        weight is larger than ``tol`` times the root mean square of y (less its mean where there
+        is an intercept), in standardised coordinates. These are :math:`u_j = w_j \sqrt{\mathrm{var}_j + \alpha / \sum s}`.
     max_iter : int, default=2000
         Refinements, or iterations of "lbfgs", at most.
     solver : {"auto", "newton", "lbfgs"}, default="auto"
@@ -72,7 +72,7 @@ class Ridge(LinearRegressor):
         As in scikit-learn, an array where y had the shape (n, 1), of which a
         `sklearn.exceptions.DataConversionWarning` tells: there is one target.
     n_iter_ : int
-        Refinements, or iterations of "lbfgs".
+        Refinements, Newton steps in the span of the rows, or iterations of "lbfgs".
     solver_ : {"newton", "lbfgs"}
         That was used.
     n_features_in_ : int

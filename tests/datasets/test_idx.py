@@ -32,7 +32,12 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "rows"),
-    [({}, (7,)), ({"npartitions": 3}, (2, 2, 3)), ({"blocksize": 50}, (1, 2, 2, 2))],
+    [
+        ({}, (7,)),
+        ({"npartitions": 3}, (2, 2, 3)),
+        ({"blocksize": 50}, (1, 2, 2, 2)),
+        ({"blocksize": 1}, (1,) * 7),
+    ],
 )
 @pytest.mark.parametrize("compressed", [False, True])
 def test_rows_and_labels_in_order(folder, arguments, rows, compressed):
