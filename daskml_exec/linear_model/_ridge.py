@@ -36,7 +36,8 @@ class Ridge(LinearRegressor):
     tol : float, default=1e-10
         Training has converged when no component of the gradient of half the objective per unit of
         weight is larger than ``tol`` times the root mean square of y (less its mean where there
-        is an intercept), in standardised coordinates. These are :math:`u_j = w_j \sqrt{\mathrm{var}_j + \alpha / \sum s}`.
+        is an intercept), in standardised coordinates. These are
+        :math:`u_j = w_j \sqrt{\mathrm{var}_j + \alpha / \sum s}`.
     max_iter : int, default=2000
         Refinements, or iterations of "lbfgs", at most.
     solver : {"auto", "newton", "lbfgs"}, default="auto"
