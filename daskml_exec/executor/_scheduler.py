@@ -95,13 +95,11 @@ def _breaks(client: Client, error: Exception) -> bool:
     """Whether an error says that the connection of a Client that has one again was broken."""
     if _CONNECTION_LOST in str(error):
         return True
-    if not isinstance(error, OSError):
-        return False
+    if not isinstance(error, OSError) or isinstance(error, TimeoutError):
+        return False  # not of a connection, or of a wait that was to end
     # The call may have met the break before the Client's own stream has.
     try:
         client.sync(client.scheduler.identity, callback_timeout=5)  # type: ignore[union-attr]
-    except TimeoutError:
-        return False  # it is busy
     except Exception:
         return True
     return False
