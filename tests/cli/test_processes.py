@@ -38,6 +38,7 @@ def test_digits(spawn, digits_libsvm, tmp_path):
     assert saved.exists()
 
 
+@pytest.mark.slow
 def test_digits_on_a_network(spawn, digits_libsvm, tmp_path):
     saved = tmp_path / "model.safetensors"
     arguments = f"--model mlp --partitions 4 --workers 2 --epochs 10 --save {saved}"

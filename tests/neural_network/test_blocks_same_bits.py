@@ -72,7 +72,7 @@ def on_one_worker(prompt_clients):
     "options",
     [
         {"processes": False, "n_workers": 2},
-        {"processes": False, "n_workers": 4},
+        pytest.param({"processes": False, "n_workers": 4}, marks=pytest.mark.slow),
         {"processes": True, "n_workers": 2},
     ],
     ids=["2 workers", "4 workers", "2 processes"],

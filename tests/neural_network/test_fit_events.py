@@ -243,7 +243,12 @@ def test_interrupting_a_fit_leaves_nothing_on_the_cluster(
 @on_both
 @pytest.mark.parametrize(
     ("given", "value"),
-    [(np.asarray, np.nan), (as_dask, -np.inf), (as_csr, np.nan), (as_frame, np.inf)],
+    [
+        (np.asarray, np.nan),
+        pytest.param(as_dask, -np.inf, marks=pytest.mark.slow),
+        pytest.param(as_csr, np.nan, marks=pytest.mark.slow),
+        (as_frame, np.inf),
+    ],
 )
 def test_what_is_not_finite_is_named_before_training(kind, given, value, executor):
     rows = X.copy()
