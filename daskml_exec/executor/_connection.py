@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
+import dask
 from distributed import Client, LocalCluster, Nanny, Worker
 
 from daskml_exec.executor import _config, _worker_process
@@ -58,6 +59,8 @@ class Connection:
                 # Dask logs that it is interrupted in its search for a lost scheduler, as an error.
                 with _silent("distributed.client") if reconnecting else nullcontext():
                     resource.close()
+        if self.owned:
+            _restore_scheduler_setting()
 
 
 @contextmanager
@@ -202,12 +205,46 @@ def _connect(cluster: Any, **options: Any) -> Client:
     # A Client that does not reach its scheduler raises in its constructor, and stays the process's
     # default Client until it is closed: hold it before it is constructed.
     client = Client.__new__(Client)
+    _remember_scheduler_setting()
     try:
         client.__init__(cluster, **options)  # type: ignore[misc]
     except BaseException:
         client.close()
+        _restore_scheduler_setting()
         raise
     return client
+
+
+_DEFAULT_CLIENT = "dask.distributed"
+_setting_without_clients: Any = None
+"""What Dask's configuration had for ``scheduler`` while no Client was the process's default."""
+
+
+def _has_default_client() -> bool:
+    try:
+        Client.current()
+    except ValueError:
+        return False
+    return True
+
+
+def _remember_scheduler_setting() -> None:
+    global _setting_without_clients
+    if not _has_default_client():
+        setting = dask.config.get("scheduler", None)
+        _setting_without_clients = None if setting == _DEFAULT_CLIENT else setting
+
+
+def _restore_scheduler_setting() -> None:
+    """Let Dask compute without a Client once the last one is closed.
+
+    Each default Client notes what the setting was before it, and the last one to close restores
+    what it noted. Unless that is the one that was opened first, the setting goes on to ask for a
+    Client where there is none, and whatever is computed later raises.
+    """
+    setting = dask.config.get("scheduler", None)
+    if setting == _DEFAULT_CLIENT and not _has_default_client():
+        dask.config.set(scheduler=_setting_without_clients)
 
 
 def scheduler_address(client: Client) -> str:

@@ -284,3 +284,13 @@ def test_shutdown_from_several_threads(cluster):
 def test_an_option_that_nothing_takes_is_named(processes):
     with pytest.raises(TypeError, match=r"'max_workers' is not an option .* allowed are n_workers"):
         Executor(processes=processes, max_workers=2)
+
+
+def test_later_arrays_do_not_ask_for_a_client_that_was_closed(cluster):
+    assert dask.config.get("scheduler", None) is None
+    first, second = Executor(cluster.scheduler_address), Executor(cluster.scheduler_address)
+    first.shutdown()
+    assert dask.delayed(pow)(2, 3).compute() == 8  # by the second's Client
+    second.shutdown()
+    assert dask.config.get("scheduler", None) is None
+    assert dask.delayed(pow)(2, 3).compute() == 8
