@@ -47,7 +47,7 @@ class Accepted:
     def __init__(self, holder: object) -> None:
         self.callbacks = Callbacks()
         self._holder = holder
-        self._pending: set[ClusterFuture[Any] | _Stage] = set()
+        self._pending: dict[ClusterFuture[Any] | _Stage, None] = {}
 
     @property
     def idle(self) -> bool:
@@ -66,7 +66,9 @@ class Accepted:
             self._add(_Stage(client, tasks))
 
     def cancel(self, *, running: bool) -> None:
-        """Cancel what has not ended.
+        """Cancel what has not ended: Jobs, and then calls as they were submitted.
+
+        Callbacks of calls run meanwhile, and may let go on what was to be cancelled.
 
         Parameters
         ----------
@@ -79,7 +81,7 @@ class Accepted:
             spared = _running_or_done(pending[0]._client, keys)
         else:
             spared = set()
-        for work in pending:
+        for work in sorted(pending, key=lambda work: not isinstance(work, _Stage)):
             if isinstance(work, _Stage):
                 work.cancel(spared)
             elif work._future.key not in spared:
@@ -129,7 +131,7 @@ class Accepted:
 
     def _add(self, work: ClusterFuture[Any] | _Stage) -> None:
         with _lock:
-            self._pending.add(work)
+            self._pending[work] = None
             _everywhere.add(self)
         # Held weakly: the future never lets go of its callbacks, and results would stay until the
         # next garbage collection.
@@ -139,7 +141,7 @@ class Accepted:
     def _discard(self, work: ClusterFuture[Any] | _Stage | None) -> None:
         with _lock:
             if work is not None:
-                self._pending.discard(work)
+                self._pending.pop(work, None)
             if not self._pending:
                 _everywhere.discard(self)
 
