@@ -1,7 +1,7 @@
 """The cluster side: Executor, Job, Task, fixed-tree reductions and the rounds over partitions."""
 
 from daskml_exec.executor import _cancelled as _cancelled  # lets tasks end where they are cancelled
-from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._blas import in_threads, single_threaded_blas
 from daskml_exec.executor._calibration import (
     Calibration,
     calibrate,
@@ -48,6 +48,7 @@ __all__ = [
     "fold",
     "fold_siblings",
     "gather",
+    "in_threads",
     "scheduler_needed",
     "share",
     "ship",

@@ -5,15 +5,20 @@ each save, set and restore it can restore it in the wrong order; a count of the 
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 # SciPy carries a BLAS of its own: both must be loaded before the controller looks for them.
 import numpy as np  # noqa: F401
 import scipy.linalg  # noqa: F401
+from dask.system import CPU_COUNT
 from threadpoolctl import OpenBLASController, ThreadpoolController
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 _lock = threading.Lock()
 _holders = 0
@@ -42,6 +47,20 @@ def single_threaded_blas() -> Iterator[None]:
     finally:
         _release(per_process)
         _set_thread_counts(per_thread, mine_before)
+
+
+def in_threads(function: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
+    """Call the function for each item, on all cores, and yield what it returned, in order.
+
+    BLAS runs on one thread in each call, so that results do not depend on the number of cores.
+    """
+
+    def call(item: T) -> U:
+        with single_threaded_blas():
+            return function(item)
+
+    with ThreadPoolExecutor(CPU_COUNT, thread_name_prefix="daskml-exec-blas") as pool:
+        yield from pool.map(call, items)
 
 
 def _acquire(libraries: Sequence[Any]) -> None:

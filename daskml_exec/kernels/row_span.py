@@ -8,7 +8,7 @@ Processes for Machine Learning, section 3.4, whose covariance is the Gram matrix
 and with intercepts, which are not penalised.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from daskml_exec.kernels.stop_points import stop_point
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+# Rows whose inner products with as many others are found by one call.
+_TILE = 512
 # What rounding makes of inner products may be this share of the penalty: directions in which
 # curvature is nearer to rounding would not be determined by the rows.
 _ROUNDING = 1e-2
@@ -61,10 +63,18 @@ class RowSpan:
         return combined - a.sum(axis=1)[:, None] * self.center
 
 
-def row_span(X: Any, center: Array, varies: Any, *, overwrite: bool = False) -> RowSpan:
+def row_span(
+    X: Any,
+    center: Array,
+    varies: Any,
+    *,
+    over: Callable[..., Iterable[Any]] = map,
+    overwrite: bool = False,
+) -> RowSpan:
     """Return the span of rows (n, d), less `center` (d,), of the columns that vary.
 
-    With `overwrite` a dense X is spent.
+    The inner products of dense rows are found tile by tile, by calls that `over` makes in any
+    order, or side by side. With `overwrite` a dense X is spent.
 
     Examples
     --------
@@ -77,11 +87,26 @@ def row_span(X: Any, center: Array, varies: Any, *, overwrite: bool = False) -> 
     if not sp.issparse(X):
         X = np.subtract(X, center, out=X if overwrite else None)
         X[:, ~varies] = 0.0
-        return RowSpan(X, center, X @ X.T)
+        return RowSpan(X, center, _inner_products(X, over))
     X = X if varies.all() else sp.csr_array(X.multiply(varies[None, :]))
     along = X @ center
     gram = (X @ X.T).toarray() - along[:, None] - along + float(center @ center)
     return RowSpan(X, center, gram)
+
+
+def _inner_products(X: Array, over: Callable[..., Iterable[Any]]) -> Array:
+    starts = range(0, len(X), _TILE)
+    gram = np.empty((len(X), len(X)))
+
+    def fill(tile: tuple[int, int]) -> None:
+        rows, columns = (slice(start, start + _TILE) for start in tile)
+        np.matmul(X[rows], X[columns].T, out=gram[rows, columns])
+        if rows != columns:
+            gram[columns, rows] = gram[rows, columns].T
+
+    for _ in over(fill, [(i, j) for i in starts for j in starts if j <= i]):
+        stop_point()
+    return gram
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.executor import in_threads
 from daskml_exec.kernels.row_span import InnerSolver, RowSpan, SpanProblem, row_span
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.linear_model._family import Target
@@ -64,7 +65,8 @@ def spanned_optimum(
         rows = rows.take(np.flatnonzero(counted))
     penalty = problem.penalty.beside_mean(weight)
     share = rows.sample_weight / weight
-    span = row_span(rows.X, coordinates.center, coordinates.inverse > 0, overwrite=True)
+    varies = coordinates.inverse > 0
+    span = row_span(rows.X, coordinates.center, varies, over=in_threads, overwrite=True)
     objective = SpanProblem(
         problem.family.loss, span.gram, rows.y, share, penalty, problem.fit_intercept
     )

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from daskml_exec.executor import single_threaded_blas
+from daskml_exec.executor import in_threads, single_threaded_blas
 from daskml_exec.executor._blas import blas_controller
 
 
@@ -104,4 +104,19 @@ def test_holders_in_a_thread_that_does_not_control_openblas():
     thread.start()
     thread.join(10)
     assert set(inside) == {1}
+    assert threads() == before
+
+
+def test_calls_in_threads():
+    before = threads()
+    seen = list(in_threads(lambda item: (item, threads()), range(20)))
+    assert [item for item, _ in seen] == list(range(20))
+    assert all(set(counts) == {1} for _, counts in seen)
+    assert threads() == before
+
+
+def test_an_error_in_a_thread_is_raised():
+    before = threads()
+    with pytest.raises(ZeroDivisionError):
+        list(in_threads(lambda item: 1 // item, range(3)))
     assert threads() == before

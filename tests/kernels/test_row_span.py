@@ -88,6 +88,20 @@ def test_columns_left_out_have_no_part():
         np.testing.assert_allclose(span.margins(coef), coef @ (X - X.mean(axis=0)).T, atol=1e-9)
 
 
+@pytest.mark.parametrize("n", [1, 511, 512, 513, 1100])
+def test_inner_products_are_found_tile_by_tile_in_any_order(n):
+    X = np.random.default_rng(0).normal(size=(n, 7))
+    center, varies = X.mean(axis=0), np.ones(7, dtype=bool)
+
+    def backwards(function, items):
+        return [function(item) for item in reversed(items)]
+
+    gram = row_span(X, center, varies).gram
+    np.testing.assert_allclose(gram, (X - center) @ (X - center).T, atol=1e-12)
+    assert np.array_equal(gram, row_span(X, center, varies, over=backwards).gram)
+    assert np.array_equal(gram, gram.T)
+
+
 def test_the_inner_equations():
     rng = np.random.default_rng(0)
     A = rng.normal(size=(6, 9))
