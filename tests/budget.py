@@ -1,9 +1,10 @@
 """A pytest plugin that runs as many tests as fit in a time, in an order that changes with a seed.
 
-    python -m pytest -p tests.budget --budget 480 --rotate $(git rev-parse HEAD) -m slow
+    python -m pytest -n 0 -p tests.budget --budget 480 --rotate $(git rev-parse HEAD) -m slow
 
 No test is started once the seconds are over; what was left out is listed at the end. The order
-begins with another file for another seed, so that over many runs every test has its turn.
+begins with another file for another seed, so that over many runs every test has its turn. All
+tests run in one process, whose clock it is.
 """
 
 import hashlib
@@ -24,6 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", 0):
+        raise pytest.UsageError("a budget wants all tests in one process: add -n 0")
     config.pluginmanager.register(Budget(config.option.budget, config.option.rotate))
 
 

@@ -63,13 +63,23 @@ def _reason_without_gpu() -> str | None:
     return None if cupy.is_available() else "CuPy finds no CUDA device"
 
 
-def pytest_collection_finish() -> None:
-    """Keep what has been imported and collected out of later garbage collections.
+def _keep_out_of_collections() -> None:
+    """Keep what there is now out of later garbage collections.
 
-    There are thousands of tests, and many clusters that are opened, forgotten and collected.
+    Thousands of tests and their reports would make each of them take seconds.
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    _keep_out_of_collections()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path != item.path:
+        _keep_out_of_collections()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

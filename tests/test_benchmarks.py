@@ -52,7 +52,13 @@ def run_once(cls: type, methods: list[str], arguments: tuple) -> None:
             benchmark.teardown(*arguments)
 
 
-@pytest.mark.parametrize("name", MODULES)
+LONG = {"auto_parallel"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in MODULES],
+)
 def test_benchmarks_run(name, monkeypatch, tmp_path):
     monkeypatch.setenv("DASKML_EXEC_BENCH_SCALE", "tiny")
     monkeypatch.syspath_prepend(ASV_BENCH)

@@ -59,7 +59,14 @@ def test_all_cases_are_tested(peers):
     assert tuple(peers("__main__").CASES) == CASES
 
 
-@pytest.mark.parametrize("name", CASES)
+# Each kind of table: fits beside peers, counted rounds, a network.
+ALWAYS = {"dense", "rounds", "network"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in CASES],
+)
 def test_cases_run(name, peers):
     if name == "network":
         pytest.importorskip("daskml_exec.neural_network")

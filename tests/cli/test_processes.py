@@ -50,6 +50,7 @@ def test_digits_on_a_network(spawn, digits_libsvm, tmp_path):
     assert saved.exists()
 
 
+@pytest.mark.slow
 def test_a_bad_file_is_one_line(spawn, libsvm):
     path = libsvm("1 1:1\n0 1:x\n" * 4)
     process = spawn("train", path, "--workers", "2", "--partitions", "2")
@@ -93,6 +94,7 @@ def scheduler():
             started.wait()
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_is_one_line(spawn, digits_libsvm, scheduler):
     process, address = scheduler
     arguments = ["--scheduler", address, "--partitions", "2", "--tol", "0"]

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from distributed import Client, LocalCluster, wait
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_svmlight_file
 
@@ -54,6 +54,7 @@ CUTS = st.one_of(
 )
 
 
+@settings(max_examples=50)
 @given(text_and_options=texts_and_options(), cut=CUTS)
 @example(text_and_options=(b"", {}), cut={"npartitions": 3})
 @example(text_and_options=(b"1 qid:1 3:1\n2 qid:2", {}), cut={"blocksize": 1})

@@ -37,7 +37,7 @@ FILES = ["mapped", "reduced", "run", "submitted", "submitted-called"]
     ("opened", "end"),
     [
         ("threads", "del executor"),
-        ("threads", "executor.shutdown(wait=False)"),
+        pytest.param("threads", "executor.shutdown(wait=False)", marks=pytest.mark.slow),
         ("threads", "raise SystemExit(0)"),
         ("processes", "executor.shutdown(wait=False)"),
         pytest.param("processes", "del executor", marks=pytest.mark.slow),

@@ -28,6 +28,7 @@ def test_in_memory_in_several_partitions(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([over_dask(LogisticRegression())])
 def test_over_dask_collections(estimator, check):
     check(estimator)

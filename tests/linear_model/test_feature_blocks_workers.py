@@ -51,7 +51,9 @@ def chunked(X):
 
 
 @pytest.mark.parametrize(
-    ("band_bytes", "cases"), [(2e6, [0, 1, 4]), (1000, [3])], ids=["one band", "several bands"]
+    ("band_bytes", "cases"),
+    [pytest.param(2e6, [0, 1, 4], marks=pytest.mark.slow), (1000, [3])],
+    ids=["one band", "several bands"],
 )
 def test_any_number_of_workers(monkeypatch, prompt_clients, band_bytes, cases):
     """Rows may meet in one task of each column block, or in tasks of their own."""

@@ -54,6 +54,10 @@ CASES = [
     or (way == "lbfgs" and kind == "csr" and model != "least squares")
     or (way == "averaging" and kind == "chunks" and "classes" in model)
 ]
+ON_CASES = pytest.mark.parametrize(
+    ("model", "way", "kind"),
+    [pytest.param(*c, marks=pytest.mark.slow) if c[1] == "lbfgs" else c for c in CASES],
+)
 FREE = {"ridge": {"alpha": 0.0}, "two classes": {"C": np.inf}, "three classes": {"C": np.inf}}
 
 
@@ -70,7 +74,7 @@ def same(found, expected, kind):
     assert relative(found.coef_, expected.coef_) <= tol
 
 
-@pytest.mark.parametrize(("model", "way", "kind"), CASES)
+@ON_CASES
 def test_sizes_of_weights(model, way, kind):
     """With a penalty beside the sum of losses, its strength goes with them."""
     expected = fit(model, way, kind, weight=WEIGHT)
@@ -115,7 +119,7 @@ def test_unit_of_counts(way):
         assert found.intercept_ - np.log(exposure) == pytest.approx(expected.intercept_, rel=1e-4)
 
 
-@pytest.mark.parametrize(("model", "way", "kind"), CASES)
+@ON_CASES
 def test_units_of_columns_and_copies_of_rows(model, way, kind):
     """Without a penalty coefficients take on the inverse units, and copies change nothing."""
     if (model, way) == ("ridge", "lbfgs"):

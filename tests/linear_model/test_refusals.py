@@ -251,7 +251,9 @@ def test_the_column_that_overflows_is_named(rows, parallel):
             LogisticRegression(parallel=parallel).fit(as_dask(Z), as_dask((y > 2).astype(int)))
 
 
-@pytest.mark.parametrize("solver", ["newton", "lbfgs", "averaging"])
+@pytest.mark.parametrize(
+    "solver", ["newton", "lbfgs", pytest.param("averaging", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_separable_classes_without_a_penalty_are_named_once(rows, solver, classes):
     X, _ = rows

@@ -64,7 +64,10 @@ def bits(model):
     return model.coef_.tobytes(), model.intercept_.tobytes(), steps
 
 
-@pytest.mark.parametrize(("kind", "cases"), [(np.asarray, DENSE), (sp.csr_array, SPARSE)])
+@pytest.mark.parametrize(
+    ("kind", "cases"),
+    [(np.asarray, DENSE), pytest.param(sp.csr_array, SPARSE, marks=pytest.mark.slow)],
+)
 def test_any_number_of_workers_and_any_placement(monkeypatch, kind, cases):
     """All cases on each cluster in turn, because starting one takes longer than all fits."""
     found = {i: set() for i in cases}
@@ -93,7 +96,10 @@ def test_any_number_of_workers_and_any_placement(monkeypatch, kind, cases):
     assert {i: len(each) for i, each in found.items()} == dict.fromkeys(found, 1)
 
 
-@pytest.mark.parametrize(("model", "K", "plan"), CASES)
+@pytest.mark.parametrize(
+    ("model", "K", "plan"),
+    [pytest.param(*case, marks=pytest.mark.slow if i % 2 else ()) for i, case in enumerate(CASES)],
+)
 def test_the_same_cut_in_memory_and_on_the_cluster(monkeypatch, model, K, plan):
     X, y, weight = problem(model, K, np.asarray)
     with_plan(monkeypatch, plan)

@@ -44,9 +44,9 @@ def fitted(kind, weight, dtype="f4", given=chunks, **arguments):
         (chunks, {"parallel": "model", "n_blocks": 2}),
         (chunks, {"parallel": "hybrid", "n_blocks": 2}),
     ],
-    ids=str,
+    ids=["memory", "early stopping", "compression", "model", "hybrid"],
 )
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("dtype", ["f4", pytest.param("f8", marks=pytest.mark.slow)])
 def test_powers_of_two_change_no_bit(kind, given, arguments, dtype):
     expected = fitted(kind, WEIGHT, dtype, given, **arguments)
     for exponent in (-160, 160) if dtype == "f4" else (-1000, 1000):

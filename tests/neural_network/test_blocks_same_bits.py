@@ -71,7 +71,7 @@ def on_one_worker(prompt_clients):
 @pytest.mark.parametrize(
     "options",
     [
-        {"processes": False, "n_workers": 2},
+        pytest.param({"processes": False, "n_workers": 2}, marks=pytest.mark.slow),
         pytest.param({"processes": False, "n_workers": 4}, marks=pytest.mark.slow),
         {"processes": True, "n_workers": 2},
     ],

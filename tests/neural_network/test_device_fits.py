@@ -97,7 +97,7 @@ def assert_same_network(there, here, rtol=1e-8):
 
 
 @on_cases
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_fit_is_the_fit_on_the_host(name, weighted):
     model, y = network(name)
     weight = WEIGHT if weighted else None

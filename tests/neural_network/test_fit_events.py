@@ -247,7 +247,7 @@ def test_interrupting_a_fit_leaves_nothing_on_the_cluster(
         (np.asarray, np.nan),
         pytest.param(as_dask, -np.inf, marks=pytest.mark.slow),
         pytest.param(as_csr, np.nan, marks=pytest.mark.slow),
-        (as_frame, np.inf),
+        pytest.param(as_frame, np.inf, marks=pytest.mark.slow),
     ],
 )
 def test_what_is_not_finite_is_named_before_training(kind, given, value, executor):

@@ -101,6 +101,7 @@ class TestWarning:
         assert dealt.score(rows, y) > as_they_are.score(rows, y)
 
 
+@pytest.mark.slow
 def test_dealt_rows_give_the_same_bits_on_any_number_of_workers():
     found = {name: set() for name in TARGETS}
     for n_workers in (1, 2):

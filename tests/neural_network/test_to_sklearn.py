@@ -102,6 +102,7 @@ def test_parameters_come_and_go():
         assert copy.get_params()["compression"] == "topk:0.5" and model.sync_every != 3
 
 
+@pytest.mark.slow
 def test_pickles_hold_nothing_of_the_cluster(tmp_path):
     """They are read where there is no cluster, and scikit-learn's where this package is not."""
     X, y = load_iris(return_X_y=True)

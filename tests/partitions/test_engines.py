@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 
 import dask.array as da
+import pytest
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("test_dask_arrays.py")
 
 
+@pytest.mark.slow
 def test_the_other_engine_gives_the_same_partitions():
     engine = "legacy" if "array_expr" in da.Array.__module__ else "expressions"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", FILE],
+        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", FILE],
         cwd=ROOT,
         env={
             **os.environ,
