@@ -20,6 +20,7 @@ from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
 from daskml_exec.executor._scheduler import LostSchedulerError, scheduler_needed
 from daskml_exec.executor._ship import share, ship
 from daskml_exec.executor._units import bytes_text
+from daskml_exec.executor._values import as_dask_futures
 from daskml_exec.executor._worker_times import FEW_ROWS, MANY_ROWS
 from daskml_exec.executor._workers import WorkerInfo, WorkerTable
 from daskml_exec.kernels.fixed_tree import fold, fold_siblings
@@ -41,6 +42,7 @@ __all__ = [
     "WorkerInfo",
     "WorkerMismatchError",
     "WorkerTable",
+    "as_dask_futures",
     "bytes_text",
     "calibrate",
     "calibrated",

@@ -43,7 +43,9 @@ class Packed:
     buffers: Sequence[Any]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return Packed, (self.pickled, [pickle.PickleBuffer(buffer) for buffer in self.buffers])
+        # What goes through the scheduler is of an older protocol, which has no buffers.
+        sent = pickle.PickleBuffer if protocol >= 5 else _copied
+        return Packed, (self.pickled, [sent(buffer) for buffer in self.buffers])
 
     def unpack(self, values: Sequence[Any] = ()) -> Any:
         """Return what was packed, with `values` in the place of the futures."""
@@ -160,6 +162,12 @@ def packed(value: Any, futures: Sequence[int] = ()) -> Packed:
         pickler.numbers = {identity: number for number, identity in enumerate(futures)}
     pickler.dump(value)
     return Packed(file.getvalue(), buffers)
+
+
+def _copied(buffer: Any) -> bytes | bytearray:
+    """Return what a buffer holds, in its order; an array made of it can be written to as before."""
+    view = buffer.raw() if isinstance(buffer, pickle.PickleBuffer) else memoryview(buffer)
+    return view.tobytes() if view.readonly else bytearray(view.cast("B"))
 
 
 class _WithoutFutures(cloudpickle.Pickler):

@@ -22,7 +22,7 @@ from daskml_exec.executor._future import ClusterFuture
 from daskml_exec.executor._handshake import check_newcomers, check_workers
 from daskml_exec.executor._job import Job, Task, require_reducible, submit_fold
 from daskml_exec.executor._opening import open_or_attach
-from daskml_exec.executor._scheduler import scheduler_needed
+from daskml_exec.executor._scheduler import require_scheduler, scheduler_needed
 from daskml_exec.executor._workers import WorkerTable, html_of_cluster, summary, worker_table
 
 T = TypeVar("T")
@@ -170,6 +170,7 @@ class Executor(concurrent.futures.Executor):
             )
             executor = cls.__new__(cls)
             executor._start(_connection.attach(client))
+        executor._require_open()
         return executor
 
     @property
@@ -400,6 +401,7 @@ class Executor(concurrent.futures.Executor):
         WorkerTable
             A list of addresses, threads, memory, GPUs and process ids, which prints as a table.
         """
+        self._require_open()
         return worker_table(self.client)
 
     def check_workers(self) -> tuple[str, ...]:
@@ -477,6 +479,7 @@ class Executor(concurrent.futures.Executor):
             raise RuntimeError("the Executor was shut down: it takes no further work")
         if self.client.status in ("closing", "closed"):
             raise RuntimeError("the Client of this Executor was closed: open another Executor")
+        require_scheduler(self.client, "this Executor takes no work")
 
     def __reduce__(self) -> Any:
         raise TypeError(

@@ -12,6 +12,7 @@ from distributed import Client, Future
 from daskml_exec.executor import _config
 from daskml_exec.executor._failures import no_worker_error
 from daskml_exec.executor._late import Late
+from daskml_exec.executor._raised import Raised
 from daskml_exec.executor._scheduler import require_scheduler, scheduler_needed
 
 # How often to look for workers while results do not come, in seconds.
@@ -39,6 +40,8 @@ def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = Fal
     TimeoutError
         The cluster had no worker for as long as the dask config value
         ``daskml-exec.workers-timeout``.
+    BaseException
+        What a call raised that the results depend on.
     """
     limit = _config.seconds("workers-timeout")
     with scheduler_needed(client, "waiting for results"):
@@ -50,9 +53,11 @@ def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = Fal
                 limit,
                 Late(futures),
             )
-        except BaseException:
+        except BaseException as error:
             if client.status == "running":
                 client.cancel(list(futures))  # nobody waits for what still runs
+            if isinstance(error, Raised):
+                raise error.original() from None
             raise
     return results
 

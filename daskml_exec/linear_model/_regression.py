@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from daskml_exec.executor import Executor
+from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.linear_model._family import Family, Gaussian
 from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._parallel import MODEL
@@ -87,6 +87,7 @@ class LinearRegressor(RegressorMixin, GLM):
     ) -> Any:
         """Train, and return the last state; `shapes` is of the attributes for y of shape (n, 1)."""
         executor = self._check_arguments(y)
+        y = as_dask_futures(y)
         shapes = shapes if shapes is not None and is_matrix(y) else Shapes()
         X, y, sample_weight, names = self._inputs(
             executor, X, y, sample_weight, y_numeric=True, multi_output=False

@@ -4,6 +4,7 @@ Dates turn into counts of nanoseconds, what is behind a mask into data, and a qu
 run into nothing that one could learn from. All of that passes `numpy.asarray` without a word.
 """
 
+import concurrent.futures
 import datetime
 import re
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import dask.dataframe as dd
+import distributed
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from array_api_compat import is_array_api_obj
 from dask.delayed import Delayed
+
+from daskml_exec.executor import Task
 
 _DATE_DTYPES = re.compile(r"(date|time|duration|period)", re.IGNORECASE)
 """How NumPy, pandas, Arrow and polars begin the names of their dtypes of dates and durations."""
@@ -103,6 +107,8 @@ def _refuse_other_lazy(data: Any, name: str) -> None:
         found, remedy = "a list of dask.delayed values", f"client.compute({name}), its futures"
     elif isinstance(data, Delayed):
         found, remedy = "a dask.delayed value", f"da.from_delayed({name}, shape, dtype)"
+    elif isinstance(data, (distributed.Future, concurrent.futures.Future, Task)):
+        found, remedy = "a future", f"[{name}], a list of one or more"
     elif kind == "polars.LazyFrame":
         found, remedy = "a polars LazyFrame, a query that was not run", f"{name}.collect()"
     elif kind == "xarray.Dataset":

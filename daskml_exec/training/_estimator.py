@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from daskml_exec.executor import Executor
+from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.partitions import (
     Partitions,
     check_weights,
@@ -54,6 +54,7 @@ class PartitionedEstimator(BaseEstimator):
         self, executor: Executor, X: Any, y: Any, sample_weight: Any, **checks: Any
     ) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
         """Return data in memory checked, with its feature names; collections as they are."""
+        X, y, sample_weight = (as_dask_futures(each) for each in (X, y, sample_weight))
         refuse_unreadable(X, "X")
         if not is_collection(X):
             y = to_memory(y, executor, "y")
@@ -135,6 +136,7 @@ class PartitionedEstimator(BaseEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Score in memory, or where the rows of a collection live."""
         check_is_fitted(self)
+        X, y, sample_weight = (as_dask_futures(each) for each in (X, y, sample_weight))
         if not is_collection(X):
             y = to_memory(y, None, "y")
             sample_weight = to_memory(sample_weight, None, "sample_weight")
@@ -155,6 +157,7 @@ class PartitionedEstimator(BaseEstimator):
         raise NotImplementedError
 
     def _map(self, function: Any, X: Any, columns: Any, dtype: Any, *, floating: bool) -> Any:
+        X = as_dask_futures(X)
         if is_collection(X):
             self._check_features(X)
             return map_rows(

@@ -70,10 +70,22 @@ def fit_until(model: Any, end: Any) -> None:
     assert not hasattr(model, "n_features_in_")
 
 
+def refuses_what_comes_later(executor: Executor) -> None:
+    for call in (
+        lambda: LogisticRegression().fit(*data()),
+        lambda: executor.submit(pow, 2, 2),
+        lambda: executor.run(pow, [2], [2]),
+        executor.workers,
+    ):
+        with pytest.raises((LostSchedulerError, RuntimeError), match=r"[oO]pen another Executor"):
+            call()
+
+
 @pytest.mark.parametrize("fit", FITS)
 def test_a_cluster_that_somebody_closes(fit: str) -> None:
     with Executor(processes=False, n_workers=2) as executor:
         fit_until(FITS[fit], executor.client.cluster.close)
+        refuses_what_comes_later(executor)
 
 
 def test_a_job_is_told_so_too() -> None:
@@ -87,6 +99,7 @@ def test_a_job_is_told_so_too() -> None:
 def test_a_client_that_somebody_closes() -> None:
     with Executor(processes=False, n_workers=2) as executor:
         fit_until(FITS["rows"], executor.client.close)
+        refuses_what_comes_later(executor)
 
 
 @pytest.fixture
@@ -115,4 +128,5 @@ def test_a_process_that_is_killed(scheduler: Any, fit: str, capfd: Any) -> None:
     with Executor(address) as executor:
         executor.client.wait_for_workers(1)
         fit_until(FITS[fit], process.kill)
+        refuses_what_comes_later(executor)
     assert "Traceback" not in capfd.readouterr().err

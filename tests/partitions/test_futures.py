@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import DataConversionWarning
 
 from daskml_exec import Executor
 from daskml_exec.executor import LostPartitionError
+from daskml_exec.linear_model import LogisticRegression, Ridge
 from daskml_exec.partitions import map_rows
 from tests.partitions.toolbox import N, check, labels, load, rows, weights
 
@@ -165,3 +167,40 @@ def test_dtypes_on_a_device_are_brought_to_the_wider_one(executor):
     data = load(executor, executor.client.scatter(blocks, hash=False), labels())
     pieces = executor.client.gather(list(data.partitions.futures))
     assert [piece.X.dtype for piece in pieces] == [xp.float64, xp.float64]
+
+
+def give(index):
+    return np.random.default_rng(index).normal(size=(30, 3))
+
+
+def fail(index):
+    raise ZeroDivisionError("no data")
+
+
+def test_what_an_executor_computes_is_data(executor):
+    X = np.concatenate([give(i) for i in range(3)])
+    y = (X[:, 0] > 0).astype(int)
+    expected = LogisticRegression().fit(da.from_array(X, chunks=(30, 3)), y)
+    job = executor.run(give, range(3))
+    for given in (job, job.tasks, [executor.submit(give, i) for i in range(3)]):
+        model = LogisticRegression().fit(given, executor.run(np.copy, np.split(y, 3)))
+        assert np.array_equal(model.coef_, expected.coef_)
+        assert model.score(given, y) == expected.score(X, y)
+        found = executor.client.gather(model.predict(given))
+        assert np.array_equal(np.concatenate(found), expected.predict(X))
+    column = executor.run(lambda i: give(i)[:, :1], range(3))
+    with pytest.warns(DataConversionWarning):
+        assert Ridge().fit(job, column).intercept_.shape == (1,)
+
+
+def test_what_computing_data_raises_is_raised(executor):
+    for given in ([executor.submit(fail, 0)], executor.run(fail, range(2))):
+        with pytest.raises(ZeroDivisionError, match="no data"):
+            LogisticRegression().fit(given, [0, 1])
+
+
+def test_one_future_is_no_list(executor):
+    job = executor.run(give, range(1))
+    for given in (executor.submit(give, 0), job.tasks[0], executor.client.scatter(give(0))):
+        with pytest.raises(TypeError, match=r"X is a future; allowed is \[X\]"):
+            LogisticRegression().fit(given, [0, 1])
