@@ -17,7 +17,7 @@ from daskml_exec.cli._progress import progress_on
 from daskml_exec.cli._report import Report
 from daskml_exec.cli._save import Destination, model_bytes
 from daskml_exec.cli._streams import tell
-from daskml_exec.executor import Executor, LostSchedulerError
+from daskml_exec.executor import Executor, LostSchedulerError, dashboard_link
 
 
 def train(options: TrainOptions, *, out: TextIO | None, log: TextIO) -> None:
@@ -93,7 +93,7 @@ def _lost_scheduler(executor: Executor, error: Exception) -> bool:
 
 
 def _loaded(data: Data, n_workers: int, executor: Executor) -> str:
-    link = executor.client.dashboard_link
+    link = dashboard_link(executor.client)
     return (
         f"{data.n_rows:,} rows x {data.n_features:,} features, partitions: {data.n_partitions}, "
         f"workers: {n_workers}" + (f", dashboard: {link}" if link else "")

@@ -7,6 +7,7 @@ from daskml_exec.executor._calibration import (
     calibrate,
     calibrated,
 )
+from daskml_exec.executor._dashboard import dashboard_link
 from daskml_exec.executor._executor import Executor
 from daskml_exec.executor._failures import (
     LostPartitionError,
@@ -46,6 +47,7 @@ __all__ = [
     "bytes_text",
     "calibrate",
     "calibrated",
+    "dashboard_link",
     "explained_losses",
     "fold",
     "fold_siblings",

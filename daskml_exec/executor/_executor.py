@@ -443,8 +443,8 @@ class Executor(concurrent.futures.Executor):
         ----------
         how : {"upload", "pip"}, default="upload"
             "upload" sends the files of this process's package, and nothing that it depends on.
-            "pip" lets every Worker run ``pip install``. Workers under a Nanny are restarted: tasks
-            that run begin anew, and data without a recipe that only they hold is lost.
+            "pip" lets every Worker run ``pip install``. By either way, Workers under a Nanny are
+            restarted: tasks begin anew, and data without a recipe that only they hold is lost.
         packages : sequence of str, optional
             For "pip": requirements, such as the URL of a wheel. By default this release.
 

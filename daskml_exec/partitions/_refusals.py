@@ -24,6 +24,9 @@ from daskml_exec.executor import Task
 _DATE_DTYPES = re.compile(r"(date|time|duration|period)", re.IGNORECASE)
 """How NumPy, pandas, Arrow and polars begin the names of their dtypes of dates and durations."""
 
+_DURATION = re.compile(r"(duration|timedelta)", re.IGNORECASE)
+_IN_COLUMN = " in column "
+
 _DATE_TYPES = (
     datetime.date,
     datetime.time,
@@ -68,9 +71,12 @@ def refuse_dates(data: Any, name: str) -> None:
     for place, dtype, values in _columns(data):
         found = str(dtype) if _is_date(dtype) else _date_among(values)
         if found:
+            label = place.removeprefix(_IN_COLUMN)
+            what = f"{name}[{label}]" if label else name
+            since = what if _DURATION.search(found) else f"({what} - {what}.min())"
             raise TypeError(
                 f"{name} has {found}{place}; allowed are numbers. Say in which unit: for seconds, "
-                f"({name} - {name}.min()) / np.timedelta64(1, 's')"
+                f"{since} / np.timedelta64(1, 's')"
             )
 
 
@@ -155,7 +161,7 @@ def _columns(data: Any) -> Iterator[tuple[str, Any, Any]]:
     for position, (label, dtype) in enumerate(zip(labels, dtypes, strict=True)):
         of_objects = str(dtype) == "object" and isinstance(data, pd.DataFrame)
         values = data.iloc[:, position].to_numpy() if of_objects else None
-        yield f" in column {label!r}", dtype, values
+        yield f"{_IN_COLUMN}{label!r}", dtype, values
 
 
 def _objects(data: Any) -> Any:

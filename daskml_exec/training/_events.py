@@ -1,7 +1,7 @@
 """What callbacks are told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from daskml_exec.training._history import RoundRecord
@@ -51,7 +51,7 @@ class RoundEvent:
     """
 
     record: RoundRecord
-    _estimator: Callable[[], Any]
+    _estimator: Callable[[], Any] = field(repr=False)
     reached: Reached | None = None
 
     @property

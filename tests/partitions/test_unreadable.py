@@ -189,3 +189,16 @@ def test_errors_about_other_things_keep_their_words():
     with pytest.raises(ValueError, match="something else") as caught, naming_columns(ROWS, "X"):
         raise error
     assert caught.value is error
+
+
+def test_the_remedy_for_dates_is_of_their_column():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "t": pd.to_datetime(["2020-01-01", "2020-01-02"])})
+    with pytest.raises(
+        TypeError, match=r"\(X\['t'\] - X\['t'\].min\(\)\) / np.timedelta64\(1, 's'\)"
+    ):
+        LogisticRegression().fit(frame, [0, 1])
+    durations = frame.assign(t=frame["t"] - frame["t"].min())
+    with pytest.raises(TypeError, match=r"seconds, X\['t'\] / np.timedelta64\(1, 's'\)"):
+        LogisticRegression().fit(durations, [0, 1])
+    seconds = durations.assign(t=durations["t"] / np.timedelta64(1, "s"))
+    assert LogisticRegression().fit(seconds, [0, 1]).score(seconds, [0, 1]) == 1.0
