@@ -1,5 +1,7 @@
 """The values of an Executor's own futures, as tasks that data may be made of."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from distributed import Future
