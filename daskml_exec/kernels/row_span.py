@@ -28,8 +28,9 @@ _TILE = 512
 _ROUNDING = 1e-2
 # Of the largest curvature; less would be lost beside it.
 _LEAST_CURVATURE = 1e-30
-# After a step from where the expected decrease was this small, in the unit, nothing is left.
-_LAST_DECREASE = 1e-16
+# After a step from where the expected decrease was this small, in the unit, nothing is left; nor
+# where it was nearly so, and no longer falls: rounding decides.
+_LAST_DECREASE, _NEARLY_LAST = 1e-20, 1e-15
 _MAX_STEPS, _MAX_TRIALS = 100, 60
 # By conjugate gradients Newton's equations are solved to this share; so many iterations at most,
 # and after so many a new factor stands in for the inverse.
@@ -157,7 +158,7 @@ class SpanProblem:
         steps : int
             That were taken.
         """
-        solver, renew, steps = None, False, 0
+        solver, renew, steps, before = None, False, 0, np.inf
         while steps < min(max_steps, _MAX_STEPS):
             stop_point()
             value, residual = self._residual(at.margins)
@@ -189,8 +190,10 @@ class SpanProblem:
                 at.intercept + step * moved.intercept,
                 at.margins + step * moved.margins,
             )
-            if -slope <= _LAST_DECREASE * unit(value):
+            size = unit(value)
+            if -slope <= _LAST_DECREASE * size or 0.1 * before < -slope <= _NEARLY_LAST * size:
                 break
+            before = -slope
         assert solver is not None
         return at, solver, steps
 
