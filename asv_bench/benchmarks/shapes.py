@@ -36,6 +36,7 @@ from peers.problems import Problem
 STRENGTH = 1.0
 """Of the penalty beside the sum of the losses."""
 PRECISION = 1e-9
+"""To which two objectives are equal, relative to the lower."""
 TOLS = (1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 REPETITIONS = {"full": 3, "tiny": 1}
 SECONDS = 3.0
@@ -173,6 +174,11 @@ def timed(result: Result, problem: Problem, fit: Callable[[], Any]) -> None:
     result.regime = model.explain().regime if hasattr(model, "explain") else ""
 
 
+def as_low(result: Result, least: float) -> bool:
+    """Whether an objective is equal to the least."""
+    return result.value <= least + PRECISION * abs(least)
+
+
 def measure(case: Case) -> dict[str, Result]:
     """Fit by all sides in turn, after a first fit of each that settles ``tol``."""
     problem = case.problem()
@@ -187,7 +193,7 @@ def measure(case: Case) -> dict[str, Result]:
             fits[name] = partial(fit_to, tol)
             results[name] = Result()
             timed(results[name], problem, fits[name])
-            if results[name].value <= least + PRECISION * abs(least):
+            if as_low(results[name], least):
                 break
     for _ in range(REPETITIONS[scale()]):
         for name, fit in fits.items():
@@ -202,7 +208,7 @@ def line(case: Case, results: dict[str, Result]) -> str:
     least = min(result.value for result in results.values())
     peers = {name: r for name, r in results.items() if name.startswith("sklearn")}
     own = min(results["default"], results["lbfgs"], key=lambda r: r.wall)
-    equal = {n: r for n, r in peers.items() if r.value <= least + PRECISION * abs(least)} or peers
+    equal = {name: r for name, r in peers.items() if as_low(r, least)} or peers
     fastest = min(equal, key=lambda name: equal[name].wall)
     peer = peers[fastest]
 
