@@ -14,6 +14,8 @@ import pytest
 from distributed.batched import BatchedSend
 from hypothesis import settings
 
+from daskml_exec.executor._blas import blas_controller
+
 ROOT = Path(__file__).parents[1]
 
 # Deadlines measure the machine, not the code. In CI the examples are the same in every run.
@@ -40,6 +42,14 @@ PRELOADED = [
 
 
 def pytest_configure() -> None:
+    _fork_worker_processes()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Files run side by side, and several threads of BLAS in each would wait for one another's
+        # cores: in the oracles, that is. Our own fits hold it at one thread anyway.
+        blas_controller().limit(limits=1)
+
+
+def _fork_worker_processes() -> None:
     """Fork the worker processes of tests from one that has imported everything.
 
     Of a process that starts from nothing, as users' do, imports are all but a tenth of the time,
@@ -54,7 +64,11 @@ def pytest_configure() -> None:
 
 
 @cache
-def _reason_without_gpu() -> str | None:
+def _reason_without_gpu(package: str = "cupy") -> str | None:
+    if package == "torch":
+        import torch
+
+        return None if torch.cuda.is_available() else "PyTorch finds no CUDA device"
     try:
         import cupy
     except ImportError:
@@ -83,7 +97,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") and (reason := _reason_without_gpu()):
+    marker = item.get_closest_marker("gpu")
+    if marker and (reason := _reason_without_gpu(*marker.args)):
         pytest.skip(reason)
 
 

@@ -94,6 +94,15 @@ class Remote:
                 raise IndexError(f"the standard has no index of type {type(part).__name__}")
         return Remote(np.asarray(self._values[key]))
 
+    @property
+    def T(self) -> "Remote":
+        if self.ndim != 2:
+            raise AttributeError("the standard transposes arrays of two dimensions only")
+        return Namespace.matrix_transpose(self)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self[key]._values[...] = _values(value)
+
 
 def _values(operand: Any) -> Any:
     if isinstance(operand, Remote):
@@ -119,10 +128,19 @@ def _operators() -> None:
             lambda self, other: _applied(function, other, self),
         )
 
+    def in_place(function: Any) -> Any:
+        def operate(self: Remote, other: Any) -> Remote:
+            self._values[...] = _applied(function, self, other)._values
+            return self
+
+        return operate
+
     for name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
         there, back = both_ways(getattr(operator, name))
         setattr(Remote, f"__{name}__", there)
         setattr(Remote, f"__r{name}__", back)
+    for name in ("add", "sub", "mul", "truediv"):
+        setattr(Remote, f"__i{name}__", in_place(getattr(operator, name)))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Remote, f"__{name}__", both_ways(getattr(operator, name))[0])
     for name in ("neg", "abs"):
@@ -157,6 +175,7 @@ class Namespace:
     __array_namespace_info__ = _Info
 
     abs, exp, log, log1p = (_elementwise(f) for f in (np.abs, np.exp, np.log, np.log1p))
+    sqrt = _elementwise(np.sqrt)
     isfinite, maximum, where = (_elementwise(f) for f in (np.isfinite, np.maximum, np.where))
     ones_like, zeros_like = _elementwise(np.ones_like), _elementwise(np.zeros_like)
     matrix_transpose = _elementwise(np.matrix_transpose)
@@ -169,6 +188,10 @@ class Namespace:
         values = np.array(host, dtype=dtype)
         LOG.append(Transfer(device or REMOTE, values.shape))
         return Remote(values, device or REMOTE)
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...], *, dtype: Any, device: str) -> Remote:
+        return Remote(np.zeros(shape, dtype), device)
 
     @staticmethod
     def astype(array: Remote, dtype: Any, *, copy: bool = True) -> Remote:

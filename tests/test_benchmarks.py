@@ -52,7 +52,7 @@ def run_once(cls: type, methods: list[str], arguments: tuple) -> None:
             benchmark.teardown(*arguments)
 
 
-LONG = {"auto_parallel"}
+LONG = {"auto_parallel", "block_memory"}
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,55 @@ def test_bits_of_fits_are_compared(monkeypatch, tmp_path, capsys):
         "five: FAILS",
         "1 of 5 fits have the same bits",
     ]
+
+
+def test_the_path_of_fits_is_followed(monkeypatch):
+    monkeypatch.syspath_prepend(ASV_BENCH)
+    path = importlib.import_module("path")
+    found = path.walks()
+    for name, layer in (
+        ("LogisticRegression.fit", "linear_model"),
+        ("MLPClassifier.fit", "neural_network"),
+    ):
+        walk = found[name]
+        assert {layer, "training", "partitions", "executor", "kernels"} == set(walk.layers)
+        assert f"{layer}/_{'logistic' if layer == 'linear_model' else 'mlp'}.py" in walk.files
+        assert not any("planning" in file for file in walk.files)  # for parallel="auto" alone
+        assert walk.files_of_driver <= walk.files and 5 < walk.depth < 50
+    text = path.table(found, listed=True)
+    assert ".py  (other threads)\n" in text
+    assert text.count("\n") > sum(len(walk.files) for walk in found.values())
+
+
+def test_lines_of_code_are_counted(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ASV_BENCH)
+    size = importlib.import_module("size")
+    source = '''"""A module."""
+
+# A comment.
+NAME = """two
+lines"""  # and a comment
+"""Of NAME."""
+
+
+def function(
+    argument,
+):
+    """Return it."""
+
+    return argument
+'''
+    assert size.code_lines(source) == 6
+    (tmp_path / "daskml_exec" / "one").mkdir(parents=True)
+    (tmp_path / "daskml_exec" / "one" / "a.py").write_text(source)
+    (tmp_path / "daskml_exec" / "b.py").write_text("x = 1\n")
+    before = size.sizes(tmp_path)
+    assert before == {"one": (1, 6), ".": (1, 1)} == size.sizes(tmp_path / "daskml_exec")
+    lines = size.table({"one": size.Size(2, 9)}, before).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        [".", "1", "1", "0", "0", "-1"],
+        ["one", "1", "6", "2", "9", "+3"],
+        ["all", "2", "7", "2", "9", "+2"],
+    ]
+    with pytest.raises(ValueError, match="no Python files; allowed is a checkout"):
+        size.sizes(tmp_path / "nothing")

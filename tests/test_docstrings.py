@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 
 import daskml_exec
+from tests.torch_extra import REASON, TORCH_IS_ABSENT
 
 MODULES = sorted(
     module.name
@@ -17,5 +18,7 @@ MODULES = sorted(
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
+    if TORCH_IS_ABSENT and name.startswith("daskml_exec.torch."):
+        pytest.skip(REASON)
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0

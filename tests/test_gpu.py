@@ -12,9 +12,10 @@ from numpy.testing import assert_allclose
 
 from daskml_exec import Executor
 from daskml_exec.kernels.cross_moments import cross_moments
+from daskml_exec.kernels.distributions import Gaussian, Poisson
 from daskml_exec.kernels.hessian_sums import hessian_sums
 from daskml_exec.kernels.loss_sums import loss_sums
-from daskml_exec.kernels.losses import BinaryLogistic, HalfPoisson, HalfSquaredError, Multinomial
+from daskml_exec.kernels.losses import BinaryLogistic, Multinomial
 from daskml_exec.kernels.moments import column_moments, first_non_finite
 from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.kernels.standardisation import standardisation
@@ -23,7 +24,7 @@ from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.gpu
 
-LOSSES = [BinaryLogistic(), Multinomial(3), HalfSquaredError(), HalfPoisson()]
+LOSSES = [BinaryLogistic(), Multinomial(3), Gaussian(), Poisson()]
 ESTIMATORS = {
     "logistic-newton": (LogisticRegression(solver="newton"), "classes-2"),
     "logistic-lbfgs": (LogisticRegression(solver="lbfgs"), "classes-2"),

@@ -1,7 +1,9 @@
 """In memory and on the cluster, the same call gives the same answer or the same kind of error."""
 
 import datetime
+import itertools
 import warnings
+from functools import cache
 
 import dask.array as da
 import dask.dataframe as dd
@@ -14,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from daskml_exec import Executor
 from daskml_exec.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
+from tests.tiers import slow
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -131,31 +134,34 @@ OTHER_ERROR = {"text in y"}
 """Objects that are numbers, which are no labels, are found before numbers beside texts."""
 
 
-SLOW = {"poisson", "regressor"}
+# Labels and numbers are read in other ways; a network reads them as the linear model does.
+ALWAYS = {
+    *((name, defect) for name in ("logistic", "ridge") for defect in DEFECTS),
+    *(("poisson", defect) for defect in ("none", "fractions in y", "NaN in y")),
+    *(("classifier", defect) for defect in ("none", "weights of one column", "text in y")),
+    *(("regressor", defect) for defect in ("target of one column", "NaN", "no weight")),
+}
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS
-    ],
-)
-def model(request):
-    """How to make a model, its target, and one that is fitted."""
-    new, target = MODELS[request.param]
+@cache
+def fitted(name):
+    new, target = MODELS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return new, target, new().fit(ROWS, target)
+        return new().fit(ROWS, target)
 
 
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_the_cluster_answers_as_memory_does(executor, model, defect):
-    new, target, good = model
+@pytest.mark.parametrize(
+    ("name", "defect"),
+    [case if case in ALWAYS else slow(*case) for case in itertools.product(MODELS, DEFECTS)],
+)
+def test_the_cluster_answers_as_memory_does(executor, name, defect):
+    (new, target), good = MODELS[name], fitted(name)
     data = DEFECTS[defect](target)
     expected = outcomes(new, good, *data)
     wrong = []
-    for name, way in WAYS.items():
-        if name == "frame" and defect in DASK_MAKES_TEXT:
+    for kind, way in WAYS.items():
+        if kind == "frame" and defect in DASK_MAKES_TEXT:
             continue
         there = tuple(None if part is None else way(part, executor) for part in data)
         for call, found in outcomes(new, good, *there).items():
@@ -164,7 +170,7 @@ def test_the_cluster_answers_as_memory_does(executor, model, defect):
             if defect in OTHER_ERROR and isinstance(found, type):
                 found = TypeError if expected[call] is TypeError else found
             if not alike(found, expected[call], values=not averages):
-                wrong.append(f"{call} of {name}: {found}, in memory {expected[call]}")
+                wrong.append(f"{call} of {kind}: {found}, in memory {expected[call]}")
     assert not wrong, "\n".join(wrong)
 
 

@@ -13,6 +13,7 @@ INNER = {"kernels", "executor", "partitions", "training"}
 ESTIMATORS = {
     "linear_model",
     "neural_network",
+    "torch",
     "preprocessing",
     "model_selection",
     "recommendation",
@@ -29,6 +30,8 @@ MAY_IMPORT = {
     "cli": INNER | ESTIMATORS | {"datasets"},
 }
 KNOW_DASK = {"executor", "partitions", "datasets"}
+# PyTorch is an extra, and takes seconds to import.
+KNOW_TORCH = {"torch"}
 
 
 def imported_names(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
@@ -57,6 +60,10 @@ def violations(path: str, source: str) -> list[str]:
         top, _, rest = name.partition(".")
         if top in {"dask", "distributed"} and layer not in KNOW_DASK:
             found.append(f"{path}:{line}: {layer} imports {name}; Dask is for {sorted(KNOW_DASK)}")
+        elif top == "torch" and layer not in KNOW_TORCH:
+            found.append(
+                f"{path}:{line}: {layer} imports {name}; PyTorch is for {sorted(KNOW_TORCH)}"
+            )
         elif top == "daskml_exec":
             other = rest.partition(".")[0]
             if other != layer and other not in MAY_IMPORT[layer]:
@@ -88,6 +95,8 @@ def test_package_keeps_the_layers():
         ("linear_model/_logistic.py", "from ..training import fit\nfrom sklearn import base"),
         ("cli/__init__.py", "from ..datasets import read_libsvm\nfrom .. import linear_model"),
         ("cli.py", "from .linear_model import Ridge"),
+        ("torch/_trainer.py", "import torch\nfrom torch import nn\nfrom ..training import fit"),
+        ("cli/_models.py", "from ..torch import TorchClassifier"),
         ("__init__.py", "import dask\nfrom .cli import main"),
     ],
 )
@@ -116,6 +125,9 @@ def test_checker_accepts(path, source):
         ("linear_model/_ridge.py", "from ..datasets import read", "daskml_exec.datasets.read"),
         ("training/_fit.py", "from daskml_exec import Executor", "daskml_exec.Executor"),
         ("training/_fit.py", "import daskml_exec", "daskml_exec"),
+        ("training/_fit.py", "def f():\n    import torch", "torch"),
+        ("executor/_blas.py", "from torch import nn", "torch.nn"),
+        ("torch/_trainer.py", "import dask.array", "dask.array"),
     ],
 )
 def test_checker_reports(path, source, name):

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
+OWN_ALGORITHM = (ROOT / "docs" / "write-your-own-algorithm.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)[^)]*\)")
@@ -62,3 +63,16 @@ def test_the_lines_of_python_print_what_is_shown(tmp_path: Path):
     assert run.returncode == 0, run.stderr
     assert words(run.stdout) == words(shown)
     assert float(run.stdout.split()[0]) == pytest.approx(float(shown.split()[0]))
+
+
+def test_the_page_on_own_algorithms_runs(tmp_path: Path):
+    """From top to bottom on worker processes, as in a notebook, which has no file either."""
+    run = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks(OWN_ALGORITHM, "python"))],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr

@@ -23,8 +23,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks._measure import scale
 from daskml_exec import Executor
-from daskml_exec.executor import calibrate
 from daskml_exec.neural_network import MLPClassifier
+from daskml_exec.neural_network.planning import calibrate
 
 SEED = 4177
 SHAPES = {"full": 24, "tiny": 2}

@@ -5,6 +5,7 @@
 
 import statistics
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import Any
@@ -15,12 +16,12 @@ from distributed import wait
 
 from benchmarks._measure import ratios, scale, seconds, summary
 from daskml_exec import Executor
-from daskml_exec.executor import RoundRunner, single_threaded_blas
+from daskml_exec.executor import Query, RoundRunner, single_threaded_blas
+from daskml_exec.kernels.distributions import Logistic
 from daskml_exec.kernels.loss_sums import loss_sums
 from daskml_exec.kernels.losses import BinaryLogistic
-from daskml_exec.linear_model._family import Logistic
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
-from daskml_exec.partitions import classification_data
+from daskml_exec.partitions import Labels, load_checked
 from daskml_exec.training._payload import payload_nbytes
 
 SIZES = {"full": (1_000_000, 100), "tiny": (2_000, 5)}
@@ -28,8 +29,21 @@ PAIRS = {"full": 25, "tiny": 2}
 PARTITIONS, WORKERS = 8, 2
 
 
+def nbytes(payload: Any) -> int:
+    return payload_nbytes(payload.at if isinstance(payload, Sums) else payload)
+
+
 def make_block(_: Any, block_id: Any, rows: int, d: int) -> Any:
     return np.random.default_rng(block_id[0]).normal(size=(rows, d))
+
+
+@dataclass(frozen=True)
+class Sums(Query[Any]):
+    problem: GLMProblem
+    at: Parameters
+
+    def partial(self, partition: Any) -> Any:
+        return self.problem.sums(partition, self.at)
 
 
 class GradientPass:
@@ -54,10 +68,11 @@ class GradientPass:
         (X,) = self.executor.client.persist([X])
         wait(X)
         y = (X[:, 0] > 0).astype(int)
-        data = classification_data(self.executor, X, y, None, class_weight=None, feature_names=None)
+        data = load_checked(self.executor, X, y, None, target=Labels())
         self.problem = GLMProblem(Logistic(2), Penalty(1.0, of_sum=True), True)
         self.at = Parameters(np.full((1, d), 0.01), np.zeros(1))
-        self.runner = RoundRunner(self.executor, data.partitions.futures, payload_nbytes, 0)
+        self.query = Sums(self.problem, self.at)
+        self.runner = RoundRunner(self.executor, data.partitions.futures, nbytes, 0)
         self.blocks = [make_block(None, (i,), rows, d) for i in range(PARTITIONS)]
         self.labels = [(block[:, 0] > 0).astype(int) for block in self.blocks]
         self.threads = ThreadPoolExecutor(WORKERS)
@@ -68,7 +83,7 @@ class GradientPass:
         self.executor.shutdown()
 
     def run_round(self) -> None:
-        self.runner.run(self.problem.sums, self.at, add, name="gradient")
+        self.runner.run(self.query, name="gradient")
 
     def pass_in_memory(self) -> None:
         with single_threaded_blas():

@@ -8,13 +8,14 @@ client has to say at most every ten milliseconds, so a call alone depends on wha
 """
 
 import statistics
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks._measure import ratios, scale, seconds, summary
 from daskml_exec import Executor
-from daskml_exec.executor import RoundRunner, ship
+from daskml_exec.executor import Query, RoundRunner, ship
 
 PAIRS = {"full": 15, "tiny": 2}
 IN_A_ROW = {"full": 20, "tiny": 1}
@@ -22,12 +23,17 @@ PARTITIONS = {"full": [1, 8, 64, 256], "tiny": [1, 3]}
 FLOATS = 100
 
 
-def column_sums(partition: Any, message: Any) -> Any:
-    return partition.sum(axis=0) + message
+@dataclass(frozen=True)
+class ColumnSums(Query[Any]):
+    message: Any
 
+    @property
+    def nbytes(self) -> int:
+        size: int = self.message.nbytes
+        return size
 
-def add(left: Any, right: Any) -> Any:
-    return left + right
+    def partial(self, partition: Any) -> Any:
+        return partition.sum(axis=0) + self.message
 
 
 def nothing() -> None:
@@ -55,14 +61,14 @@ class Rounds:
             for index in range(partitions)
         ]
         self.runner = RoundRunner(self.executor, futures, lambda value: value.nbytes, 0)
-        self.message = np.zeros(FLOATS)
+        self.query = ColumnSums(np.zeros(FLOATS))
         self.run_round()
 
     def teardown(self, partitions: int) -> None:
         self.executor.shutdown()
 
     def run_round(self) -> None:
-        self.runner.run(column_sums, self.message, add, name="round")
+        self.runner.run(self.query, name="round")
 
     def run_rounds(self) -> None:
         for _ in range(IN_A_ROW[scale()]):

@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from daskml_exec import Executor
-from daskml_exec.executor.peers import BlockExchange, Crew, Peer
+from daskml_exec.executor.peers import BlockExchange, Peer, PeerGroup
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.neural_network import MLPClassifier
 from peers import images, ours, torch_tensor_parallel
@@ -90,14 +90,14 @@ def exchange_only(peer: Peer, units: tuple[int, ...], rows: int, steps: int) -> 
 
 def exchanges(executor: Executor, hidden: tuple[int, ...], steps: int) -> float:
     """Return the milliseconds that a step's exchanges take when there is nothing else."""
-    crew = Crew(executor, "exchanges")
+    group = PeerGroup(executor, "exchanges")
     try:
-        crew.admit()
-        crew.open(crew.workers())
+        group.admit()
+        group.open(group.workers())
         units = (784, *hidden, images.CLASSES)
-        answers = crew.run(exchange_only, [(units, BATCH, steps)] * len(crew.members))
+        answers = group.run(exchange_only, [(units, BATCH, steps)] * len(group.members))
     finally:
-        crew.close()
+        group.close()
     return max(answer.value for answer in answers)
 
 

@@ -107,11 +107,12 @@ def pytorch(server: Server, study: Study, what: str) -> Contender:
 
     @contextmanager
     def on(name: str) -> Iterator[Fit]:
-        request = {"epochs": study.epochs, "batch": BATCH, **study.ranges(name)}
+        what = {"task": "mlp", "optimiser": "Adam"}
+        request = {**what, "epochs": study.epochs, "batch": BATCH, **study.ranges(name)}
 
         def fit(rate: float, seed: int) -> Scored:
             answer = server.ask({**request, "rate": rate, "seed": seed})
-            return Scored(answer["accuracy"], sum(answer["seconds"]))
+            return Scored(answer["score"], sum(answer["seconds"]))
 
         yield fit
 

@@ -48,7 +48,7 @@ def scikit_learn(images: Images) -> Trainer:
 @contextmanager
 def pytorch(images: Images) -> Iterator[list[Trainer]]:
     with running(TORCH, images) as server:
-        epoch = partial(_served_epoch, server)
+        epoch = partial(_served_epoch, server, {"task": "mlp", "optimiser": "Adam"})
         loops = ({"threads": 2}, {"threads": 1}, {"threads": 1, "compile": True})
         yield [
             Trainer("PyTorch", loops, epoch),
@@ -62,7 +62,7 @@ def tensorflow(images: Images) -> Iterator[list[Trainer]]:
         settings = tuple(
             {"jit": jit, "whole_epochs": whole} for whole in (False, True) for jit in (False, True)
         )
-        yield [Trainer("TensorFlow, 2 threads", settings, partial(_served_epoch, server))]
+        yield [Trainer("TensorFlow, 2 threads", settings, partial(_served_epoch, server, {}))]
 
 
 def products(rows: int, multipliers: Multipliers, seconds: float) -> Trainer:
@@ -101,8 +101,8 @@ def _sklearn_epoch(images: Images, setting: Setting) -> Epoch:
     return Epoch(_between(model.times_))
 
 
-def _served_epoch(server: Server, setting: Setting) -> Epoch:
-    common = {"epochs": EPOCHS, "batch": BATCH, "rate": RATE, "seed": 0}
+def _served_epoch(server: Server, task: Setting, setting: Setting) -> Epoch:
+    common = {"epochs": EPOCHS, "batch": BATCH, "rate": RATE, "seed": 0, **task}
     answer = server.ask({**common, **setting})
     if "failed" in answer:
         raise SettingFailedError(answer["failed"])

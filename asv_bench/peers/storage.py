@@ -11,9 +11,10 @@ import numpy as np
 
 
 def store(folder: Path, X: Any, y: Any) -> None:
-    """Write dense rows as they are, and sparse ones as the three arrays of CSR."""
+    """Write dense rows as they are, and sparse ones as the three arrays of CSR; y may be None."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "y.npy", y)
+    if y is not None:
+        np.save(folder / "y.npy", y)
     if hasattr(X, "indptr"):
         for name in ("data", "indices", "indptr"):
             np.save(folder / f"{name}.npy", getattr(X, name))
@@ -22,12 +23,12 @@ def store(folder: Path, X: Any, y: Any) -> None:
         np.save(folder / "X.npy", X)
 
 
-def load_y(folder: Path, start: int, stop: int) -> Any:
+def load_y(folder: Path, start: int, stop: int | None) -> Any:
     return np.array(np.load(folder / "y.npy", mmap_mode="r")[start:stop])
 
 
-def load_X(folder: Path, start: int, stop: int) -> Any:
-    """Return a copy of these rows, in memory."""
+def load_X(folder: Path, start: int, stop: int | None) -> Any:
+    """Return a copy of these rows, in memory; of dense ones those to the end without `stop`."""
     if (folder / "X.npy").exists():
         return np.array(np.load(folder / "X.npy", mmap_mode="r")[start:stop])
     import scipy.sparse as sp  # an interpreter for dense problems need not have it

@@ -13,17 +13,19 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
-from peers.storage import load_X, load_y
-from peers.torch_training import Plan, loss_of, network, train
+from peers.torch_rows import load_rows
+from peers.torch_training import Epochs, Plan, loss_of, network, train
 
 
-def train_together(folder: Path, rows: int, plan: Plan, processes: int) -> list[float]:
-    """Return the seconds of each epoch, as the first process counted them."""
+def train_together(folder: Path, rows: int, plan: Plan, processes: int) -> Epochs:
+    """Return the seconds that the first process counted, and those of all their processors."""
     answers = mp.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as there:
         store = f"file://{there}/store"
         mp.spawn(_run, (processes, store, folder, rows, plan, answers), nprocs=processes)
-    return answers.get()
+    found: dict[int, Epochs] = dict(answers.get() for _ in range(processes))
+    cpu = [sum(of_each) for of_each in zip(*(of.cpu for of in found.values()), strict=True)]
+    return Epochs(found[0].seconds, cpu)
 
 
 def _run(
@@ -35,13 +37,11 @@ def _run(
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=processes)
     try:
-        X, y = torch.from_numpy(load_X(folder, 0, rows)), torch.from_numpy(load_y(folder, 0, rows))
+        X, y = load_rows(folder, 0, rows)
         model = DistributedDataParallel(
-            network(plan, X.shape[1]), gradient_as_bucket_view=True, static_graph=True
+            network(plan), gradient_as_bucket_view=True, static_graph=True
         )
         dist.barrier()
-        seconds = train(X, y, model, loss_of(model), plan, rank, processes)
-        if rank == 0:
-            answers.put(seconds)
+        answers.put((rank, train(X, y, model, loss_of(model, plan), plan, rank, processes)))
     finally:
         dist.destroy_process_group()

@@ -1,68 +1,96 @@
 """Training in PyTorch as fast as its plain parts go: rows in memory, one fused optimiser step.
 
-Runs in an interpreter that has PyTorch, and imports nothing of ours.
+Runs in an interpreter that has PyTorch, and imports nothing of ours but the modules.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
+
+from torch_tasks import TASKS, Task
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is asked for; the batch counts the rows of all processes together."""
 
+    task: str
     epochs: int
     batch: int
     rate: float
     seed: int
-    hidden: int = 128
-    classes: int = 10
+    optimiser: str = "AdamW"
+    module: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the task's module, other than its own."""
+
+    @property
+    def what(self) -> Task:
+        return TASKS[self.task]
 
 
-def network(plan: Plan, inputs: int) -> nn.Module:
+@dataclass(frozen=True)
+class Epochs:
+    """The seconds of each epoch, by the clock and of the processor."""
+
+    seconds: list[float]
+    cpu: list[float]
+
+
+Loss = Callable[[Any], Any]
+"""Of a batch."""
+
+
+def network(plan: Plan) -> nn.Module:
     torch.manual_seed(plan.seed)
-    return nn.Sequential(
-        nn.Linear(inputs, plan.hidden), nn.ReLU(), nn.Linear(plan.hidden, plan.classes)
-    )
+    return plan.what.module(**plan.module)
 
 
-def loss_of(model: nn.Module) -> Callable[..., Any]:
-    def loss(X: Any, y: Any) -> Any:
-        return nn.functional.cross_entropy(model(X), y)
+def loss_of(model: nn.Module, plan: Plan) -> Loss:
+    loss = plan.what.loss
+    return lambda batch: loss(model, batch)
 
-    return loss
+
+def optimiser_of(model: nn.Module, plan: Plan) -> Any:
+    # Of those that PyTorch has, the fused one is the fastest here in each task.
+    return getattr(torch.optim, plan.optimiser)(model.parameters(), lr=plan.rate, fused=True)
 
 
 def train(
     X: Any,
     y: Any,
     model: nn.Module,
-    loss: Callable[..., Any],
+    loss: Loss,
     plan: Plan,
     rank: int = 0,
     processes: int = 1,
-) -> list[float]:
-    """Return the seconds of each epoch. Every process takes its share of the same row order."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=plan.rate, fused=True)
+) -> Epochs:
+    """Train for all epochs. Every process takes its share of the same row order."""
+    optimiser = optimiser_of(model, plan)
     shared = torch.Generator().manual_seed(plan.seed)
-    whole = len(y) - len(y) % processes  # else their numbers of steps may differ
-    seconds = []
+    whole = len(X) - len(X) % processes  # else their numbers of steps may differ
+    found = Epochs([], [])
     for _ in range(plan.epochs):
-        started = time.perf_counter()
-        order = torch.randperm(len(y), generator=shared)[rank:whole:processes]
-        for rows in order.split(plan.batch // processes):
-            optimiser.zero_grad(set_to_none=True)
-            loss(X.index_select(0, rows), y.index_select(0, rows)).backward()
-            optimiser.step()
-        seconds.append(time.perf_counter() - started)
-    return seconds
+        started, computed = time.perf_counter(), time.process_time()
+        order = torch.randperm(len(X), generator=shared)[rank:whole:processes]
+        for batch in batches(X, y, order, plan.batch // processes):
+            step(batch, loss, optimiser)
+        found.seconds.append(time.perf_counter() - started)
+        found.cpu.append(time.process_time() - computed)
+    return found
 
 
-def accuracy(X: Any, y: Any, model: nn.Module) -> float:
-    with torch.no_grad():
-        return float((model(X).argmax(1) == y).double().mean())
+def step(batch: Any, loss: Loss, optimiser: Any) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss(batch).backward()
+    optimiser.step()
+
+
+def batches(X: Any, y: Any, order: Any, size: int) -> Iterator[Any]:
+    """Yield rows of X, with those of y where it is given, as the losses of tasks take them."""
+    for rows in order.split(size):
+        some = X.index_select(0, rows)
+        yield some if y is None else (some, y.index_select(0, rows))

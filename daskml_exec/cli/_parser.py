@@ -12,12 +12,20 @@ The result goes to stdout, progress and messages to stderr. Exit codes: 0 traine
 warning says that it has not converged; of a network, whose epochs are given, none does), 1 failed
 (also a value out of range), 2 wrong usage, 130 interrupted.
 
-A model saved with --save is a safetensors file. Every value of its metadata is JSON. To read it
-and to predict, with X an array or a sparse matrix:
+A model saved with --save is the estimator of the package, fitted. To open it in Python and to
+predict, with X an array or a sparse matrix, whose column j has the index j + first_index in FILE:
+
+  from daskml_exec import open_model
+  labels = open_model("model.safetensors").predict(X)
+
+It is a safetensors file. Every value of its metadata is JSON; "notes" are the first_index and
+whether training converged. Where the package is not installed:
 
   import json
   import numpy as np
   from safetensors import safe_open
+  with safe_open("model.safetensors", framework="numpy") as file:
+      notes = json.loads(file.metadata()["notes"])
 """
 
 _FILE = """\

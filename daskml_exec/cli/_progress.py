@@ -1,30 +1,31 @@
 """Tell how training goes, round by round: a bar on a terminal, lines in a log."""
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Protocol, TextIO
 
 from tqdm import tqdm
 
-from daskml_exec.training import RoundEvent, RoundLines, RoundRecord, losses_in_words
+from daskml_exec.training import (
+    BeginEvent,
+    EndEvent,
+    RoundEvent,
+    RoundLines,
+    RoundRecord,
+    losses_in_words,
+)
 
 # Seconds between two lines.
 _INTERVAL = 2.0
 
 
 class Progress(Protocol):
-    """A callback of the fit that is told when the fit is over, too."""
+    """A callback of the fit that is told of its begin and end, too."""
+
+    def on_begin(self, event: BeginEvent) -> None: ...
 
     def __call__(self, event: RoundEvent) -> None: ...
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def on_end(self, event: EndEvent) -> None: ...
 
 
 def progress_on(stream: TextIO) -> Progress:
@@ -48,6 +49,11 @@ class ProgressBar:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
+    def on_begin(self, event: BeginEvent) -> None:
+        self._bar = tqdm(
+            desc="training", unit=" rounds", file=self._stream, miniters=0, dynamic_ncols=True
+        )
+
     def __call__(self, event: RoundEvent) -> None:
         record, reached = event.record, event.reached
         if record.loss is not None:
@@ -62,18 +68,7 @@ class ProgressBar:
         else:
             self._bar.update()
 
-    def __enter__(self) -> Self:
-        self._bar = tqdm(
-            desc="training", unit=" rounds", file=self._stream, miniters=0, dynamic_ncols=True
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def on_end(self, event: EndEvent) -> None:
         self._bar.close()
 
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.cli._models import ModelKind
-from daskml_exec.cli._text import aligned, count
+from daskml_exec.cli._text import count
+from daskml_exec.executor import Facts
 from daskml_exec.training import History
+
+NAME_WIDTH = 19
+"""Of the names in front of facts."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,10 @@ class Report:
 
     def __str__(self) -> str:
         details = list(self.kind.details(self.model, self.first_index))
-        blocks = [aligned(self._head()), details, aligned(self._outcome())]
+        head, outcome = (
+            Facts(list(facts), NAME_WIDTH).lines() for facts in (self._head(), self._outcome())
+        )
+        blocks = [head, details, outcome]
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     @property

@@ -4,18 +4,18 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 from sklearn.exceptions import ConvergenceWarning
 
-from daskml_exec.cli._cluster import open_executor
+from daskml_exec.cli import _logs
 from daskml_exec.cli._data import Data, load_test, load_training
 from daskml_exec.cli._errors import CommandError, say
-from daskml_exec.cli._models import ModelKind
+from daskml_exec.cli._interrupts import interrupts_deferred
 from daskml_exec.cli._options import TrainOptions
 from daskml_exec.cli._progress import progress_on
-from daskml_exec.cli._report import Report
-from daskml_exec.cli._save import Destination, model_bytes
+from daskml_exec.cli._report import NAME_WIDTH, Report
+from daskml_exec.cli._save import Destination
 from daskml_exec.cli._streams import tell
 from daskml_exec.executor import Executor, LostSchedulerError, dashboard_link
 
@@ -46,8 +46,20 @@ def train(options: TrainOptions, *, out: TextIO | None, log: TextIO) -> None:
             if options.scheduler is None or not _lost_scheduler(executor, error):
                 raise
             raise CommandError(f"lost the scheduler at {options.scheduler}") from error
-    saved = "" if destination is None else f"\n{'saved':<19}{destination.url}"
+    saved = "" if destination is None else f"\n{'saved':<{NAME_WIDTH}}{destination.url}"
     tell(f"{report}{saved}", out)
+
+
+def open_executor(options: TrainOptions) -> Executor:
+    """Attach to the scheduler that was named, or start worker processes."""
+    if options.scheduler is not None:
+        return Executor(options.scheduler)
+    with interrupts_deferred() as interrupts:
+        executor = Executor(n_workers=options.workers, preload=_logs.__name__)
+    if interrupts:
+        executor.shutdown()
+        raise KeyboardInterrupt
+    return executor
 
 
 def _fit(
@@ -61,14 +73,12 @@ def _fit(
         test = None if options.test is None else load_test(executor, options.test, data)
         loaded = time.perf_counter()
         print(_loaded(data, n_workers, executor), file=log, flush=True)
-        with progress_on(log) as progress:
-            model = kind.estimator([progress]).fit(data.X, data.y)
+        model = kind.estimator([progress_on(log)]).fit(data.X, data.y)
         trained = time.perf_counter()
         converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
         if destination is not None:
             # First of all: scores, the end of the cluster and the report may fail.
-            about = _about(kind, model, first_index=data.first_index, converged=converged)
-            destination.write(model_bytes(kind.arrays(model), about))
+            destination.write(model, {"first_index": data.first_index, "converged": converged})
         return Report(
             n_rows=data.n_rows,
             n_features=data.n_features,
@@ -98,17 +108,6 @@ def _loaded(data: Data, n_workers: int, executor: Executor) -> str:
         f"{data.n_rows:,} rows x {data.n_features:,} features, partitions: {data.n_partitions}, "
         f"workers: {n_workers}" + (f", dashboard: {link}" if link else "")
     )
-
-
-def _about(kind: ModelKind, model: Any, *, first_index: int, converged: bool) -> dict[str, Any]:
-    return {
-        "model": kind.name,
-        "classes": model.classes_.tolist(),
-        "n_features": model.n_features_in_,
-        "first_index": first_index,
-        "converged": converged,
-        **kind.metadata(model),
-    }
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from fsspec.core import OpenFile
 
 from daskml_exec.datasets._libsvm_arguments import check_blocksize, check_count
 from daskml_exec.datasets._libsvm_ranges import TextFile, UrlPath, find_files
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.arrays import Array
 
 _DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _NAME = re.compile(r"[-.]idx\d-ubyte(\.\w+)?$")

@@ -33,6 +33,7 @@ from daskml_exec.datasets._libsvm_ranges import (
     find_files,
 )
 from daskml_exec.datasets._libsvm_scan import Scan, scan_range
+from daskml_exec.kernels.arrays import Array
 
 
 def read_libsvm(
@@ -274,7 +275,7 @@ def _arrays(row_ranges: Sequence[RowRange], options: ParseOptions) -> tuple[da.A
     return X, y, query_id
 
 
-def _parse_chunk(descriptions: np.ndarray[Any, Any], options: ParseOptions) -> ParsedRows:
+def _parse_chunk(descriptions: Array, options: ParseOptions) -> ParsedRows:
     (row_range,) = descriptions
     return parse_range(row_range, options)
 
@@ -284,10 +285,10 @@ def _features(parsed: ParsedRows, matrix_class: type) -> Any:
     return matrix_class(parsed.X, copy=False)
 
 
-def _labels(parsed: ParsedRows) -> np.ndarray[Any, Any]:
+def _labels(parsed: ParsedRows) -> Array:
     return parsed.y
 
 
-def _query_ids(parsed: ParsedRows) -> np.ndarray[Any, Any]:
+def _query_ids(parsed: ParsedRows) -> Array:
     assert parsed.query_id is not None
     return parsed.query_id

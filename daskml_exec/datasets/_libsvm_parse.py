@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.datasets import load_svmlight_file
 
 from daskml_exec.datasets._libsvm_ranges import ByteRange
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.moments import first_non_finite
 
 _PARSER_ERRORS = (ValueError, OverflowError)
@@ -42,8 +43,8 @@ class ParsedRows(NamedTuple):
     """The rows of one partition; `query_id` is None unless it was asked for."""
 
     X: Any  # the class of load_svmlight_file: csr_matrix, or csr_array if so configured
-    y: np.ndarray[Any, Any]
-    query_id: np.ndarray[Any, Any] | None
+    y: Array
+    query_id: Array | None
 
 
 def parse_range(row_range: RowRange, options: ParseOptions) -> ParsedRows:
@@ -141,7 +142,7 @@ def find_bad_line(data: bytes, options: ParseOptions, error: Exception) -> tuple
     return low, error
 
 
-def _label_array(labels: np.ndarray[Any, Any] | list[tuple[float, ...]]) -> np.ndarray[Any, Any]:
+def _label_array(labels: Array | list[tuple[float, ...]]) -> Array:
     if isinstance(labels, np.ndarray):
         return labels
     # np.array would make a matrix of tuples that happen to have equal lengths.

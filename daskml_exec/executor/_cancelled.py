@@ -8,11 +8,17 @@ gone. So a task need only look, which kernels do at their stop points.
 
 from distributed import Reschedule, get_worker
 
+from daskml_exec.executor._driver_threads import end_if_abandoned
 from daskml_exec.kernels.stop_points import look_with
 
 
+class NotWanted(Reschedule):
+    """Nobody waits for this task any more: it is to end, so whoever catches errors lets this by."""
+
+
 def end_if_cancelled() -> None:
-    """In a task that nobody waits for any more, raise; otherwise, and elsewhere, do nothing."""
+    """In a task or thread that nobody waits for any more, raise; otherwise do nothing."""
+    end_if_abandoned()
     try:
         worker = get_worker()
         task = worker.state.tasks.get(worker.get_current_task())
@@ -21,7 +27,7 @@ def end_if_cancelled() -> None:
     if task is not None and task.state == "cancelled":
         # Nobody hears of it, and no log does. Should the task be wanted again at this very moment,
         # it begins again.
-        raise Reschedule
+        raise NotWanted
 
 
 look_with(end_if_cancelled)

@@ -15,12 +15,12 @@ from daskml_exec.executor._groups import Group
 class Recipe:
     """What the driver must not drop as long as tasks of a round may have to run again."""
 
-    message: Any = None
+    messages: tuple[Future[Any], ...] = ()
 
 
 @dataclass
 class CarryChain:
-    """Rounds since the carries were None.
+    """Rounds since the carries were None, or came from the driver.
 
     A lost group result is computed again from those of the rounds before, back to the first.
     The scheduler keeps the recipes, which it knows from the newest results, and not the results.
@@ -29,6 +29,7 @@ class CarryChain:
     holders: dict[int, Future[Any]] = field(default_factory=dict)
     """Per partition: the result of the last round's group, with the partition's carry in it."""
     recipes: list[Recipe] = field(default_factory=list)
+    rounds: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.holders)
@@ -53,12 +54,20 @@ class CarryChain:
             for index in group.indices
         }
         self.recipes.append(recipe)
+        self.rounds += 1
+        return spent
+
+    def begin(self, holders: Sequence[Future[Any]]) -> list[Future[Any]]:
+        """Begin anew with these, one per partition; return what is no longer needed."""
+        spent = self.end()
+        self.holders = dict(enumerate(holders))
+        self.recipes = [Recipe(tuple(holders))]
         return spent
 
     def end(self) -> list[Future[Any]]:
         """Begin anew; return what is no longer needed."""
         spent = self.inputs(self.holders)
-        self.holders, self.recipes = {}, []
+        self.holders, self.recipes, self.rounds = {}, [], 0
         return spent
 
 

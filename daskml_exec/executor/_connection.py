@@ -22,7 +22,7 @@ from daskml_exec.executor._address import (
     security_of,
 )
 from daskml_exec.executor._embedded import EmbeddedCluster, started
-from daskml_exec.executor._silence import closing_is_no_news
+from daskml_exec.executor._silence import closing_is_no_news, silence_interrupts
 
 _MAIN_GUARD = (
     "an Executor with worker processes was opened without a main guard: every worker process "
@@ -104,6 +104,7 @@ def open_local(
     security: Any = None,
 ) -> Connection:
     """Start an embedded cluster that listens on the loopback interface only."""
+    silence_interrupts()
     _check_options(options)
     if processes and getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(_MAIN_GUARD)
@@ -161,6 +162,7 @@ def _check_options(options: dict[str, Any]) -> None:
 
 def attach(cluster: Any, security: Any = None) -> Connection:
     """Attach to a Client, a scheduler's address or file, or any Dask cluster object."""
+    silence_interrupts()
     if isinstance(cluster, Client):
         if security is not None:
             raise ValueError("security given together with a Client, which is connected already")

@@ -150,6 +150,11 @@ def active_client() -> Client | None:
     return None if in_process and client in Worker._initialized_clients else client
 
 
+def cluster_is_meant() -> bool:
+    """Return whether an Executor, a task or a Client says which cluster to use here."""
+    return innermost() is not None or _this_worker() is not None or active_client() is not None
+
+
 def client_of_this_task() -> Client | None:
     """Inside a task, give up its thread and return a Client of its cluster; else None."""
     worker = _this_worker()
@@ -198,7 +203,7 @@ def in_process_client() -> Client:
         connection = _in_process.get(os.getpid())
         if connection is None or connection.client.status != "running":
             connection = _in_process[os.getpid()] = open_local(
-                n_workers=_threads_of_this_process(),
+                n_workers=threads_of_this_process(),
                 threads_per_worker=1,
                 processes=False,
                 options={},
@@ -214,7 +219,7 @@ def _this_worker() -> Worker | None:
         return None
 
 
-def _threads_of_this_process() -> int:
+def threads_of_this_process() -> int:
     """Return how many threads to compute with: a share of the cores where siblings use the others.
 
     joblib's processes, of which each may open a cluster of its own, are told their share so.

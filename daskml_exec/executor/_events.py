@@ -18,12 +18,12 @@ from typing import Any
 from distributed import Client, get_worker
 from distributed.utils import in_async_call
 
+from daskml_exec.executor._tuning import tuning
+
 _TOPIC_RAISED = "daskml-exec"
 # How often, and every how many seconds, to look whether a submitted task has come to the scheduler.
 _LOOKS = 50
 _LOOK_EVERY = 0.1
-# Addresses that are listened to after their workers have gone: an adaptive cluster has many.
-_REMEMBERED = 1_000
 
 
 @dataclass
@@ -117,7 +117,7 @@ class ClusterEvents:
                 self.workers_lost.append(address)
             self.interrupted.update(str(key) for key in rerun)
             self._departed[address] = None
-            forgotten = list(self._departed)[:-_REMEMBERED]
+            forgotten = list(self._departed)[: -tuning().remembered_addresses]
             for each in forgotten:
                 del self._departed[each]
             self._watched.difference_update(forgotten)

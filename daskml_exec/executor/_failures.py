@@ -80,8 +80,9 @@ def _lost_partition_error(lost: Mapping[str, Sequence[int]]) -> LostPartitionErr
 def _killed_worker_error(error: KilledWorker, work: str) -> RuntimeError:
     """Explain a task that was present at the death of several workers."""
     return RuntimeError(
-        f"{work}: the task {error.task!r} was running on {error.allowed_failures + 1} workers as "
-        "they died, and is not tried again. The usual cause is memory: a partition, or what is "
-        "computed on it, does not fit in the worker's limit. Cut the data into smaller partitions "
-        "or give the workers more memory; the workers' logs name the signal"
+        f"{work}: the task {error.task!r} was running {error.allowed_failures + 1} times as its "
+        "worker died, and is not tried again. The usual cause is memory: a partition, or what is "
+        "computed on it, does not fit in the worker's limit. Cut the data into smaller partitions, "
+        "let a query's answer be smaller if it is that which is large, or give the workers more "
+        "memory; the workers' logs name the signal"
     )

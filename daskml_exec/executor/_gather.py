@@ -14,12 +14,7 @@ from daskml_exec.executor._failures import no_worker_error
 from daskml_exec.executor._late import Late
 from daskml_exec.executor._raised import Raised
 from daskml_exec.executor._scheduler import require_scheduler, scheduler_needed
-
-# How often to look for workers while results do not come, in seconds.
-_LOOK_EVERY = 5.0
-# How often to look whether the connection to the scheduler broke: what is submitted after that is
-# not cancelled, as what was submitted before is.
-_LISTEN_EVERY = 0.5
+from daskml_exec.executor._tuning import tuning
 
 
 def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = False) -> list[Any]:
@@ -69,10 +64,10 @@ async def _unless_deserted(
     deserted_since = None
     looked = time.monotonic()
     try:
-        while not (await asyncio.wait([waiting], timeout=min(limit, _LISTEN_EVERY)))[0]:
+        while not (await asyncio.wait([waiting], timeout=min(limit, tuning().listen_seconds)))[0]:
             require_scheduler(client, "waiting for results")
             now = time.monotonic()
-            if now - looked < min(limit, _LOOK_EVERY):
+            if now - looked < min(limit, tuning().look_seconds):
                 continue
             looked = now
             if await client.nthreads(asynchronous=True):

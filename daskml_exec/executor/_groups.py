@@ -9,10 +9,9 @@ from typing import Any
 from distributed import Client, Future
 
 from daskml_exec.executor._able_workers import able_workers
+from daskml_exec.executor._capacity import Capacity
+from daskml_exec.executor._workers_now import workers_now
 
-# The inputs of a task are all in memory at once, also those that Dask had spilled to disk. It
-# spills from 0.6 of a worker's memory limit and kills at 0.95: this share fits in between.
-_SHARE_OF_MEMORY = 0.3
 _OF_THIS_MACHINE = ("tcp://127.", "tls://127.", "inproc://")
 
 
@@ -38,7 +37,7 @@ def plan_groups(
     """Ask where the partitions are, and group them by worker in tasks that fit in its memory."""
     held = client.who_has(list(partitions))
     holders = [sorted(held.get(future.key, ())) for future in partitions]
-    workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    workers: dict[str, dict[str, Any]] = workers_now(client)
     everywhere = {worker for holding in holders for worker in holding}
     able = able_workers(client, workers, needed=everywhere)
     room = {address: _room_of_a_task(worker) for address, worker in workers.items()}
@@ -118,5 +117,5 @@ def cut_groups(
 
 def _room_of_a_task(worker: Mapping[str, Any]) -> float | None:
     """Return the bytes that a task may load on a worker; several groups run in its threads."""
-    limit = worker.get("memory_limit")
-    return _SHARE_OF_MEMORY * limit / worker["nthreads"] if limit else None
+    room = Capacity.of_workers([worker]).for_data
+    return None if room is None else room / worker["nthreads"]

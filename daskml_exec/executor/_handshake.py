@@ -27,6 +27,7 @@ from daskml_exec.executor._environment import (
     scheduler_environment,
 )
 from daskml_exec.executor._failures import WorkerMismatchError, no_worker_error
+from daskml_exec.executor._workers_now import workers_now
 
 _IMPORT_ERROR = re.compile("ModuleNotFoundError|ImportError")
 # How often the workers are asked, when some go away instead of answering.
@@ -95,7 +96,7 @@ def check_newcomers(client: Client, *, every: float = _LOOK_EVERY) -> None:
             who = f"the scheduler {scheduler_address(client)}"
             compare_environments(environment(), {who: scheduler_environment(client)})
             known.scheduler = True
-        workers = client.scheduler_info(n_workers=-1)["workers"]
+        workers = workers_now(client)
         found = _starts(workers)
         new = sorted(found - known.passed)
         if new:
@@ -147,7 +148,7 @@ def no_fit_worker_error(client: Client, limit: float) -> Exception:
     limit : float
         Seconds that were waited for one.
     """
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    workers = workers_now(client)
     if not workers:
         return no_worker_error(client, limit)
     found = _starts(workers)

@@ -17,6 +17,7 @@ from distributed import Client
 from distributed.diagnostics.plugin import PipInstall, UploadDirectory, UploadFile
 
 from daskml_exec.executor._environment import PACKAGE, installed, scheduler_environment
+from daskml_exec.executor._workers_now import workers_now
 
 _NAME = "daskml_exec"
 _SCHEDULER_SOURCE = """
@@ -68,7 +69,7 @@ def pip_install(client: Client, packages: Sequence[str]) -> None:
 
 
 def _nannies_everywhere(client: Client) -> bool:
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    workers = workers_now(client)
     return all(worker.get("nanny") for worker in workers.values())
 
 

@@ -19,6 +19,7 @@ from daskml_exec.executor._events import ClusterEvents
 from daskml_exec.executor._outcome import Outcome, OutcomeInfo, outcome_info
 from daskml_exec.executor._raised import Raised, original
 from daskml_exec.executor._scheduler import scheduler_needed
+from daskml_exec.executor._tables import Table
 
 T = TypeVar("T")
 
@@ -267,13 +268,14 @@ class Job(Generic[T]):
             A line for each task, below one for the job.
         """
         self._load_infos()
-        lines = [f"{'task':>5}  {'state':9}  {'seconds':>8}  {'retries':>7}  worker"]
-        for index, task in enumerate(self.tasks):
-            seconds = "" if task.seconds is None else f"{task.seconds:.3f}"
-            lines.append(
-                f"{index:>5}  {task.status:9}  {seconds:>8}  {task.retries:>7}  {task.worker or ''}"
-            )
-        return "\n".join([f"Job {self.name!r}: {self.progress()}", *lines])
+        seconds = ["" if task.seconds is None else f"{task.seconds:.3f}" for task in self.tasks]
+        rows = [
+            (str(index), task.status, taken, str(task.retries), task.worker or "")
+            for index, (task, taken) in enumerate(zip(self.tasks, seconds, strict=True))
+        ]
+        header = ("task", "state", "seconds", "retries", "worker")
+        table = Table(header, rows, words=("state", "worker"))
+        return "\n".join([f"Job {self.name!r}: {self.progress()}", *table.lines()])
 
     def _load_infos(self) -> None:
         """Fetch the small part of all finished outcomes in one go."""
@@ -300,19 +302,17 @@ class Job(Generic[T]):
 
     def _repr_html_(self) -> str:
         progress = self.progress()
-        rows = "".join(
-            f"<tr><td>{i}</td><td>{task.status}</td><td>{task.retries}</td>"
-            f"<td><code>{html.escape(task.key)}</code></td></tr>"
-            for i, task in enumerate(self.tasks[:_HTML_ROWS])
-        )
+        rows = [
+            (str(index), task.status, str(task.retries), task.key)
+            for index, task in enumerate(self.tasks[:_HTML_ROWS])
+        ]
         if len(self.tasks) > _HTML_ROWS:
-            more = len(self.tasks) - _HTML_ROWS
-            rows += f'<tr><td></td><td colspan="3">and {more} more</td></tr>'
+            rows.append(("", f"and {len(self.tasks) - _HTML_ROWS} more", "", ""))
+        table = Table(("task", "state", "retries", "key"), rows)
         return (
             f"<b>Job</b> {html.escape(self.name)}: {html.escape(str(progress))}<br>"
             f'<progress value="{progress.done}" max="{progress.total}"></progress>'
-            "<details><summary>tasks</summary><table><thead><tr><th>#</th><th>state</th>"
-            f"<th>retries</th><th>key</th></tr></thead><tbody>{rows}</tbody></table></details>"
+            f"<details><summary>tasks</summary>{table.html()}</details>"
         )
 
 

@@ -8,6 +8,7 @@ raises is carried to the driver inside an ordinary exception, with traceback, ca
 import pickle
 
 import cloudpickle
+from dask.sizeof import sizeof
 from tblib import pickling_support
 
 # Of the text that stands for the exception in a worker's log and on the dashboard.
@@ -45,6 +46,11 @@ class Raised(Exception):
                 f"{self.text} was raised by a task; the exception cannot be unpickled here: {error}"
             )
         return raised if isinstance(raised, BaseException) else RuntimeError(self.text)
+
+
+@sizeof.register(Raised)
+def _nbytes(raised: Raised) -> int:
+    return len(raised.pickled) + len(raised.text)
 
 
 def carried(error: BaseException) -> Raised:

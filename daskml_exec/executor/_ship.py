@@ -16,12 +16,8 @@ from typing import Any
 import cloudpickle
 from distributed import Client, Future
 
+from daskml_exec.executor._capacity import PIECE_BYTES, fits_in_a_graph
 from daskml_exec.executor._events import ClusterEvents
-
-# Dask advises against larger graphs, with a warning: the scheduler would hold and copy them.
-_GRAPH_BYTES = 10_000_000
-# What is larger is cut into pieces of this size, one graph each.
-_PIECE_BYTES = 8_000_000
 
 _pieces: dict[str, Any] = {}
 _lock = threading.Lock()
@@ -51,18 +47,18 @@ def ship(
 
 def share(client: Client, message: Any, nbytes: int, *, name: str, in_process: bool) -> Future[Any]:
     """Return a future of a message that all workers will read, of whatever size."""
-    if in_process or nbytes <= _GRAPH_BYTES:
+    if in_process or fits_in_a_graph(nbytes):
         return ship(client, message, name=name, worker=None, in_process=in_process)
     pickled = cloudpickle.dumps(message)
     pieces = [
         ship(
             client,
-            pickled[at : at + _PIECE_BYTES],
+            pickled[at : at + PIECE_BYTES],
             name=f"{name}-piece",
             worker=None,
             in_process=False,
         )
-        for at in range(0, len(pickled), _PIECE_BYTES)
+        for at in range(0, len(pickled), PIECE_BYTES)
     ]
     future: Future[Any]
     future = client.submit(_join, pieces, key=f"{name}-{uuid.uuid4().hex}", pure=False)

@@ -1,15 +1,20 @@
 """The table of Workers that a user sees."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 
 from daskml_exec.executor._connection import scheduler_address
 from daskml_exec.executor._dashboard import dashboard_link
+from daskml_exec.executor._tables import Readable, Table, frame_of
+from daskml_exec.executor._workers_now import workers_now
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -26,31 +31,30 @@ class WorkerInfo:
     """Process id, on the worker's own host."""
 
 
-class WorkerTable(tuple[WorkerInfo, ...]):
+class WorkerTable(Readable, tuple[WorkerInfo, ...]):
     """All Workers of a cluster, printed as a table."""
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        rows = [[field.name for field in fields(WorkerInfo)], *_cells(self)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+    def _parts(self) -> Iterator[Table]:
+        header = [field.name for field in fields(WorkerInfo)]
+        rows = [[str(value) for value in astuple(worker)] for worker in self]
+        yield Table(header, rows, words=("address", "gpu"))
 
-    def _repr_html_(self) -> str:
-        header = "".join(f"<th>{field.name}</th>" for field in fields(WorkerInfo))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in _cells(self)
-        )
-        return f"<table><thead><tr>{header}</tr></thead><tbody>{body}</tbody></table>"
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas DataFrame with one row per Worker.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by address; the columns are the fields of `WorkerInfo`.
+        """
+        return frame_of(self, WorkerInfo).set_index("address")
 
 
 def worker_table(client: Client) -> WorkerTable:
     """Ask the scheduler for its workers; the workers for their process ids."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    workers = workers_now(client)
     pids = client.run(os.getpid, on_error="ignore") if workers else {}
     return WorkerTable(
         WorkerInfo(
@@ -81,7 +85,3 @@ def html_of_cluster(client: Client) -> str:
 
 def _gpu_name(gpu: Any) -> str:
     return str(gpu.get("name", "")) if isinstance(gpu, dict) else ""
-
-
-def _cells(table: Iterable[WorkerInfo]) -> Iterator[list[str]]:
-    return ([str(value) for value in astuple(worker)] for worker in table)

@@ -4,19 +4,32 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from array_api_compat import array_namespace, device, is_cupy_array
+from array_api_compat import array_namespace as namespace_of_others
+from array_api_compat import device, is_cupy_array
+
+from daskml_exec.kernels.arrays import Array
 
 __all__ = [
     "array_namespace",
     "beside",
     "host_dtype",
     "is_host",
+    "number",
     "resolution",
+    "summed",
     "to_device_of",
     "to_host",
     "total",
     "total_weight",
+    "write",
+    "zeros",
 ]
+
+
+def array_namespace(array: Any) -> Any:
+    """Return the functions for an array, by the names of the array API standard."""
+    # NumPy's own, at once: to find that out takes as long as a sum over a small block.
+    return np if type(array) is np.ndarray else namespace_of_others(array)
 
 
 def is_host(array: Any) -> bool:
@@ -24,22 +37,27 @@ def is_host(array: Any) -> bool:
     return isinstance(array, np.ndarray) or sp.issparse(array)
 
 
-def to_host(array: Any) -> np.ndarray[Any, Any]:
+def to_host(array: Any) -> Array:
     """Transfer an array to the host. One of the two named transfer points."""
     if isinstance(array, np.ndarray):
         return array
     if is_cupy_array(array):
-        host: np.ndarray[Any, Any] = array.get()
+        host: Array = array.get()
         return host
     xp = array_namespace(array)
     cpu = xp.__array_namespace_info__().default_device()
     return np.from_dlpack(array.to_device(cpu))
 
 
-def to_device_of(host: np.ndarray[Any, Any], like: Any) -> Any:
+def to_device_of(host: Array, like: Any) -> Any:
     """Transfer a host array to where `like` is, in its dtype. The other transfer point."""
     xp = array_namespace(like)
     return xp.asarray(host.astype(host_dtype(like)), device=device(like))
+
+
+def zeros(shape: tuple[int, ...], like: Any) -> Any:
+    """Return zeros where `like` is and in its dtype."""
+    return array_namespace(like).zeros(shape, dtype=like.dtype, device=device(like))
 
 
 def beside(column: Any, like: Any) -> Any:
@@ -54,9 +72,29 @@ def resolution(array: Any) -> float:
     return float(np.finfo(host_dtype(array)).eps)
 
 
-def total(array: Any) -> float:
-    """Return the sum of all elements on the host."""
-    return float(array.sum() if is_host(array) else to_host(array_namespace(array).sum(array)))
+def total(array: Any, weight: Any = None) -> float:
+    """Return the sum of all elements on the host; of a vector, the weighted sum."""
+    return number(summed(array, weight))
+
+
+def summed(array: Any, weight: Any = None) -> Any:
+    """Return what `total` does, on a device as an array there, which nobody waits for."""
+    if is_host(array):
+        return float(array.sum() if weight is None else array @ weight)
+    return array_namespace(array).sum(array) if weight is None else array @ weight
+
+
+def number(summed: Any) -> float:
+    """Return a number that may be an array on a device."""
+    return summed if isinstance(summed, float) else float(to_host(summed))
+
+
+def write(function: Any, *arrays: Any, out: Any) -> None:
+    """Write what a function of a namespace returns to `out`, at once where it can."""
+    if isinstance(out, np.ndarray) or is_cupy_array(out):
+        function(*arrays, out=out)
+    else:
+        out[...] = function(*arrays)
 
 
 def largest_magnitude(array: Any) -> float:

@@ -15,12 +15,10 @@ from daskml_exec.kernels.array_namespace import (
     to_host,
     total_weight,
 )
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.block_sizes import block_sizes
 from daskml_exec.kernels.moments import Moments
 from daskml_exec.kernels.stop_points import stop_point
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-
-_BLOCK_BYTES = 2**22
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,11 @@ def cross_moments(X: Any, y: Any, sample_weight: Any) -> CrossMoments:
     """
     n, d = X.shape
     result = CrossMoments(0.0, np.zeros(d + 1), np.zeros((d + 1, d + 1)))
-    if not is_host(X):
-        return _on_device(X, y, sample_weight) if n else result
-    size = max(1, _BLOCK_BYTES // (8 * (d + 1)))
+    if n and not is_host(X):  # there one large product is faster than many small ones
+        v = array_namespace(X).concat([X, beside(y, X)[:, None]], axis=1)
+        w = None if sample_weight is None else beside(sample_weight, X)
+        return _of_block(v, w, total_weight(X, sample_weight))
+    size = max(1, block_sizes().product_bytes // (8 * (d + 1)))
     buffer = np.empty((min(size, n), d + 1))
     for start in range(0, n, size):
         stop_point()
@@ -90,43 +90,28 @@ def cross_moments(X: Any, y: Any, sample_weight: Any) -> CrossMoments:
         v = buffer[: rows.stop - start]
         v[:, :d] = X[rows].toarray() if sp.issparse(X) else X[rows]
         v[:, d] = y[rows]
-        result = result + _of_block(v, None if sample_weight is None else sample_weight[rows])
+        w = None if sample_weight is None else sample_weight[rows]
+        result = result + _of_block(v, w, total_weight(v, w))
     return result
 
 
-def _of_block(v: Array, weight: Any) -> CrossMoments:
+def _of_block(v: Any, weight: Any, total: float) -> CrossMoments:
     """Return the moments of one block; `v` is spent."""
-    w = np.ones(len(v)) if weight is None else weight
-    total_weight = float(w.sum())
-    share = 1.0 / total_weight if total_weight else 1.0
+    xp = array_namespace(v)
+    w = xp.ones_like(v[:, 0]) if weight is None else weight
+    share = 1.0 / total if total else 1.0
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = share * (w @ v)
-        v -= mean
+        mean = share * to_host(w @ v).astype(np.float64)
+        v -= to_device_of(mean, v)
         # What is left of the mean's own rounding would make a constant column vary.
-        error = share * (w @ v)
+        error = share * to_host(w @ v).astype(np.float64)
         if weight is not None:
-            v *= np.sqrt(weight)[:, None]
-        scatter = v.T @ v
-        scatter -= total_weight * np.outer(error, error)
-        np.fill_diagonal(scatter, np.maximum(0.0, np.diagonal(scatter)))
-        return CrossMoments(total_weight, mean + error, scatter)
-
-
-def _on_device(X: Any, y: Any, sample_weight: Any) -> CrossMoments:
-    xp = array_namespace(X)
-    v = xp.concat([X, beside(y, X)[:, None]], axis=1)
-    weight = total_weight(X, sample_weight)
-    w = xp.ones_like(v[:, :1]) if sample_weight is None else beside(sample_weight, X)[:, None]
-    share = 1.0 / weight if weight else 1.0
-    mean = share * to_host(xp.sum(w * v, axis=0)).astype(np.float64)
-    away = v - to_device_of(mean, X)
-    weighted = w * away
-    scatter = to_host(xp.matrix_transpose(away) @ weighted)
-    rounding = resolution(X) ** 2
-    # As on the host. What is left of a single-precision column's spread may be rounding as well.
-    error = share * to_host(xp.sum(weighted, axis=0)).astype(np.float64)
-    scatter = scatter.astype(np.float64) - weight * np.outer(error, error)
-    mean = mean + error
-    spread = np.diagonal(scatter)
-    np.fill_diagonal(scatter, np.where(spread < rounding * weight * mean**2, 0.0, spread))
-    return CrossMoments(weight, mean, scatter)
+            v *= xp.sqrt(weight)[:, None]
+        scatter = total * np.outer(error, error)
+        np.subtract(to_host(xp.matrix_transpose(v) @ v), scatter, out=scatter)
+        mean += error
+        spread = np.diagonal(scatter)
+        # What is left of the spread of a column in single precision may be rounding as well.
+        rounding = 0.0 if is_host(v) else resolution(v) ** 2 * total * mean**2
+        np.fill_diagonal(scatter, np.where(spread < rounding, 0.0, spread))
+        return CrossMoments(total, mean, scatter)

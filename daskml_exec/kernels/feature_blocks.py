@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.row_blocks import row_blocks
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def partial_margins(X: Any, coef: Array, center: Array | None = None) -> Array:

@@ -14,16 +14,14 @@ from daskml_exec.kernels.array_namespace import (
     to_device_of,
     to_host,
     total_weight,
+    zeros,
 )
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.block_sizes import block_sizes
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.kernels.sums import FieldwiseSum
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-
-# Rows are scaled block by block; a block is as large as matrix products want it.
-_BLOCK_BYTES = 2**22
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class HessianSums(FieldwiseSum):
     """Sum over rows of the loss's Hessian, with the sum of the weights."""
 
     weight: float
-    matrix: np.ndarray[Any, Any]
+    matrix: Array
     """Of shape (K p, K p) for K outputs of p coordinates each, output by output."""
 
 
@@ -66,41 +64,48 @@ def hessian_sums(
     Examples
     --------
     >>> import numpy as np
-    >>> from daskml_exec.kernels.losses import HalfSquaredError
+    >>> from daskml_exec.kernels.distributions import Gaussian
     >>> from daskml_exec.kernels.moments import column_moments
     >>> from daskml_exec.kernels.standardisation import standardisation
     >>> X = np.array([[1.0], [3.0]])
     >>> to = standardisation(
     ...     column_moments(X, None), curvature=1.0, penalty=0.0, fit_intercept=True
     ... )
-    >>> hessian_sums(HalfSquaredError(), X, None, to, np.zeros((1, 2))).matrix
+    >>> hessian_sums(Gaussian(), X, None, to, np.zeros((1, 2))).matrix
     array([[2., 0.],
            [0., 2.]])
     """
     dtype = np.dtype(np.float32 if single else np.float64)
     weight = total_weight(X, sample_weight)
-    if not is_host(X):
-        matrix = _on_device(loss, X, sample_weight, coordinates, point)
-        return HessianSums(weight, to_host(matrix).astype(dtype))
-    at = point.astype(dtype)
-    matrix = np.zeros((point.size, point.size), dtype)
+    shape = (point.size, point.size)
+    matrix = np.zeros(shape, dtype) if is_host(X) else zeros(shape, X)
     for rows, u in _standardised_blocks(X, coordinates, dtype, len(point)):
-        curvature = loss.curvatures(at @ u.T)
-        w = None if sample_weight is None else sample_weight[rows].astype(dtype)
+        at = to_device_of(point, u)
+        curvature = loss.curvatures(at @ array_namespace(u).matrix_transpose(u))
+        w = None if sample_weight is None else beside(sample_weight[rows], u)
         if loss.n_outputs == 1:
-            _add_weighted_gram(matrix, u, curvature[0] if w is None else w * curvature[0])
+            of_row = curvature[0, :] if w is None else w * curvature[0, :]
+            _add_weighted_gram(matrix, u, of_row)
         else:
             _add_softmax(matrix, u, curvature, w)
-    return HessianSums(weight, matrix)
+    return HessianSums(weight, to_host(matrix).astype(dtype, copy=False))
 
 
 def _standardised_blocks(
     X: Any, coordinates: Standardisation, dtype: np.dtype[Any], outputs: int
-) -> Iterator[tuple[slice, Array]]:
+) -> Iterator[tuple[slice, Any]]:
+    if not is_host(X):  # there one large product is faster than many small ones
+        xp = array_namespace(X)
+        u = (X - to_device_of(coordinates.center, X)) * to_device_of(coordinates.inverse, X)
+        if coordinates.fit_intercept:
+            ones = xp.ones_like(u[:, :1])
+            u = xp.concat([u, ones / coordinates.intercept_scale], axis=1)
+        yield slice(None), u
+        return
     n, d = X.shape
     p = d + coordinates.fit_intercept
     # Adding a block's product must cost less than the product itself.
-    size = max(p * outputs, _BLOCK_BYTES // (8 * max(1, p)))
+    size = max(p * outputs, block_sizes().product_bytes // (8 * max(1, p)))
     buffer = np.empty((min(size, n), p), dtype)
     for start in range(0, n, size):
         stop_point()
@@ -114,49 +119,26 @@ def _standardised_blocks(
         yield rows, u
 
 
-def _add_weighted_gram(matrix: Array, u: Array, weight: Array) -> None:
+def _add_weighted_gram(matrix: Any, u: Any, weight: Any) -> None:
     """Add ``u' diag(weight) u``; `u` is spent."""
     # Curvatures overflow where a step was far too long: then there is no Hessian to use.
     with np.errstate(over="ignore", invalid="ignore"):
-        u *= np.sqrt(weight)[:, None]
-        matrix += u.T @ u  # NumPy sees one matrix twice, and calls syrk
+        u *= array_namespace(u).sqrt(weight)[:, None]
+        matrix += _gram(u)
 
 
-def _add_softmax(matrix: Array, u: Array, p: Array, sample_weight: Array | None) -> None:
-    n, width = u.shape
-    root = np.sqrt(p if sample_weight is None else p * sample_weight)
-    for k, of_class in enumerate(root):
+def _add_softmax(matrix: Any, u: Any, p: Any, sample_weight: Any) -> None:
+    xp, (n, width), K = array_namespace(u), u.shape, p.shape[0]
+    root = xp.sqrt(p if sample_weight is None else p * sample_weight)
+    for k in range(K):
         own = slice(k * width, (k + 1) * width)
-        weighted = u * of_class[:, None]
-        matrix[own, own] += weighted.T @ weighted
+        matrix[own, own] += _gram(u * root[k, :][:, None])
     if sample_weight is not None:
-        p = p * np.sqrt(sample_weight)
-    outer = (p.T[:, :, None] * u[:, None, :]).reshape(n, -1)
-    matrix -= outer.T @ outer
+        p = p * xp.sqrt(sample_weight)
+    outer = xp.matrix_transpose(p)[:, :, None] * u[:, None, :]
+    matrix -= _gram(xp.reshape(outer, (n, K * width)))
 
 
-def _on_device(
-    loss: Loss, X: Any, sample_weight: Any, coordinates: Standardisation, point: Array
-) -> Any:
-    xp = array_namespace(X)
-    u = (X - to_device_of(coordinates.center, X)) * to_device_of(coordinates.inverse, X)
-    if coordinates.fit_intercept:
-        ones = xp.ones_like(u[:, :1])
-        u = xp.concat([u, ones / coordinates.intercept_scale], axis=1)
-    curvature = loss.curvatures_on_device(xp, u @ to_device_of(np.ascontiguousarray(point.T), X))
-    weight = xp.ones_like(curvature[:, :1])
-    if sample_weight is not None:
-        weight = beside(sample_weight, X)[:, None]
-    if loss.n_outputs == 1:
-        return xp.matrix_transpose(u) @ (u * (weight * curvature))
-    blocks = [
-        xp.matrix_transpose(u) @ (u * (weight * curvature[:, k : k + 1]))
-        for k in range(loss.n_outputs)
-    ]
-    outer = xp.reshape(curvature[:, :, None] * u[:, None, :], (X.shape[0], point.size))
-    coupled = xp.matrix_transpose(outer) @ (outer * weight)
-    rows = []
-    for k, block in enumerate(blocks):
-        before, after = (xp.zeros_like(block),) * k, (xp.zeros_like(block),) * (len(blocks) - k - 1)
-        rows.append(xp.concat([*before, block, *after], axis=1))
-    return xp.concat(rows, axis=0) - coupled
+def _gram(u: Any) -> Any:
+    # NumPy sees one matrix twice, and calls syrk.
+    return array_namespace(u).matrix_transpose(u) @ u

@@ -8,12 +8,11 @@ immutable and picklable.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import daxpy
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from daskml_exec.kernels.arrays import Array
 
 MEMORY = 30
 # Sufficient decrease, and how much of the slope along the direction may remain.

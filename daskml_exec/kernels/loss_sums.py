@@ -12,16 +12,14 @@ from daskml_exec.kernels.array_namespace import (
     is_host,
     to_device_of,
     to_host,
-    total,
     total_weight,
 )
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.compiled_loops import Loops, compiled_loops
-from daskml_exec.kernels.losses import Loss
+from daskml_exec.kernels.losses import Loss, far_steps, weighted_residuals
 from daskml_exec.kernels.row_blocks import row_blocks, row_ranges
 from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.kernels.sums import FieldwiseSum
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -81,31 +79,34 @@ def loss_sums(
     """
     stop_point()
     weight = total_weight(X, sample_weight)
-    if not is_host(X):
-        if center is not None:
-            X = X - to_device_of(center, X)
-        return _sums_on_device(loss, X, y, sample_weight, coef, intercept, weight)
     if sp.issparse(X):
         assert center is None, "centred rows are not sparse"
-        residual = np.ascontiguousarray((X @ coef.T).T)
-        residual += intercept[:, None]
-        value = loss.residuals(residual, y, sample_weight)
+        margins = np.ascontiguousarray((X @ coef.T).T)
+        margins += intercept[:, None]
+        with far_steps():
+            value, residual = weighted_residuals(loss, margins, y, sample_weight)
         return LossSums(weight, value, (X.T @ residual.T).T, residual.sum(axis=1))
-    loops = compiled_loops() if X.dtype == np.float32 and len(coef) == 1 else None
+    loops = compiled_loops() if is_host(X) and X.dtype == np.float32 and len(coef) == 1 else None
     if loops is not None and center is None:
         return _sums_compiled(loops, loss, X, y, sample_weight, coef, intercept, weight)
     value = 0.0
     grad_coef, grad_intercept = np.zeros(coef.shape), np.zeros(coef.shape[0])
-    for rows, block in row_blocks(X):
-        if center is not None:
-            block = block - center
-        residual = coef @ block.T
-        residual += intercept[:, None]
-        w = None if sample_weight is None else sample_weight[rows]
-        value += loss.residuals(residual, y[rows], w)
-        with np.errstate(invalid="ignore"):  # residuals may have overflowed, as the loss says
-            grad_coef += residual @ block
-        grad_intercept += residual.sum(axis=1)
+    if not is_host(X):
+        coef, intercept, y = to_device_of(coef, X), to_device_of(intercept, X), beside(y, X)
+        center = None if center is None else to_device_of(center, X)
+        sample_weight = None if sample_weight is None else beside(sample_weight, X)
+    xp = array_namespace(X)
+    with far_steps():
+        for rows, block in row_blocks(X):
+            if center is not None:
+                block = block - center
+            margins = coef @ block.T
+            margins += intercept[:, None]
+            w = None if sample_weight is None else sample_weight[rows]
+            of_block, residual = weighted_residuals(loss, margins, y[rows], w)
+            value += of_block
+            grad_coef += to_host(residual @ block)
+            grad_intercept += to_host(xp.sum(residual, axis=1))
     return LossSums(weight, value, grad_coef, grad_intercept)
 
 
@@ -120,29 +121,14 @@ def _sums_compiled(
     weight: float,
 ) -> LossSums:
     value, of_intercept, of_coef = 0.0, 0.0, np.zeros(coef.shape)
-    for rows in row_ranges(X):
-        residual = np.empty((1, rows.stop - rows.start))
-        loops.margins(X[rows], coef[0], residual[0])
-        residual += intercept[:, None]
-        w = None if sample_weight is None else sample_weight[rows]
-        value += loss.residuals(residual, y[rows], w)
-        loops.products(X[rows], residual[0], of_coef[0])
-        of_intercept += float(residual.sum())
+    with far_steps():
+        for rows in row_ranges(X):
+            margins = np.empty((1, rows.stop - rows.start))
+            loops.margins(X[rows], coef[0], margins[0])
+            margins += intercept[:, None]
+            w = None if sample_weight is None else sample_weight[rows]
+            of_block, residual = weighted_residuals(loss, margins, y[rows], w)
+            value += of_block
+            loops.products(X[rows], residual[0], of_coef[0])
+            of_intercept += float(residual.sum())
     return LossSums(weight, value, of_coef, np.array([of_intercept]))
-
-
-def _sums_on_device(
-    loss: Loss, X: Any, y: Any, sample_weight: Any, coef: Array, intercept: Array, weight: float
-) -> LossSums:
-    xp = array_namespace(X)
-    z = X @ to_device_of(np.ascontiguousarray(coef.T), X) + to_device_of(intercept, X)
-    value, residual = loss.on_device(xp, z, beside(y, X)[:, None])
-    if sample_weight is not None:
-        w = beside(sample_weight, X)[:, None]
-        value, residual = w * value, w * residual
-    return LossSums(
-        weight,
-        total(value),
-        to_host(xp.matrix_transpose(residual) @ X).astype(np.float64),
-        to_host(xp.sum(residual, axis=0)).astype(np.float64),
-    )

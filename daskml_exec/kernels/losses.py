@@ -1,9 +1,9 @@
 r"""Losses of generalised linear models, row by row.
 
-A loss takes margins :math:`z_i = W x_i + b`, one per output, and targets. Host methods work in
-place on margins of shape (K, n) in float64: margins go in, weighted residuals
-:math:`w_i\,\partial\ell_i/\partial z_i` come out. Outputs come first because sums over a short
-last axis are slow. Device methods return new arrays of the device's own namespace, rows first.
+A loss takes margins :math:`z_i = W x_i + b` of shape (K, n), one row per output, and targets, and
+gives residuals :math:`\partial\ell_i/\partial z_i`. Outputs come first because sums over a short
+last axis are slow. A formula is written once, for NumPy and for devices: it may write into the
+margins, and works in their namespace and dtype, on the host in float64.
 
 Losses and residuals of rows that are predicted well are tiny. They are computed from tiny terms
 throughout, never as the difference of terms near one, so that they keep their relative precision
@@ -15,9 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from daskml_exec.kernels.array_namespace import to_device_of
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_device_of, total
 
 
 class Loss(Protocol):
@@ -27,21 +25,32 @@ class Loss(Protocol):
     def n_outputs(self) -> int:
         """Margins per row: the K of the shapes."""
 
-    def residuals(self, z: Array, y: Array, sample_weight: Array | None) -> float:
-        """Turn margins into weighted residuals in place; return the weighted loss."""
+    def losses_and_residuals(self, z: Any, y: Any) -> tuple[Any, Any]:
+        """Return losses (n,) and residuals (K, n), unweighted; margins z are spent."""
 
-    def curvatures(self, z: Array) -> Array:
+    def curvatures(self, z: Any) -> Any:
         """Return what determines each row's second derivatives, unweighted, shape (K, n).
 
         For one output, the second derivative itself. For more, the class probabilities p, and
         the second derivatives are ``diag(p) - p p'``.
         """
 
-    def on_device(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """Return losses (n, 1) and residuals (n, K), unweighted; y has shape (n, 1)."""
 
-    def curvatures_on_device(self, xp: Any, z: Any) -> Any:
-        """Return `curvatures` of device margins, shape (n, K)."""
+def weighted_residuals(loss: Loss, z: Any, y: Any, sample_weight: Any) -> tuple[float, Any]:
+    """Return the weighted sum of the losses, and weighted residuals (K, n); z is spent.
+
+    `sample_weight` is of shape (n,), or None for ones. What overflows is the caller's to ignore, in
+    `far_steps`: to enter it takes as long as a small block.
+    """
+    losses, residuals = loss.losses_and_residuals(z, y)
+    if sample_weight is not None:
+        residuals *= sample_weight
+    return total(losses, sample_weight), residuals
+
+
+def far_steps() -> np.errstate:
+    """Let overflow pass: a step that is far too long has an infinite loss, and is shortened."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 @dataclass(frozen=True)
@@ -53,35 +62,25 @@ class BinaryLogistic:
 
     n_outputs = 1
 
-    def residuals(self, z: Array, y: Array, sample_weight: Array | None) -> float:
-        """As `Loss.residuals`."""
-        margin = z[0]
+    def losses_and_residuals(self, z: Any, y: Any) -> tuple[Any, Any]:
+        """As `Loss.losses_and_residuals`."""
+        xp = array_namespace(z)
         sign = 1.0 - 2.0 * y
+        margin = z[0, :]
         margin *= sign  # positive where the row is on the wrong side
-        small = np.exp(-np.abs(margin))
-        loss = np.log1p(small)
-        loss += np.maximum(margin, 0.0)
+        small = xp.exp(-xp.abs(margin))
+        losses = xp.log1p(small)
+        losses += xp.maximum(margin, 0.0)
         # The sigmoid without overflow: 1 / (1 + e) for margins from 0, e / (1 + e) below.
-        np.divide(np.where(margin >= 0, 1.0, small), 1.0 + small, out=margin)
-        margin *= sign
-        return _weighted(loss, z, sample_weight)
+        residuals = xp.where(margin >= 0, 1.0, small)
+        small += 1.0
+        residuals /= small
+        residuals *= sign
+        return losses, residuals[None, :]
 
-    def curvatures(self, z: Array) -> Array:
+    def curvatures(self, z: Any) -> Any:
         """As `Loss.curvatures`."""
-        small = np.exp(-np.abs(z))
-        curvature: Array = small / (1.0 + small) ** 2
-        return curvature
-
-    def on_device(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """As `Loss.on_device`."""
-        sign = 1.0 - 2.0 * y
-        z = sign * z
-        small = xp.exp(-xp.abs(z))
-        loss = xp.log1p(small) + xp.maximum(z, xp.zeros_like(z))
-        return loss, sign * xp.where(z >= 0, xp.ones_like(z), small) / (1.0 + small)
-
-    def curvatures_on_device(self, xp: Any, z: Any) -> Any:
-        """As `Loss.curvatures_on_device`."""
+        xp = array_namespace(z)
         small = xp.exp(-xp.abs(z))
         return small / (1.0 + small) ** 2
 
@@ -95,8 +94,10 @@ class Multinomial:
 
     n_outputs: int
 
-    def residuals(self, z: Array, y: Array, sample_weight: Array | None) -> float:
-        """As `Loss.residuals`."""
+    def losses_and_residuals(self, z: Any, y: Any) -> tuple[Any, Any]:
+        """As `Loss.losses_and_residuals`."""
+        if not is_host(z):
+            return self._by_mask(z, y)
         rows = np.arange(z.shape[1])
         z -= z.max(axis=0)
         behind = -z[y, rows]
@@ -105,98 +106,29 @@ class Multinomial:
         z[y, rows] = 0.0
         others = z.sum(axis=0)
         partition = own + others
-        loss = np.where(behind == 0, np.log1p(others), behind + np.log(partition))
+        losses = np.where(behind == 0, np.log1p(others), behind + np.log(partition))
         z[y, rows] = -others
         z /= partition
-        return _weighted(loss, z, sample_weight)
+        return losses, z
 
-    def curvatures(self, z: Array) -> Array:
-        """As `Loss.curvatures`."""
-        p = np.exp(z - z.max(axis=0))
-        p /= p.sum(axis=0)
-        return p
+    def _by_mask(self, z: Any, y: Any) -> tuple[Any, Any]:
+        """Do the same without indices, by which the standard cannot write.
 
-    def on_device(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """As `Loss.on_device`."""
-        classes = to_device_of(np.arange(self.n_outputs), z)
-        target = xp.astype(y == classes, z.dtype)
-        z = z - xp.max(z, axis=1, keepdims=True)
-        behind = -xp.sum(target * z, axis=1, keepdims=True)
+        The host would take 1.7 times as long for 3 classes, and 2.8 times for 10.
+        """
+        xp = array_namespace(z)
+        target = xp.astype(y == to_device_of(np.arange(self.n_outputs)[:, None], z), z.dtype)
+        z -= xp.max(z, axis=0)
+        behind = -xp.sum(target * z, axis=0)
         rest = xp.exp(z) * (1.0 - target)
-        others = xp.sum(rest, axis=1, keepdims=True)
+        others = xp.sum(rest, axis=0)
         partition = xp.exp(-behind) + others
-        loss = xp.where(behind == 0, xp.log1p(others), behind + xp.log(partition))
-        return loss, (rest - others * target) / partition
+        losses = xp.where(behind == 0, xp.log1p(others), behind + xp.log(partition))
+        return losses, (rest - others * target) / partition
 
-    def curvatures_on_device(self, xp: Any, z: Any) -> Any:
-        """As `Loss.curvatures_on_device`."""
-        p = xp.exp(z - xp.max(z, axis=1, keepdims=True))
-        return p / xp.sum(p, axis=1, keepdims=True)
-
-
-@dataclass(frozen=True)
-class HalfSquaredError:
-    r""":math:`\tfrac12 (z - y)^2`."""
-
-    n_outputs = 1
-
-    def residuals(self, z: Array, y: Array, sample_weight: Array | None) -> float:
-        """As `Loss.residuals`."""
-        z[0] -= y
-        return _weighted(0.5 * z[0] ** 2, z, sample_weight)
-
-    def curvatures(self, z: Array) -> Array:
+    def curvatures(self, z: Any) -> Any:
         """As `Loss.curvatures`."""
-        return np.ones_like(z)
-
-    def on_device(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """As `Loss.on_device`."""
-        residual = z - y
-        return 0.5 * residual**2, residual
-
-    def curvatures_on_device(self, xp: Any, z: Any) -> Any:
-        """As `Loss.curvatures_on_device`."""
-        return xp.ones_like(z)
-
-
-@dataclass(frozen=True)
-class HalfPoisson:
-    r""":math:`e^z - y z`: half the Poisson deviance with the log link, but for a constant.
-
-    Source: McCullagh and Nelder (1989), Generalized Linear Models, section 6.2.
-    """
-
-    n_outputs = 1
-
-    def residuals(self, z: Array, y: Array, sample_weight: Array | None) -> float:
-        """As `Loss.residuals`."""
-        margin = z[0]
-        # A step that is far too long overflows; its loss is infinite, and the search shortens it.
-        with np.errstate(over="ignore", invalid="ignore"):
-            rate = np.exp(margin)
-            loss = rate - y * margin
-            np.subtract(rate, y, out=margin)
-            return _weighted(loss, z, sample_weight)
-
-    def curvatures(self, z: Array) -> Array:
-        """As `Loss.curvatures`."""
-        with np.errstate(over="ignore"):
-            rate: Array = np.exp(z)
-        return rate
-
-    def on_device(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """As `Loss.on_device`."""
-        rate = xp.exp(z)
-        return rate - y * z, rate - y
-
-    def curvatures_on_device(self, xp: Any, z: Any) -> Any:
-        """As `Loss.curvatures_on_device`."""
-        return xp.exp(z)
-
-
-def _weighted(loss: Array, residual: Array, sample_weight: Array | None) -> float:
-    """Weight the residuals in place; return the weighted sum of the losses."""
-    if sample_weight is None:
-        return float(loss.sum())
-    residual *= sample_weight
-    return float(loss @ sample_weight)
+        xp = array_namespace(z)
+        p = xp.exp(z - xp.max(z, axis=0))
+        p /= xp.sum(p, axis=0)
+        return p

@@ -1,11 +1,9 @@
 """Probabilities of classes, from margins."""
 
-from typing import Any
-
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.arrays import Array
 
 
 def class_probabilities(z: Array, *, log: bool = False) -> Array:

@@ -5,30 +5,32 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.array_namespace import is_host
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.block_sizes import block_sizes
 from daskml_exec.kernels.stop_points import stop_point
 
-# A block is read from memory once and then used from cache. Smaller ones would be nearer to the
-# core, but their number costs more in calls than that saves.
-_BLOCK_BYTES = 2**21
 
-
-def row_ranges(X: np.ndarray[Any, Any]) -> Iterator[slice]:
+def row_ranges(X: Array) -> Iterator[slice]:
     """Yield consecutive row slices, which depend on the shape alone."""
     n, d = X.shape
-    rows = max(1, _BLOCK_BYTES // max(1, 8 * d))
+    rows = max(1, block_sizes().row_bytes // max(1, 8 * d))
     for start in range(0, n, rows):
         stop_point()
         yield slice(start, min(start + rows, n))
 
 
-def row_blocks(X: np.ndarray[Any, Any]) -> Iterator[tuple[slice, np.ndarray[Any, Any]]]:
-    """Yield consecutive row slices and the rows in float64.
+def row_blocks(X: Any) -> Iterator[tuple[slice, Any]]:
+    """Yield consecutive row slices and the rows in float64; on a device, all rows as they are.
 
     Rows in another dtype are converted block by block into one buffer, so a block is valid until
     the next one is asked for. So are rows at odd addresses, as those are that came out of a
     message from another process: BLAS would be handed a copy of them in each call, at a tenth of
     its speed.
     """
+    if not is_host(X):  # there one large product is faster than many small ones
+        yield slice(None), X
+        return
     direct = X.dtype == np.float64 and X.flags.aligned
     buffer = np.empty((0, X.shape[1]))
     for rows in row_ranges(X):

@@ -6,13 +6,14 @@ import numpy as np
 from array_api_compat import device
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host
+from daskml_exec.kernels.arrays import Rows
 
 # 2**64 by the golden ratio: its multiples are spread evenly, at distances of three sizes, so that
 # data with a period of its own (days of a week, classes in turn) does not fall in step.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def row_sample(start: int, n: int, share: float) -> np.ndarray[Any, np.dtype[np.intp]]:
+def row_sample(start: int, n: int, share: float) -> Rows:
     """Return which of the n rows from row `start` on belong to the sample.
 
     Parameters
@@ -40,7 +41,7 @@ def row_sample(start: int, n: int, share: float) -> np.ndarray[Any, np.dtype[np.
     return np.flatnonzero(places < np.uint64(share * 2.0**64))
 
 
-def take_rows(X: Any, rows: np.ndarray[Any, np.dtype[np.intp]]) -> Any:
+def take_rows(X: Any, rows: Rows) -> Any:
     """Return these rows of a host or device array or a CSR matrix, where it is."""
     if is_host(X):
         return X[rows]

@@ -16,10 +16,9 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from daskml_exec.kernels.losses import Loss
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.losses import Loss, far_steps, weighted_residuals
 from daskml_exec.kernels.stop_points import stop_point
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 # Rows whose inner products with as many others are found by one call.
 _TILE = 512
@@ -207,8 +206,8 @@ class SpanProblem:
         return float(np.vdot(a.factors, b.margins - b.intercept[:, None]))
 
     def _residual(self, margins: Array) -> tuple[float, Array]:
-        residual = margins.copy()
-        return self.loss.residuals(residual, self.y, self.share), residual
+        with far_steps():
+            return weighted_residuals(self.loss, margins.copy(), self.y, self.share)
 
     def curvatures(self, margins: Array) -> Array:
         """Return each row's second derivative with its share; the mean of several outputs'."""
@@ -269,7 +268,7 @@ class SpanProblem:
         first = self.penalty * self._square(at, moved)
         low, high, step = 0.0, np.inf, 1.0
         for _ in range(_MAX_TRIALS):
-            with np.errstate(over="ignore", invalid="ignore"):
+            with far_steps():
                 _, residual = self._residual(at.margins + step * moved.margins)
                 now = float(np.vdot(residual, moved.margins)) + first + step * bend
             if abs(now) <= 0.1 * -slope:

@@ -6,13 +6,11 @@ methods need few steps whatever the units of the columns.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.moments import Moments
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 # A variance below this share of the second moment is rounding: there is a constant.
 NO_VARIANCE = 1e-24

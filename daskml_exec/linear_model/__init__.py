@@ -6,7 +6,7 @@ from daskml_exec.linear_model._parallel import Choice
 from daskml_exec.linear_model._plan import Plan, Shape
 from daskml_exec.linear_model._poisson import PoissonRegressor
 from daskml_exec.linear_model._ridge import LinearRegression, Ridge
-from daskml_exec.training import publish
+from daskml_exec.training import History, RoundRecord, let_save, publish
 
 __all__ = [
     "Choice",
@@ -20,3 +20,8 @@ __all__ = [
 ]
 
 publish(__name__, __all__)
+let_save(
+    (LinearRegression, LogisticRegression, PoissonRegressor, Ridge),
+    # Files hold their indices: a new one comes last.
+    states=(History, RoundRecord, Shape, Plan, Choice),
+)

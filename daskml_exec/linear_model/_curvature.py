@@ -12,19 +12,18 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.hessian_sums import HessianSums
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.kernels.stop_points import stop_point
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 # A Hessian that is not positive definite to rounding gets this share of its mean diagonal, and
 # more until it is.
 _FIRST_SHIFT, _SHIFT_FACTOR = 1e-13, 100.0
 # Conjugate gradients stop at this share of the residual: the sample's own error is larger.
 _CG_PRECISION = 0.1
-_CG_MAX_ITER = 50
+CG_MAX_ITER = 50
 
 
 class Curvature(Protocol):
@@ -87,7 +86,7 @@ class Sampled:
     penalty: Array
     missing: Array
     """Per column, the share of the whole's variance that the sample lacks."""
-    max_iter: int = _CG_MAX_ITER
+    max_iter: int = CG_MAX_ITER
     """Of conjugate gradients."""
 
     def solve(self, q: Array, point: Array) -> Array:
@@ -151,6 +150,7 @@ def sampled(
     coordinates: Standardisation,
     penalty: float,
     typical_curvature: float,
+    max_iter: int = CG_MAX_ITER,
 ) -> Sampled:
     """Return the model of the Hessian that these rows give.
 
@@ -164,6 +164,8 @@ def sampled(
         Its coefficient beside the mean loss.
     typical_curvature : float
         That the coordinates were made with.
+    max_iter : int
+        Of conjugate gradients.
     """
     total = weight.sum()
     if sp.issparse(X):
@@ -175,4 +177,4 @@ def sampled(
     variance = square - 2 * m * mean + m**2
     whole = np.maximum(0.0, coordinates.scale**2 - penalty) / typical_curvature
     missing = np.maximum(0.0, whole - variance) * coordinates.inverse**2
-    return Sampled(loss, X, weight, coordinates, coordinates.penalty(penalty), missing)
+    return Sampled(loss, X, weight, coordinates, coordinates.penalty(penalty), missing, max_iter)

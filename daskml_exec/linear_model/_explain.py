@@ -1,15 +1,16 @@
 """What was planned for a fit, beside what was measured."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from daskml_exec.executor import bytes_text
+from daskml_exec.executor import Facts, Part, Readable, Table, bytes_text
 from daskml_exec.linear_model._parallel import Choice
 from daskml_exec.linear_model._plan import Plan, Shape
 from daskml_exec.training import History
 
 
-@dataclass(frozen=True)
-class Explanation:
+@dataclass(frozen=True, repr=False)
+class Explanation(Readable):
     """The regime that a fit ran in, why, and what its rounds took.
 
     Attributes
@@ -48,34 +49,30 @@ class Explanation:
         """The part of all rows that was pooled on the driver."""
         return self.plan.pool_share
 
-    def __str__(self) -> str:
-        shape, history = self.shape, self.history
+    def _parts(self) -> Iterator[Part]:
+        yield Facts(list(self._facts()))
+        steps = self.history.by_step() | {"all": self.history}
+        yield Table(
+            ("measured", "rounds", "seconds", "moved"),
+            [
+                (step, f"{len(part):,}", f"{part.seconds:.3f}", bytes_text(part.bytes))
+                for step, part in steps.items()
+            ],
+            words=("measured",),
+        )
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        shape, n = self.shape, self.history.n_partitions
         kind = "sparse" if shape.sparse else "dense"
         outputs = f", {shape.outputs} outputs" if shape.outputs > 1 else ""
-        lines = [
-            f"data      {shape.rows:,} rows x {shape.features:,} columns, {kind}, "
-            f"{bytes_text(shape.row_bytes * shape.rows)} in {history.n_partitions} partition"
-            + ("s" if history.n_partitions != 1 else "")
-            + outputs,
-            f"regime    {self.regime}: {self.reason}",
-        ]
+        yield (
+            "data",
+            f"{shape.rows:,} rows x {shape.features:,} columns, {kind}, "
+            f"{bytes_text(shape.row_bytes * shape.rows)} in {n} partition{'s' * (n != 1)}{outputs}",
+        )
         if self.choice is not None:
-            lines.insert(1, f"parallel  {self.choice.parallel}: {self.choice.reason}")
+            yield "parallel", f"{self.choice.parallel}: {self.choice.reason}"
+        yield "regime", f"{self.regime}: {self.reason}"
         if self.pool_share:
-            lines.append(
-                f"sample    {self.pool_share * shape.rows:,.0f} rows on the driver "
-                f"({bytes_text(self.pool_share * shape.rows * shape.row_bytes)})"
-            )
-        lines.append("measured")
-        for step, part in (history.by_step() | {"all": history}).items():
-            lines.append(
-                f"  {step:9} {_rounds(len(part))} {part.seconds:8.3f} s "
-                f"{bytes_text(part.bytes):>10} moved"
-            )
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-
-def _rounds(number: int) -> str:
-    return f"{number:4} round{'s' if number != 1 else ' '}"
+            rows = self.pool_share * shape.rows
+            yield "sample", f"{rows:,.0f} rows on the driver ({bytes_text(rows * shape.row_bytes)})"

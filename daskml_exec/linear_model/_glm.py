@@ -1,6 +1,5 @@
 """What the linear models share: running a plan, warm starts, explaining."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from daskml_exec.executor import Executor
+from daskml_exec.executor import Capacity, Executor, workers_now
+from daskml_exec.kernels.distributions import Gaussian
 from daskml_exec.linear_model._explain import Explanation
-from daskml_exec.linear_model._family import Gaussian
-from daskml_exec.linear_model._newton import NewtonFit
 from daskml_exec.linear_model._parallel import (
     DATA,
     MODEL,
@@ -23,11 +21,22 @@ from daskml_exec.linear_model._parallel import (
     Choice,
     choose,
 )
-from daskml_exec.linear_model._plan import Plan, feature_block_plan
+from daskml_exec.linear_model._plan import Plan, Shape, feature_block_plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
-from daskml_exec.linear_model._solve import opening, prepare, shape_of, solve
-from daskml_exec.partitions import Grid, Partitions, column_chunks, frame_meta, require_matrix
-from daskml_exec.training import History, PartitionedEstimator
+from daskml_exec.linear_model._solve import FittedLinear, opening, prepare, shape_of, solve
+from daskml_exec.partitions import (
+    ROWS,
+    Cells,
+    Cut,
+    Data,
+    Grid,
+    Partitions,
+    Pieces,
+    column_chunks,
+    frame_meta,
+    require_matrix,
+)
+from daskml_exec.training import FitWarning, History, PartitionedEstimator, Reached
 
 
 class GLM(PartitionedEstimator):
@@ -36,14 +45,24 @@ class GLM(PartitionedEstimator):
     n_features_in_: int
     feature_names_in_: NDArray[Any]
     history_: History
+    _shape: Shape
+    _plan: Plan
+    _choice: Choice
+    n_blocks: Any
 
     def explain(self) -> Explanation:
-        """Return how the last `fit` was planned, and why, beside what it took: a text to print."""
+        """Return how the last `fit` was planned, and why, beside what it took.
+
+        Returns
+        -------
+        Explanation
+            A text to print, and in notebooks a table.
+        """
         check_is_fitted(self)
         return Explanation(self._shape, self._plan, self.history_, self._told())
 
-    def _check_arguments(self, y: Any) -> Executor:
-        executor = super()._check_arguments(y)
+    def _check_arguments(self, X: Any, y: Any, sample_weight: Any) -> Executor | None:
+        executor = super()._check_arguments(X, y, sample_weight)
         if self.parallel == DATA and self.n_blocks != "auto":
             raise ValueError(
                 f"n_blocks={self.n_blocks!r} with parallel='data', which does not cut features; "
@@ -60,16 +79,22 @@ class GLM(PartitionedEstimator):
     def _solver(self) -> str:
         return getattr(self, "solver", "auto")
 
-    def _choose(self, executor: Executor, X: Any) -> Choice:
+    def _choose(self, executor: Executor | None, X: Any) -> Choice:
         """Return whether to cut the features of X."""
-        if self.parallel != "auto":
+        if self.parallel != "auto" or executor is None:
             return Choice(self.parallel, f"parallel={self.parallel!r} was asked for")
+        if isinstance(X, Data):
+            return Choice(MODEL if X.cut == "cells" else DATA, f"X was loaded in {X.cut}")
         require_matrix(X)
         meta = frame_meta(X)
         n_features = None if meta is None or np.isnan(meta.shape[1]) else int(meta.shape[1])
-        limits = [worker.memory_gb * 1e9 for worker in executor.workers()]
-        memory = min((limit for limit in limits if limit), default=None)
-        return choose(n_features, column_chunks(X), memory, solver=self._solver)
+        workers = workers_now(executor.client).values()
+        capacity = Capacity.of_workers(workers)
+        return choose(n_features, column_chunks(X), capacity, solver=self._solver)
+
+    def _cut(self, choice: Choice) -> Cut:
+        """Return how the data is cut for that."""
+        return Cells(self.n_blocks) if choice.parallel == MODEL else ROWS
 
     def _told(self) -> Choice | None:
         """Return the choice of the last fit if there was anything to choose or to say."""
@@ -78,48 +103,40 @@ class GLM(PartitionedEstimator):
     def _run(
         self,
         problem: GLMProblem,
-        partitions: Partitions | Grid,
+        partitions: Partitions | Pieces | Grid,
         choice: Choice,
         plan_of: Callable[..., Plan],
-        fitted: Callable[..., None],
-    ) -> Any:
-        """Plan, run the rounds, set what `fitted(estimator, parameters)` and they give.
-
-        Returns the last state.
-        """
+        set_fitted: Callable[..., None],
+    ) -> FittedLinear:
+        """Plan and train; set what `set_fitted(estimator, parameters)` and that give."""
         problem = replace(problem, penalty=problem.penalty.for_weights(partitions.form.exponent))
-        try:
-            shape = shape_of(partitions, problem)
-            if isinstance(partitions, Grid):
-                squares = isinstance(problem.family, Gaussian)
-                n_blocks = partitions.n_blocks
-                plan = feature_block_plan(self._solver, shape, n_blocks, least_squares=squares)
-            else:
-                plan = plan_of(shape)
-            start = self._warm((problem.n_outputs, partitions.n_features))
-            with self._listeners(opening(shape, plan, partitions)) as callbacks:
-                prepare(partitions, say=self._say)
-                result = solve(
-                    plan,
-                    problem,
-                    partitions,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    start=start,
-                    callbacks=callbacks,
-                    snapshot=lambda state: partial(_snapshot, self, fitted, state.parameters),
-                    name=type(self).__name__.lower(),
-                )
-        finally:
-            # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
-            partitions.release()
-        state = result.state
-        fitted(self, state.parameters)
-        chosen = state.plan if isinstance(state, NewtonFit) else plan
-        self._shape, self._plan, self._choice = shape, chosen, choice
-        self.n_iter_ = state.n_iter
-        self.history_ = result.history
-        return state
+        shape = shape_of(partitions, problem)
+        if isinstance(partitions, Grid):
+            squares = isinstance(problem.family, Gaussian)
+            n_blocks = partitions.n_blocks
+            plan = feature_block_plan(self._solver, shape, n_blocks, least_squares=squares)
+        else:
+            plan = plan_of(shape)
+        start = self._warm((problem.n_outputs, partitions.n_features))
+        reached = Reached("iteration", 0, self.max_iter)
+        callbacks = self._listeners(opening(shape, plan, partitions), reached)
+        prepare(partitions, say=self._say)
+        fitted = solve(
+            plan,
+            problem,
+            partitions,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            start=start,
+            callbacks=callbacks,
+            view=lambda parameters: partial(_snapshot, self, set_fitted, parameters),
+            name=type(self).__name__.lower(),
+        )
+        set_fitted(self, fitted.state.parameters)
+        self._shape, self._plan, self._choice = shape, fitted.plan, choice
+        self.n_iter_ = fitted.state.n_iter
+        self.history_ = fitted.history
+        return replace(fitted, warnings=(*fitted.warnings, *_not_converged(self, fitted)))
 
     def _warm(self, shape: tuple[int, int]) -> Parameters | None:
         """Return the parameters of the last fit if they are to be the start."""
@@ -134,24 +151,26 @@ class GLM(PartitionedEstimator):
         intercept = np.atleast_1d(self.intercept_)
         return Parameters(coef.astype(np.float64), intercept.astype(np.float64))
 
-    def _warn_unless_converged(self, state: Any) -> None:
-        """Warn where `fit`, which calls this, was called."""
-        if state.converged or not state.done:  # a callback may have stopped the fit
-            return
-        reason = "rounding stopped progress" if state.stuck else f"max_iter={self.max_iter}"
-        remedy = "Raise tol" if state.stuck else "Raise max_iter or tol"
-        solver = f"solver={self.solver!r}" if hasattr(self, "solver") else ""
-        warnings.warn(
-            f"{type(self).__name__}({solver}) stopped before it converged ({reason}): "
-            f"after {state.n_iter} iterations the gradient norm is {state.gradient_norm:.2e}, "
-            f"above tol={self.tol:.2e}. {remedy}",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+
+def _not_converged(model: GLM, fitted: FittedLinear) -> list[FitWarning]:
+    state = fitted.state
+    if state.converged or fitted.stopped:
+        return []
+    reason = "rounding stopped progress" if state.stuck else f"max_iter={model.max_iter}"
+    remedy = "Raise tol" if state.stuck else "Raise max_iter or tol"
+    solver = f"solver={model.solver!r}" if hasattr(model, "solver") else ""
+    message = (
+        f"{type(model).__name__}({solver}) stopped before it converged ({reason}): "
+        f"after {state.n_iter} iterations the gradient norm is {state.gradient_norm:.2e}, "
+        f"above tol={model.tol:.2e}. {remedy}"
+    )
+    return [FitWarning("convergence", message, ConvergenceWarning)]
 
 
-def _snapshot(estimator: GLM, fitted: Callable[..., None], parameters: Parameters) -> GLM:
+def _snapshot(
+    estimator: GLM, set_fitted: Callable[..., None], parameters: Parameters, units: Any
+) -> GLM:
     """Return an estimator like this one, fitted with these parameters."""
     other: GLM = estimator._like_this()
-    fitted(other, parameters)
+    set_fitted(other, parameters)
     return other

@@ -12,20 +12,21 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.linalg
 
+from daskml_exec.executor import Query
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.cross_moments import CrossMoments, cross_moments
+from daskml_exec.kernels.distributions import Target
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.standardisation import Standardisation
-from daskml_exec.linear_model._family import Target
 from daskml_exec.linear_model._problem import (
     GLMProblem,
     Parameters,
     measured_at,
     parameters_at,
 )
-from daskml_exec.partitions import Partition, describe_non_finite
+from daskml_exec.linear_model._queries import Refine
+from daskml_exec.partitions import Partition, Place, not_finite
 from daskml_exec.training import Measured
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 # Equations whose reciprocal condition number is above this are solved by Cholesky's factor.
 _WELL_POSED = 1e-11
@@ -73,87 +74,158 @@ class PseudoInverse:
 
 @dataclass(frozen=True)
 class Totals:
-    """What travels back from the first round."""
+    """Moments of all columns and the target with one another."""
 
     moments: CrossMoments
-    not_finite: str = ""
+    place: Place | None = None
+    """Of the first value that is not finite; None if there is none."""
 
     def __add__(self, other: "Totals") -> "Totals":
-        return Totals(self.moments + other.moments, self.not_finite or other.not_finite)
+        return Totals(self.moments + other.moments, self.place or other.place)
 
 
 @dataclass(frozen=True)
-class LeastSquaresFit:
-    """The state between two rounds."""
+class Normal(Query[Totals]):
+    """The query for what the normal equations are made of."""
+
+    def partial(self, partition: Partition) -> Totals:
+        moments = cross_moments(partition.X, partition.y, partition.sample_weight)
+        finite = moments.columns(slice(-1)).finite.all()
+        return Totals(moments, None if finite else partition.first_non_finite())
+
+
+@dataclass(frozen=True)
+class LeastSquaresBeginning:
+    """Before anything is known of the rows."""
 
     max_iter: int
-    weight: float = 0.0
-    target: Target | None = None
-    coordinates: Standardisation | None = None
-    solver: Solver | None = None
-    point: Array | None = None
+
+    def ask(self, by: "LeastSquares") -> Normal:
+        return Normal()
+
+    def tell(self, by: "LeastSquares", answer: Totals) -> tuple["LeastSquaresState", Measured]:
+        return by.solved(self, answer), Measured()
+
+
+@dataclass(frozen=True)
+class LeastSquaresState:
+    """A solution, between two refinements.
+
+    Attributes
+    ----------
+    max_iter : int
+    weight : float
+    target : Target
+    coordinates : Standardisation
+    solver : Solver
+    point : ndarray of shape (1, p)
+    gradient_norm : float
+        In the problem's unit.
+    correction : float
+        Of the last refinement, relative to the coefficients.
+    n_iter : int
+    finished, converged : bool
+    """
+
+    max_iter: int
+    weight: float
+    target: Target
+    coordinates: Standardisation
+    solver: Solver
+    point: Array
     gradient_norm: float = np.inf
     correction: float = np.inf
-    """Of the last refinement, relative to the coefficients."""
     n_iter: int = 0
     finished: bool = False
     converged: bool = False
-    failure: ValueError | None = None
-
-    @property
-    def step(self) -> str:
-        return "normal" if self.point is None else "refine"
 
     @property
     def done(self) -> bool:
-        return self.finished or self.failure is not None or self.n_iter >= self.max_iter
+        """Whether no further round is needed."""
+        return self.finished or self.n_iter >= self.max_iter
 
     @property
     def stuck(self) -> bool:
+        """Whether rounding stopped progress."""
         return self.finished and not self.converged
+
+    @property
+    def solution(self) -> "LeastSquaresState":
+        """What a fit is judged by."""
+        return self
 
     @property
     def parameters(self) -> Parameters:
         """The best parameters so far."""
-        assert self.coordinates is not None and self.point is not None
         return Parameters(*self.coordinates.parameters(self.point))
+
+    def ask(self, by: "LeastSquares") -> Refine | None:
+        if self.done:
+            return None
+        return Refine(by.problem.family.loss, parameters_at(self.coordinates, self.point))
+
+    def tell(self, by: "LeastSquares", answer: LossSums) -> tuple["LeastSquaresState", Measured]:
+        to, d = self.coordinates, len(self.coordinates.scale)
+        value, gradient, norm, _ = measured_at(
+            by.problem, answer, to, self.point, self.weight, self.target
+        )
+        step = self.solver.solve(gradient[0, :d])
+        if by.problem.fit_intercept:
+            step = np.append(step, gradient[0, d])
+        size = float(np.linalg.norm(self.point))
+        correction = float(np.linalg.norm(step)) / size if size else 0.0
+        # Corrections that no longer shrink are rounding of the gradient.
+        useful = correction < _DIVERGES * self.correction
+        refined = replace(
+            self,
+            point=self.point - step if useful else self.point,
+            gradient_norm=norm,
+            correction=correction,
+            n_iter=self.n_iter + 1,
+            finished=not useful or (correction <= _CORRECTED and norm <= by.tol),
+            converged=norm <= by.tol,
+        )
+        return refined, Measured(value, norm)
 
 
 @dataclass(frozen=True)
-class LeastSquaresRounds:
-    """`Round` of the normal equations."""
+class LeastSquares:
+    """`Algorithm` of the normal equations.
+
+    Parameters
+    ----------
+    problem : GLMProblem
+    tol : float
+    """
 
     problem: GLMProblem
     tol: float
 
-    def outgoing(self, state: LeastSquaresFit) -> Parameters | None:
-        if state.point is None:
-            return None
-        assert state.coordinates is not None
-        return parameters_at(state.coordinates, state.point)
+    states = (
+        LeastSquaresBeginning,
+        LeastSquaresState,
+        Target,
+        Standardisation,
+        Cholesky,
+        PseudoInverse,
+    )
 
-    def partial(self, partition: Partition, message: Parameters | None) -> Any:
-        if message is not None:
-            return self.problem.sums(partition, message)
-        moments = cross_moments(partition.X, partition.y, partition.sample_weight)
-        finite = moments.columns(slice(-1)).finite.all()
-        where = "" if finite else describe_non_finite(partition, self.problem.feature_names)
-        return Totals(moments, where)
+    def ask(self, state: LeastSquaresBeginning | LeastSquaresState) -> Normal | Refine | None:
+        return state.ask(self)
 
-    def combine(self, left: Any, right: Any) -> Any:
-        return left + right
+    def tell(
+        self, state: LeastSquaresBeginning | LeastSquaresState, query: Any, answer: Any
+    ) -> tuple[LeastSquaresState, Measured]:
+        return state.tell(self, answer)
 
-    def update(self, state: LeastSquaresFit, total: Any) -> tuple[LeastSquaresFit, Measured]:
-        if isinstance(total, Totals):
-            return self._solve(state, total), Measured()
-        return self._refine(state, total)
-
-    def _solve(self, state: LeastSquaresFit, total: Totals) -> LeastSquaresFit:
+    def solved(self, before: LeastSquaresBeginning, total: Totals) -> LeastSquaresState:
+        """Return the first solution."""
         moments, weight = total.moments, total.moments.weight
         d = len(moments.mean) - 1
         columns, of_target = moments.columns(slice(d)), moments.columns(slice(d, None))
-        if refusal := total.not_finite or self.problem.refusal(columns, of_target):
-            return replace(state, failure=ValueError(refusal))
+        if total.place is not None:
+            raise not_finite(total.place)
+        self.problem.require_usable(columns, of_target)
         target = self.problem.target(of_target)
         to = self.problem.standardise(columns, target)
         scatter = moments.scatter / weight
@@ -165,39 +237,7 @@ class LeastSquaresRounds:
         point = solver.solve(scatter[:d, d] * to.inverse)
         if self.problem.fit_intercept:
             point = np.append(point, target.mean * to.intercept_scale)
-        return replace(
-            state,
-            weight=weight,
-            target=target,
-            coordinates=to,
-            solver=solver,
-            point=point[None],
-        )
-
-    def _refine(self, state: LeastSquaresFit, sums: LossSums) -> tuple[LeastSquaresFit, Measured]:
-        assert state.coordinates is not None and state.point is not None
-        assert state.target is not None and state.solver is not None
-        to, d = state.coordinates, len(state.coordinates.scale)
-        value, gradient, norm, _ = measured_at(
-            self.problem, sums, to, state.point, state.weight, state.target
-        )
-        step = state.solver.solve(gradient[0, :d])
-        if self.problem.fit_intercept:
-            step = np.append(step, gradient[0, d])
-        size = float(np.linalg.norm(state.point))
-        correction = float(np.linalg.norm(step)) / size if size else 0.0
-        # Corrections that no longer shrink are rounding of the gradient.
-        useful = correction < _DIVERGES * state.correction
-        refined = replace(
-            state,
-            point=state.point - step if useful else state.point,
-            gradient_norm=norm,
-            correction=correction,
-            n_iter=state.n_iter + 1,
-            finished=not useful or (correction <= _CORRECTED and norm <= self.tol),
-            converged=norm <= self.tol,
-        )
-        return refined, Measured(value, norm)
+        return LeastSquaresState(before.max_iter, weight, target, to, solver, point[None])
 
 
 def _solver(matrix: Array, penalty: Array, scale: Array) -> Solver:

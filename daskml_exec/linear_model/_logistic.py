@@ -1,7 +1,7 @@
 """Logistic regression over partitions."""
 
-import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
@@ -16,20 +16,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.linear_model._family import Logistic
+from daskml_exec.kernels.distributions import Logistic
 from daskml_exec.linear_model._glm import GLM
-from daskml_exec.linear_model._parallel import MODEL
 from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
-from daskml_exec.partitions import (
-    ClassificationData,
-    ClassificationGrid,
-    accuracy,
-    classification_data,
-    classification_grid,
-)
-from daskml_exec.training import Callback, all_or_nothing
+from daskml_exec.partitions import Labels, accuracy
+from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
 
 
 class LogisticRegression(ClassifierMixin, GLM):
@@ -97,8 +90,10 @@ class LogisticRegression(ClassifierMixin, GLM):
         array that has several; else it is a number that depends on the number of features alone.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
-        returns True stops the fit. With callbacks every round passes through the driver, also
-        for one partition.
+        returns True stops the fit. A method `on_begin` of one is called with a `BeginEvent`
+        first, a method `on_end` with an `EndEvent` last, also where `fit` raises. Listening
+        changes nothing of what is computed where. scikit-learn's own, from its release 1.9 on,
+        are set by `set_callbacks`.
 
     Attributes
     ----------
@@ -121,9 +116,10 @@ class LogisticRegression(ClassifierMixin, GLM):
     blocks of rows. y and `sample_weight` are aligned to the rows of X whatever their chunks. A
     row of weight zero counts as a row that is not there, also for ``classes_``.
 
-    `fit` runs on ``Executor.current()``. In-memory data is cut by its size alone (dask config
-    ``daskml-exec.partition-bytes``). Infinite and missing values are found on the Workers and
-    named by partition and column, in rows of weight zero too.
+    `fit` runs on ``Executor.current()``; data in memory, where no Executor, task or Client names a
+    cluster, is trained on by threads of this process, with the same bits. Data in memory is cut by
+    its size alone (dask config ``daskml-exec.partition-bytes``). Infinite and missing values are
+    found where the rows are and named by partition and column, in rows of weight zero too.
 
     References
     ----------
@@ -192,13 +188,13 @@ class LogisticRegression(ClassifierMixin, GLM):
         self.n_blocks = n_blocks
         self.callbacks = callbacks
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LogisticRegression":
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "LogisticRegression":
         """Train on the rows of X.
 
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
-            Rows of finite numbers.
+            Rows of finite numbers; or a `daskml_exec.training.Data`, which has y and weights.
         y : the same kinds, shape (n,)
             Labels: at least two different ones.
         sample_weight : the same kinds, shape (n,), optional
@@ -224,45 +220,30 @@ class LogisticRegression(ClassifierMixin, GLM):
             `max_iter` was reached, or rounding stopped progress, before `tol`; or C is infinite
             and the classes are separable, so that there is no optimum.
         """
-        with all_or_nothing(self):
-            executor = self._check_arguments(y)
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            executor: Any = self._check_arguments(X, y, sample_weight)
             penalty = _penalty(self.C)
-            X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight)
-            choice = self._choose(executor, X)
-            data: ClassificationData | ClassificationGrid
-            arguments: dict[str, Any] = {"class_weight": self.class_weight, "feature_names": names}
-            if choice.parallel == MODEL:
-                data = classification_grid(
-                    executor, X, y, sample_weight, n_blocks=self.n_blocks, **arguments
+            inputs = self._inputs(executor, X, y, sample_weight)
+            choice = self._choose(executor, inputs[0])
+            target = Labels(class_weight=self.class_weight)
+            with self._loaded(executor, inputs, target, self._cut(choice)) as data:
+                classes: Any = data.classes
+                fitted = self._run(
+                    GLMProblem(
+                        family=Logistic(len(classes)),
+                        penalty=penalty,
+                        fit_intercept=self.fit_intercept,
+                    ),
+                    data.partitions,
+                    choice,
+                    partial(plan_for, self.solver, penalty.strength > 0),
+                    partial(_set_fitted, classes=classes, dtype=data.dtype),
                 )
-            else:
-                data = classification_data(executor, X, y, sample_weight, **arguments)
-            partitions: Any = data.partitions
-            self._learn_features(X, partitions)
-            problem = GLMProblem(
-                family=Logistic(len(data.classes)),
-                penalty=penalty,
-                fit_intercept=self.fit_intercept,
-                feature_names=partitions.feature_names,
-            )
-            state = self._run(
-                problem,
-                partitions,
-                choice,
-                partial(plan_for, self.solver, penalty.strength > 0),
-                partial(_set_fitted, classes=data.classes, dtype=partitions.dtype),
-            )
-            self.n_iter_ = np.array([state.n_iter], dtype=np.int32)
-            if np.isinf(self.C) and _separated(state, self._shape.rows):
-                warnings.warn(
-                    "C=inf, and the classes are separable: the likelihood grows without end with "
-                    f"the coefficients, which stopped where {state.n_iter} iterations took them; "
-                    "allowed are finite values of C, which have an optimum",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
-                return self
-            self._warn_unless_converged(state)
+            self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+            unbounded = np.isinf(self.C) and not fitted.stopped
+            if unbounded and _separated(fitted.state, self._shape.rows):
+                fitted = replace(fitted, warnings=(_no_optimum(fitted.state.n_iter),))
+            warn_of(fitted.warnings)
         return self
 
     def to_sklearn(self) -> SklearnLogisticRegression:
@@ -319,7 +300,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         array of shape (n,) for two classes or (n, n_classes)
             A NumPy array for data in memory; lazily, a Dask array with the row chunks of X for a
             Dask array, a Dask series or dataframe with the index of X for a Dask dataframe; a
-            list of futures for a list of futures.
+            list of futures for a list of futures; a Dask array, begun with at once, for a `Data`.
         """
         check_is_fitted(self)
         columns = None if len(self.classes_) == 2 else self.classes_
@@ -377,17 +358,18 @@ class LogisticRegression(ClassifierMixin, GLM):
         check_is_fitted(self)
         return self._map(self._labels(), X, None, self.classes_.dtype, floating=False)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the share of rows, by weight, whose label is predicted.
 
-        For a Dask collection or a list of futures the Workers count, and only counts travel.
+        For a Dask collection, a list of futures or a `Data`, which has its own y and weights, the
+        Workers count, and only counts travel.
 
         Parameters
         ----------
         X : as in `fit`
             Rows.
-        y : as in `fit`
-            Labels.
+        y : as in `fit`, optional
+            Labels; none beside a `Data`.
         sample_weight : as in `fit`, optional
             Weights of the rows; None means ones.
 
@@ -432,6 +414,16 @@ def _separated(state: Any, rows: int) -> bool:
     """
     value = state.search.value
     return bool(value * rows < 0.5 * np.log(2.0) and value < state.gradient_norm)
+
+
+def _no_optimum(n_iter: int) -> FitWarning:
+    return FitWarning(
+        "convergence",
+        "C=inf, and the classes are separable: the likelihood grows without end with the "
+        f"coefficients, which stopped where {n_iter} iterations took them; allowed are finite "
+        "values of C, which have an optimum",
+        ConvergenceWarning,
+    )
 
 
 def _set_fitted(

@@ -19,26 +19,31 @@ import numpy as np
 import scipy.sparse as sp
 
 from daskml_exec.kernels import lbfgs
-from daskml_exec.kernels.hessian_sums import HessianSums, hessian_sums
+from daskml_exec.kernels.distributions import LOSSES
+from daskml_exec.kernels.hessian_sums import HessianSums
 from daskml_exec.kernels.loss_sums import LossSums
-from daskml_exec.kernels.standardisation import Standardisation
-from daskml_exec.kernels.sums import FieldwiseSum
-from daskml_exec.linear_model._curvature import Curvature, Factorised, factorise, sampled
+from daskml_exec.kernels.row_span import InnerSolver, RowSpan
+from daskml_exec.linear_model._curvature import (
+    CG_MAX_ITER,
+    Curvature,
+    Factorised,
+    Sampled,
+    factorise,
+    sampled,
+)
 from daskml_exec.linear_model._plan import PRODUCTS, SPAN, Plan
-from daskml_exec.linear_model._pool import Pool, pool_of, pooled_optimum
+from daskml_exec.linear_model._pool import pooled_optimum
 from daskml_exec.linear_model._problem import (
     GLMProblem,
+    MomentsAndPool,
     Parameters,
-    PartitionMoments,
     parameters_at,
-    sample_of,
 )
-from daskml_exec.linear_model._search import SearchFit, informed, judged
-from daskml_exec.linear_model._span import spanned_optimum
+from daskml_exec.linear_model._queries import Gradient, Hessian, Moments
+from daskml_exec.linear_model._search import MADE_OF, Known, SearchState, judged, known_from
+from daskml_exec.linear_model._span import Spanned, spanned_optimum
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 # Vectors as long as a model of hashed features take time on the driver, too.
 _MEMORY_OF_PRODUCTS = 10
@@ -54,186 +59,183 @@ _SURE = 1e-10
 
 
 @dataclass(frozen=True)
-class PoolRequest:
-    """What travels out in the moments round."""
+class NewtonBeginning:
+    """Before anything is known of the rows.
 
-    share: float
+    Attributes
+    ----------
+    plan : Plan
+    max_iter : int
+    start : Parameters or None
+        Where to start; None if that is not given.
+    """
 
+    plan: Plan
+    max_iter: int
+    start: Parameters | None = None
 
-@dataclass(frozen=True)
-class MomentsAndPool(FieldwiseSum):
-    """What travels back from the moments round."""
+    def ask(self, by: "Newton") -> Moments:
+        return Moments(self.plan.pool_share)
 
-    moments: PartitionMoments
-    pool: Pool
-
-
-@dataclass(frozen=True)
-class HessianRequest:
-    """What travels out in a round that brings a Hessian along with the gradient."""
-
-    at: Parameters
-    point: Array
-    coordinates: Standardisation
-    share: float
-    single: bool
-    """Whether single precision will do."""
+    def tell(self, by: "Newton", answer: MomentsAndPool) -> tuple["NewtonState", Measured]:
+        known = known_from(by.problem, answer.moments, self.start)
+        return by.begun(self, known, answer), Measured()
 
 
 @dataclass(frozen=True)
-class GradientAndHessian(FieldwiseSum):
-    """What travels back from such a round."""
+class NewtonState(SearchState):
+    """The search between two rounds.
 
-    sums: LossSums
-    hessian: HessianSums
-
-
-@dataclass(frozen=True)
-class NewtonFit(SearchFit):
-    """The state between two rounds."""
+    Attributes
+    ----------
+    plan : Plan
+    curvature : Curvature or None
+    next_share : float
+        Of rows that the next round takes a Hessian from; zero for a gradient alone.
+    last_share : float
+    norms : tuple of float
+        Gradient norms at the points accepted since the last Hessian.
+    misled : bool
+        Whether a step along the last Hessian's direction had to be cut short.
+    steps_on_driver : int
+        Accepted steps over all rows that took no round.
+    """
 
     plan: Plan = field(kw_only=True)
     curvature: Curvature | None = None
     next_share: float = 0.0
-    """Of rows that the next round takes a Hessian from; zero for a gradient alone."""
     last_share: float = 0.0
     norms: tuple[float, ...] = ()
-    """Gradient norms at the points accepted since the last Hessian."""
     misled: bool = False
-    """Whether a step along the last Hessian's direction had to be cut short."""
     steps_on_driver: int = 0
-    """Accepted steps over all rows that took no round."""
 
     @property
     def n_iter(self) -> int:
         return self.steps_on_driver + super().n_iter
 
-    @property
-    def step(self) -> str:
-        if self.coordinates is None:
-            return "moments"
-        return "hessian" if self.next_share else "gradient"
-
-
-@dataclass(frozen=True)
-class NewtonRounds:
-    """`Round` of solver "newton"."""
-
-    problem: GLMProblem
-    tol: float
-
-    def outgoing(self, state: NewtonFit) -> PoolRequest | HessianRequest | Parameters:
-        if state.coordinates is None:
-            return PoolRequest(state.plan.pool_share)
-        assert state.search is not None
-        at = parameters_at(state.coordinates, state.search.trial)
-        if not state.next_share:
-            return at
+    def ask(self, by: "Newton") -> Gradient | Hessian | None:
+        if self.done:
+            return None
+        at = parameters_at(self.coordinates, self.search.trial)
+        if not self.next_share:
+            return Gradient(by.problem.family.loss, at)
         # The softmax's Hessian is a difference, of which single precision leaves nothing where
         # rows are predicted well.
-        single = not state.plan.every_round and self.problem.n_outputs == 1
-        return HessianRequest(at, state.search.trial, state.coordinates, state.next_share, single)
+        single = not self.plan.every_round and by.problem.n_outputs == 1
+        return Hessian(
+            by.problem.family.loss,
+            at,
+            self.search.trial,
+            self.coordinates,
+            self.next_share,
+            single,
+        )
 
-    def partial(self, partition: Partition, message: Any) -> Any:
-        if isinstance(message, PoolRequest):
-            pool = pool_of(partition, message.share) if message.share else Pool()
-            return MomentsAndPool(self.problem.moments(partition), pool)
-        if isinstance(message, HessianRequest):
-            sample = sample_of(partition, message.share)
-            return GradientAndHessian(
-                self.problem.sums(partition, message.at),
-                hessian_sums(
-                    self.problem.family.loss,
-                    sample.X,
-                    sample.sample_weight,
-                    message.coordinates,
-                    message.point,
-                    single=message.single,
-                ),
-            )
-        return self.problem.sums(partition, message)
-
-    def combine(self, left: Any, right: Any) -> Any:
-        return left + right
-
-    def update(self, state: NewtonFit, total: Any) -> tuple[NewtonFit, Measured]:
-        state, measured = self._updated(state, total)
+    def tell(self, by: "Newton", answer: Any) -> tuple["NewtonState", Measured]:
+        if self.next_share:
+            state, measured = by.judge(by.renew(self, answer.hessian), answer.sums)
+        else:
+            state, measured = by.judge(self, answer)
         # A factor is as large as a Hessian, and a task that ran all rounds would send it back.
         return (replace(state, curvature=None) if state.done else state), measured
 
-    def _updated(self, state: NewtonFit, total: Any) -> tuple[NewtonFit, Measured]:
-        if isinstance(total, MomentsAndPool):
-            return self._begin(state, total), Measured()
-        if isinstance(total, GradientAndHessian):
-            return self._judge(self._renew(state, total.hessian), total.sums)
-        return self._judge(state, total)
 
-    def _begin(self, state: NewtonFit, total: MomentsAndPool) -> NewtonFit:
-        warm = state.start is not None
-        state = informed(self.problem, state, total.moments)
-        if state.failure is not None:
-            return state
-        assert state.coordinates is not None and state.start is not None
-        point = state.coordinates.point(state.start.coef, state.start.intercept)
-        rows = total.pool.joined() if total.pool.pieces else None
-        spanned = None
-        if rows is not None and state.plan.regime == SPAN:
-            spanned = self._spanned_optimum(state, rows)
-            if spanned is None and state.plan.otherwise is not None:
-                state = replace(state, plan=state.plan.otherwise)
+@dataclass(frozen=True)
+class Newton:
+    """`Algorithm` of solver "newton".
+
+    Parameters
+    ----------
+    problem : GLMProblem
+    tol : float
+    memory : int, optional
+        Steps that the search remembers; by default few where directions come from products.
+    cg_max_iter : int
+        Of conjugate gradients on sampled rows.
+    """
+
+    problem: GLMProblem
+    tol: float
+    memory: int | None = None
+    cg_max_iter: int = CG_MAX_ITER
+
+    states = (
+        NewtonBeginning,
+        NewtonState,
+        Plan,
+        *MADE_OF,
+        Factorised,
+        Sampled,
+        Spanned,
+        RowSpan,
+        InnerSolver,
+        *LOSSES,
+    )
+
+    def ask(self, state: NewtonBeginning | NewtonState) -> Moments | Gradient | Hessian | None:
+        return state.ask(self)
+
+    def tell(
+        self, state: NewtonBeginning | NewtonState, query: Any, answer: Any
+    ) -> tuple[NewtonState, Measured]:
+        return state.tell(self, answer)
+
+    def begun(self, before: NewtonBeginning, known: Known, answer: MomentsAndPool) -> NewtonState:
+        """Return the state from which to search, with what the sampled rows say."""
+        plan, point = before.plan, known.point
+        rows = answer.pool.joined() if answer.pool.pieces else None
+        curvature: Curvature | None = None
+        spanned, steps = None, 0
+        if rows is not None and plan.regime == SPAN:
+            spanned = spanned_optimum(
+                self.problem,
+                rows,
+                known.coordinates,
+                known.start,
+                known.weight,
+                known.target,
+                before.max_iter,
+            )
+            if spanned is None and plan.otherwise is not None:
+                plan = plan.otherwise
                 rows = rows if sp.issparse(rows.X) else None  # dense ones are spent
-        products = state.plan.regime == PRODUCTS
+        products = plan.regime == PRODUCTS
         if spanned is not None:
             point, curvature, steps = spanned
-            state = replace(state, curvature=curvature, steps_on_driver=steps)
         elif rows is not None and rows.sample_weight.sum() > 0:
             # Fewer rows than coordinates have an optimum of their own, far from the whole's.
-            if not warm and rows.X.shape[0] > point.size:
-                point = self._pooled_optimum(state, rows, point)
+            if before.start is None and rows.X.shape[0] > point.size:
+                point = pooled_optimum(
+                    self.problem, rows, known.coordinates, point, known.weight, known.target
+                )
             if products:
-                state = replace(state, curvature=self._sampled(state, rows))
-        memory = _MEMORY_OF_PRODUCTS if products else lbfgs.MEMORY
-        return replace(
-            state,
+                curvature = self._sampled(known, rows)
+        memory = self.memory or (_MEMORY_OF_PRODUCTS if products else lbfgs.MEMORY)
+        return NewtonState(
+            max_iter=before.max_iter,
+            weight=known.weight,
+            target=known.target,
+            coordinates=known.coordinates,
             search=lbfgs.start(point, memory=memory),
-            next_share=state.plan.hessian_share,
+            plan=plan,
+            curvature=curvature,
+            next_share=plan.hessian_share,
+            steps_on_driver=steps,
         )
 
-    def _pooled_optimum(self, state: NewtonFit, rows: Partition, point: Array) -> Array:
-        assert state.coordinates is not None and state.target is not None
-        return pooled_optimum(
-            self.problem, rows, state.coordinates, point, state.weight, state.target
-        )
-
-    def _spanned_optimum(
-        self, state: NewtonFit, rows: Partition
-    ) -> tuple[Array, Curvature, int] | None:
-        assert state.coordinates is not None and state.target is not None
-        assert state.start is not None
-        return spanned_optimum(
-            self.problem,
-            rows,
-            state.coordinates,
-            state.start,
-            state.weight,
-            state.target,
-            state.max_iter,
-        )
-
-    def _sampled(self, state: NewtonFit, rows: Partition) -> Curvature:
-        assert state.coordinates is not None and state.target is not None
+    def _sampled(self, known: Known, rows: Partition) -> Curvature:
         return sampled(
             self.problem.family.loss,
             rows.X,
             rows.sample_weight,
-            state.coordinates,
-            self.problem.penalty.beside_mean(state.weight),
-            self.problem.family.curvature(state.target),
+            known.coordinates,
+            self.problem.penalty.beside_mean(known.weight),
+            self.problem.family.curvature(known.target),
+            self.cg_max_iter,
         )
 
-    def _renew(self, state: NewtonFit, hessian: HessianSums) -> NewtonFit:
+    def renew(self, state: NewtonState, hessian: HessianSums) -> NewtonState:
         """Take in a new Hessian, for which the memory of steps with the old one is worthless."""
-        assert state.coordinates is not None and state.search is not None
         penalty = state.coordinates.penalty(self.problem.penalty.beside_mean(state.weight))
         curvature = factorise(hessian, penalty)
         return replace(
@@ -246,11 +248,11 @@ class NewtonRounds:
             misled=False,
         )
 
-    def _judge(self, state: NewtonFit, sums: LossSums) -> tuple[NewtonFit, Measured]:
+    def judge(self, state: NewtonState, sums: LossSums) -> tuple[NewtonState, Measured]:
+        """Take in loss and gradient, and choose where to look next."""
         before = state.search
         state, measured, unit = judged(self.problem, self.tol, state, sums)
         search = state.search
-        assert before is not None and search is not None
         if search.gradient is not before.gradient:
             short = before.direction is not None and before.step < _SHORT_STEP
             norms = (*state.norms, state.gradient_norm)
@@ -261,10 +263,9 @@ class NewtonRounds:
             state = self._steer(state)
         return state, measured
 
-    def _steer(self, state: NewtonFit) -> NewtonFit:
+    def _steer(self, state: NewtonState) -> NewtonState:
         """Choose the next direction, and whether the next round is to bring a Hessian."""
         search = state.search
-        assert search is not None and search.gradient is not None
         if self._wants_new_hessian(state):
             state = replace(state, next_share=min(1.0, _GROWTH * state.last_share))
             if search.stuck:
@@ -280,8 +281,7 @@ class NewtonRounds:
         solve = partial(state.curvature.solve, point=search.point)
         return replace(state, search=lbfgs.steer_by(search, solve))
 
-    def _wants_new_hessian(self, state: NewtonFit) -> bool:
-        assert state.search is not None
+    def _wants_new_hessian(self, state: NewtonState) -> bool:
         if not state.plan.hessian_share or state.next_share:
             return False
         if state.search.stuck:
@@ -291,7 +291,7 @@ class NewtonRounds:
         norms, patience = state.norms, state.plan.patience
         return len(norms) > patience and norms[-1] * _PROGRESS > norms[-1 - patience]
 
-    def _last_step(self, state: NewtonFit, unit: float) -> NewtonFit:
+    def _last_step(self, state: NewtonState, unit: float) -> NewtonState:
         """Take the Newton step from the last gradient, which costs no round.
 
         Where only the penalty determines a direction, a gradient within `tol` is still far from
@@ -299,8 +299,7 @@ class NewtonRounds:
         nothing in f.
         """
         search = state.search
-        assert search is not None and search.gradient is not None
-        if not isinstance(state.curvature, Factorised):
+        if search.gradient is None or not isinstance(state.curvature, Factorised):
             return state
         step = state.curvature.solve(search.gradient, search.point)
         if not 0.5 * float(np.vdot(step, search.gradient)) <= _SURE * unit**2:

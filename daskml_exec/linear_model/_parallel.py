@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from daskml_exec.executor import bytes_text
+from daskml_exec.executor import SHARE_OF_DATA, Capacity, bytes_text
 from daskml_exec.partitions import ColumnChunks
 
 DATA, MODEL = "data", "model"
 SOLVERS_OF_MODEL = ("auto", "lbfgs")
-# The share of a worker's memory that one task's data may take: Dask spills from 0.6 of it.
-_SHARE_OF_MEMORY = 0.3
 # Vectors as long as the coefficients that a data parallel round has on a worker at once: the
 # parameters, a partial sum, two that are combined, and their copies in messages.
 _VECTORS = 6
@@ -29,7 +27,7 @@ class Choice:
 
 
 def choose(
-    n_features: int | None, chunks: ColumnChunks | None, memory: float | None, *, solver: str
+    n_features: int | None, chunks: ColumnChunks | None, capacity: Capacity, *, solver: str
 ) -> Choice:
     """Return the choice of ``parallel="auto"``: "data" unless that does not fit in memory.
 
@@ -39,25 +37,25 @@ def choose(
         None where it is not known before the data is computed.
     chunks : ColumnChunks or None
         Of a Dask array; None for all else, which holds whole rows anyway.
-    memory : float or None
-        Limit of the smallest worker, in bytes; None without a limit.
+    capacity : Capacity
+        Of the workers.
     solver : str
         One that only data parallel fits have rules out the other.
 
     Examples
     --------
-    >>> choose(10, None, 2e9, solver="auto").parallel
+    >>> choose(10, None, Capacity(2_000_000_000), solver="auto").parallel
     'data'
     >>> chunks = ColumnChunks((50_000, 50_000), most_rows=10_000, itemsize=8, sparse=False)
-    >>> print(choose(100_000, chunks, 2e9, solver="auto").reason)
+    >>> print(choose(100_000, chunks, Capacity(2_000_000_000), solver="auto").reason)
     a row chunk with all columns takes 8 GB, more than 0.3 of the smallest worker's 2 GB
     """
     if solver not in SOLVERS_OF_MODEL:
         return Choice(DATA, f"solver={solver!r} needs whole rows")
-    if memory is None:
+    room = capacity.for_data
+    if room is None:
         return Choice(DATA, "the workers have no memory limit")
-    room = _SHARE_OF_MEMORY * memory
-    limit = f"more than {_SHARE_OF_MEMORY:g} of the smallest worker's {bytes_text(memory)}"
+    limit = f"more than {SHARE_OF_DATA:g} of the smallest worker's {capacity}"
     if n_features is not None and (need := 8.0 * _VECTORS * n_features) > room:
         return Choice(
             MODEL,

@@ -1,6 +1,6 @@
 """Poisson regression over partitions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
@@ -11,14 +11,11 @@ from sklearn.metrics import d2_tweedie_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from daskml_exec.executor import Executor
-from daskml_exec.linear_model._family import Poisson
+from daskml_exec.kernels.distributions import Poisson
 from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import Penalty
 from daskml_exec.linear_model._regression import LinearRegressor
-from daskml_exec.linear_model._scores import MarginsOf, RatesOf
-from daskml_exec.partitions import d2_poisson
-from daskml_exec.training import Callback, all_or_nothing
+from daskml_exec.training import Callback, all_or_nothing, telling, warn_of
 
 
 class PoissonRegressor(LinearRegressor):
@@ -63,8 +60,10 @@ class PoissonRegressor(LinearRegressor):
         array that has several; else it is a number that depends on the number of features alone.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
-        returns True stops the fit. With callbacks every round passes through the driver, also
-        for one partition.
+        returns True stops the fit. A method `on_begin` of one is called with a `BeginEvent`
+        first, a method `on_end` with an `EndEvent` last, also where `fit` raises. Listening
+        changes nothing of what is computed where. scikit-learn's own, from its release 1.9 on,
+        are set by `set_callbacks`.
 
     Attributes
     ----------
@@ -98,6 +97,7 @@ class PoissonRegressor(LinearRegressor):
     (array([0.693147]), array([1., 2., 4., 8.]))
     """
 
+    _distribution = Poisson()
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, np.inf, closed="left")],
         "fit_intercept": ["boolean"],
@@ -136,13 +136,13 @@ class PoissonRegressor(LinearRegressor):
         self.n_blocks = n_blocks
         self.callbacks = callbacks
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "PoissonRegressor":
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "PoissonRegressor":
         """Train on the rows of X.
 
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
-            Rows of finite numbers.
+            Rows of finite numbers; or a `daskml_exec.training.Data`, which has y and weights.
         y : the same kinds, shape (n,)
             Finite numbers from 0, not all of them 0.
         sample_weight : the same kinds, shape (n,), optional
@@ -163,17 +163,15 @@ class PoissonRegressor(LinearRegressor):
         sklearn.exceptions.ConvergenceWarning
             `max_iter` was reached, or rounding stopped progress, before `tol`.
         """
-        with all_or_nothing(self):
-            state = self._fit(
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            fitted = self._fit(
                 X,
                 y,
                 sample_weight,
-                family=Poisson(),
                 penalty=Penalty(self.alpha, of_sum=False),
                 plan_of=partial(plan_for, self.solver, self.alpha > 0),
-                y_min=0.0,
             )
-            self._warn_unless_converged(state)
+            warn_of(fitted.warnings)
         return self
 
     def to_sklearn(self) -> SklearnPoissonRegressor:
@@ -189,17 +187,18 @@ class PoissonRegressor(LinearRegressor):
         model._base_loss = model._get_loss()  # its own `fit` sets it, and `predict` needs it
         return self._copy_fitted(model, "coef_", "intercept_", "n_iter_")
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the share of the deviance that is explained, D².
 
-        For a Dask collection or a list of futures the Workers sum, and only sums travel.
+        For a Dask collection, a list of futures or a `Data`, which has its own y and weights, the
+        Workers sum, and only sums travel.
 
         Parameters
         ----------
         X : as in `fit`
             Rows.
-        y : as in `fit`
-            Counts.
+        y : as in `fit`, optional
+            Counts; none beside a `Data`.
         sample_weight : as in `fit`, optional
             Weights of the rows; None means ones.
 
@@ -214,16 +213,6 @@ class PoissonRegressor(LinearRegressor):
         if not np.any(np.asarray(y)):
             return float("nan")  # there is no deviance to explain
         return float(d2_tweedie_score(y, self.predict(X), sample_weight=sample_weight, power=1))
-
-    def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return d2_poisson(
-            executor, self._prediction(), X, y, sample_weight, self._labels_of_columns()
-        )
-
-    def _prediction(self) -> Callable[[Any], Any]:
-        margins = super()._prediction()
-        assert isinstance(margins, MarginsOf)
-        return RatesOf(margins)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,24 +5,19 @@ that its optimum is as good a start for rows sorted by label or by time as for s
 Averages of the partitions' own optima are not.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse as sp
 
 from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.array_namespace import is_host, to_host
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Gaussian, Target
 from daskml_exec.kernels.hessian_sums import hessian_sums
-from daskml_exec.kernels.losses import HalfSquaredError
 from daskml_exec.kernels.standardisation import Standardisation
-from daskml_exec.kernels.sums import FieldwiseSum
-from daskml_exec.linear_model._family import Target
-from daskml_exec.linear_model._problem import GLMProblem, parameters_at, sample_of
+from daskml_exec.linear_model._problem import GLMProblem, Pool, parameters_at, sample_of
 from daskml_exec.partitions import Partition
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _MAX_ITER = 100
 # The sample's optimum is off by its own noise, of which this share is as good as none.
@@ -31,24 +26,10 @@ _PRECISION = 0.1
 _LARGEST_FACTOR = 1000
 
 
-@dataclass(frozen=True)
-class Pool(FieldwiseSum):
-    """Pieces of rows on the host, in partition order; what a moments round brings along."""
-
-    pieces: tuple[tuple[Any, Array, Array], ...] = ()
-    """X, y and weights."""
-
-    def joined(self) -> Partition:
-        """Return all rows as one partition, in float64."""
-        blocks = [X for X, _, _ in self.pieces]
-        sparse = any(sp.issparse(X) for X in blocks)
-        X: Any = sp.vstack(blocks, format="csr") if sparse else np.concatenate(blocks)
-        y, weight = (np.concatenate([piece[i] for piece in self.pieces]) for i in (1, 2))
-        return Partition(0, 0, X.astype(np.float64, copy=False), y, weight)
-
-
 def pool_of(partition: Partition, share: float) -> Pool:
     """Return a partition's part of a sample of this share of all rows."""
+    if not share:
+        return Pool()
     sample = sample_of(partition, share)
     X, y, weight = sample.X, sample.y, sample.sample_weight
     n = X.shape[0]
@@ -103,7 +84,7 @@ def _preconditioner(
     if coordinates.size > _LARGEST_FACTOR:
         return lambda q: q
     origin = np.zeros((1, coordinates.size))
-    gram = hessian_sums(HalfSquaredError(), rows.X, rows.sample_weight, coordinates, origin)
+    gram = hessian_sums(Gaussian(), rows.X, rows.sample_weight, coordinates, origin)
     matrix = problem.family.curvature(target) * gram.matrix / gram.weight
     diagonal = coordinates.penalty(problem.penalty.beside_mean(weight)) + proximity
     matrix[np.diag_indices_from(matrix)] += diagonal

@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Family, Target
 from daskml_exec.kernels.loss_sums import LossSums, loss_sums
+from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.moments import Moments, column_moments
 from daskml_exec.kernels.row_sample import row_sample
 from daskml_exec.kernels.standardisation import NO_VARIANCE, Standardisation, standardisation
-from daskml_exec.linear_model._family import Family, Target
-from daskml_exec.partitions import Partition, describe_non_finite
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from daskml_exec.kernels.sums import FieldwiseSum
+from daskml_exec.partitions import ColumnError, Partition, Place
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Where loss and gradient are wanted; what travels out in a gradient round."""
+    """Where loss and gradient are wanted."""
 
     coef: Array
     intercept: Array
@@ -28,19 +29,43 @@ class Parameters:
 
 @dataclass(frozen=True)
 class PartitionMoments:
-    """What travels back from a moments round."""
+    """Moments of columns and targets."""
 
     columns: Moments
     target: Moments
-    not_finite: str = ""
-    """Where the first value that is not finite was found; empty if none was."""
+    place: Place | None = None
+    """Of the first value that is not finite; None if there is none."""
 
     def __add__(self, other: "PartitionMoments") -> "PartitionMoments":
         return PartitionMoments(
             self.columns + other.columns,
             self.target + other.target,
-            self.not_finite or other.not_finite,
+            self.place or other.place,
         )
+
+
+@dataclass(frozen=True)
+class Pool(FieldwiseSum):
+    """Pieces of rows on the host, in partition order."""
+
+    pieces: tuple[tuple[Any, Array, Array], ...] = ()
+    """X, y and weights."""
+
+    def joined(self) -> Partition:
+        """Return all rows as one partition, in float64."""
+        blocks = [X for X, _, _ in self.pieces]
+        sparse = any(sp.issparse(X) for X in blocks)
+        X: Any = sp.vstack(blocks, format="csr") if sparse else np.concatenate(blocks)
+        y, weight = (np.concatenate([piece[i] for piece in self.pieces]) for i in (1, 2))
+        return Partition(0, 0, X.astype(np.float64, copy=False), y, weight)
+
+
+@dataclass(frozen=True)
+class MomentsAndPool(FieldwiseSum):
+    """The answer to the first query of a search."""
+
+    moments: PartitionMoments
+    pool: Pool
 
 
 @dataclass(frozen=True)
@@ -76,14 +101,11 @@ class GLMProblem:
     family : Family
     penalty : Penalty
     fit_intercept : bool
-    feature_names : tuple of str, or None
-        For messages.
     """
 
     family: Family
     penalty: Penalty
     fit_intercept: bool
-    feature_names: tuple[str, ...] | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -105,29 +127,22 @@ class GLMProblem:
             fit_intercept=self.fit_intercept,
         )
 
-    def moments(self, partition: Partition) -> PartitionMoments:
-        """Return one partition's moments, and where it is not finite."""
-        columns = column_moments(partition.X, partition.sample_weight)
-        y = np.asarray(partition.y, dtype=np.float64)[:, None]
-        target = column_moments(y, partition.sample_weight)
-        where = "" if columns.finite.all() else describe_non_finite(partition, self.feature_names)
-        return PartitionMoments(columns, target, where)
-
-    def refusal(self, columns: Moments, target: Moments) -> str:
-        """Return what is wrong with finite rows that have these moments; empty if nothing is."""
+    def require_usable(self, columns: Moments, target: Moments) -> None:
+        """Raise ValueError for finite rows whose moments say that there is nothing to solve."""
         if not columns.finite.all():
             column = int(np.flatnonzero(~columns.finite)[0])
-            name = f" ({self.feature_names[column]!r})" if self.feature_names else ""
-            return (
-                f"X has values in column {column}{name} whose squares overflow float64; rescale "
-                "the column"
+            raise ColumnError(
+                f"X has values in column {column}",
+                " whose squares overflow float64; rescale the column",
+                column,
             )
         if not np.isfinite(self.penalty.beside_mean(columns.weight)):
-            return (
+            raise ValueError(
                 "the penalty overflows float64 when it is divided by the sum of sample_weight, to "
                 "stand beside the mean loss; allowed are a weaker penalty or larger weights"
             )
-        return self.family.refusal(self.target(target))
+        if refusal := self.family.refusal(self.target(target)):
+            raise ValueError(refusal)
 
     def target(self, moments: Moments) -> Target:
         """Return what is to be known of the targets."""
@@ -135,13 +150,8 @@ class GLMProblem:
         return Target(mean, residual_square(mean, variance, self.fit_intercept))
 
     def sums(self, partition: Partition, at: Parameters) -> LossSums:
-        """Return one partition's sums of loss and gradient, for rows less ``at.center``."""
-        X, y, weight = partition.X, partition.y, partition.sample_weight
-        loss, center = self.family.loss, at.center
-        if center is None or not sp.issparse(X):
-            return loss_sums(loss, X, y, weight, at.coef, at.intercept, center)
-        sums = loss_sums(loss, X, y, weight, at.coef, at.intercept - at.coef @ center)
-        return replace(sums, coef=sums.coef - sums.intercept[:, None] * center)
+        """Return one partition's sums of loss and gradient."""
+        return partition_sums(self.family.loss, partition, at)
 
     def objective(
         self, sums: LossSums, at: Parameters, coordinates: Standardisation, weight: float
@@ -161,6 +171,24 @@ class GLMProblem:
         return value, gradient
 
 
+def partition_moments(partition: Partition) -> PartitionMoments:
+    """Return one partition's moments, and where it is not finite."""
+    columns = column_moments(partition.X, partition.sample_weight)
+    y = np.asarray(partition.y, dtype=np.float64)[:, None]
+    target = column_moments(y, partition.sample_weight)
+    place = None if columns.finite.all() else partition.first_non_finite()
+    return PartitionMoments(columns, target, place)
+
+
+def partition_sums(loss: Loss, partition: Partition, at: Parameters) -> LossSums:
+    """Return one partition's sums of loss and gradient, for rows less ``at.center``."""
+    X, y, weight, center = partition.X, partition.y, partition.sample_weight, at.center
+    if center is None or not sp.issparse(X):
+        return loss_sums(loss, X, y, weight, at.coef, at.intercept, center)
+    sums = loss_sums(loss, X, y, weight, at.coef, at.intercept - at.coef @ center)
+    return replace(sums, coef=sums.coef - sums.intercept[:, None] * center)
+
+
 def residual_square(mean: float, variance: float, fit_intercept: bool) -> float:
     """Return the mean square of the targets about the best constant, or zero without an intercept.
 
@@ -172,7 +200,7 @@ def residual_square(mean: float, variance: float, fit_intercept: bool) -> float:
 
 
 def parameters_at(coordinates: Standardisation, point: Array) -> Parameters:
-    """Return what a gradient round is sent for a point in the coordinates."""
+    """Return the parameters of a point in the coordinates, as rows are asked for sums at them."""
     coef, intercept = coordinates.parameters(point, centred=coordinates.far)
     return Parameters(coef, intercept, coordinates.center if coordinates.far else None)
 

@@ -1,9 +1,10 @@
 """What linear models of a numeric target share."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,12 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor, as_dask_futures
-from daskml_exec.linear_model._family import Family, Gaussian
+from daskml_exec.kernels.distributions import Distribution, Gaussian
 from daskml_exec.linear_model._glm import GLM
-from daskml_exec.linear_model._parallel import MODEL
 from daskml_exec.linear_model._plan import Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
-from daskml_exec.linear_model._scores import ColumnOf, MarginsOf
-from daskml_exec.partitions import is_matrix, r2, regression_data, regression_grid
+from daskml_exec.linear_model._scores import ColumnOf, MarginsOf, MeansOf
+from daskml_exec.partitions import Numbers, d2, is_matrix, levelled
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Shapes:
 class LinearRegressor(RegressorMixin, GLM):
     """Base of the linear models with one numeric target."""
 
+    _distribution: ClassVar[Distribution] = Gaussian()
     coef_: NDArray[Any]
     intercept_: np.floating[Any] | NDArray[Any]
     n_iter_: int
@@ -41,13 +42,14 @@ class LinearRegressor(RegressorMixin, GLM):
         Parameters
         ----------
         X : as in `fit`
+            Rows.
 
         Returns
         -------
         array of shape (n,), of a `LinearRegression` of y of shape (n, 1) like this y
             A NumPy array for data in memory; lazily, a Dask array with the row chunks of X for a
             Dask array, a Dask series with the index of X for a Dask dataframe; a list of futures
-            for a list of futures.
+            for a list of futures; a Dask array, begun with at once, for a `Data`.
         """
         check_is_fitted(self)
         prediction, columns = self._prediction(), None
@@ -55,10 +57,25 @@ class LinearRegressor(RegressorMixin, GLM):
             prediction, columns = ColumnOf(prediction), range(1)
         return self._map(prediction, X, columns, self.coef_.dtype, floating=True)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the coefficient of determination of the predictions, R².
 
-        For a Dask collection or a list of futures the Workers sum, and only sums travel.
+        For a Dask collection, a list of futures or a `Data`, which has its own y and weights, the
+        Workers sum, and only sums travel.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+        y : as in `fit`, optional
+            Their targets; None beside a `Data`.
+        sample_weight : as in `fit`, optional
+            Their weights; None means ones.
+
+        Returns
+        -------
+        float
+            At most 1.
         """
         return self._score(X, y, sample_weight)
 
@@ -66,12 +83,12 @@ class LinearRegressor(RegressorMixin, GLM):
         return RegressorMixin.score(self, X, y, sample_weight)
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return r2(executor, self._prediction(), X, y, sample_weight, self._labels_of_columns())
+        predict, labels = self._prediction(), self._labels_of_columns()
+        return d2(executor, predict, X, y, sample_weight, self._distribution, labels)
 
     def _prediction(self) -> Callable[[Any], Any]:
-        return MarginsOf(
-            np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_), type(self).__name__
-        )
+        coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)
+        return MeansOf(MarginsOf(coef, intercept, type(self).__name__), self._distribution)
 
     def _fit(
         self,
@@ -79,39 +96,29 @@ class LinearRegressor(RegressorMixin, GLM):
         y: Any,
         sample_weight: Any,
         *,
-        family: Family,
         penalty: Penalty,
         plan_of: Callable[..., Plan],
-        y_min: float | None = None,
         shapes: Shapes | None = None,
     ) -> Any:
-        """Train, and return the last state; `shapes` is of the attributes for y of shape (n, 1)."""
-        executor = self._check_arguments(y)
+        """Train; `shapes` is of the attributes for y of shape (n, 1)."""
+        executor: Any = self._check_arguments(X, y, sample_weight)
         y = as_dask_futures(y)
-        shapes = shapes if shapes is not None and is_matrix(y) else Shapes()
-        X, y, sample_weight, names = self._inputs(
-            executor, X, y, sample_weight, y_numeric=True, multi_output=False
-        )
-        choice = self._choose(executor, X)
-        partitions: Any
-        levelled = isinstance(family, Gaussian) and self.fit_intercept
-        arguments: dict[str, Any] = {
-            "feature_names": names,
-            "y_min": y_min,
-            "levelled": levelled,
-        }
-        if choice.parallel == MODEL:
-            partitions = regression_grid(
-                executor, X, y, sample_weight, n_blocks=self.n_blocks, **arguments
+        as_matrix = shapes is not None and y is not None and is_matrix(y)
+        shapes = shapes if shapes is not None and as_matrix else Shapes()
+        inputs = self._inputs(executor, X, y, sample_weight, y_numeric=True, multi_output=False)
+        choice = self._choose(executor, inputs[0])
+        family = self._distribution
+        target = Numbers(distribution=family, several=False)
+        problem = GLMProblem(family, penalty, self.fit_intercept)
+        with ExitStack() as stack:
+            data = stack.enter_context(self._loaded(executor, inputs, target, self._cut(choice)))
+            partitions = data.partitions
+            if isinstance(family, Gaussian) and self.fit_intercept:
+                partitions = stack.enter_context(levelled(partitions, data.settled))
+            set_fitted = partial(
+                _set_fitted, dtype=partitions.dtype, level=partitions.form.level, shapes=shapes
             )
-        else:
-            partitions = regression_data(executor, X, y, sample_weight, **arguments)
-        self._learn_features(X, partitions)
-        problem = GLMProblem(family, penalty, self.fit_intercept, partitions.feature_names)
-        fitted = partial(
-            _set_fitted, dtype=partitions.dtype, level=partitions.form.level, shapes=shapes
-        )
-        return self._run(problem, partitions, choice, plan_of, fitted)
+            return self._run(problem, partitions, choice, plan_of, set_fitted)
 
 
 def _set_fitted(

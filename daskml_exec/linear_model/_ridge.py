@@ -11,11 +11,10 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from daskml_exec.linear_model._family import Gaussian
 from daskml_exec.linear_model._plan import GRADIENTS, least_squares_plan_for
 from daskml_exec.linear_model._problem import Penalty
 from daskml_exec.linear_model._regression import LinearRegressor, Shapes
-from daskml_exec.training import Callback, all_or_nothing
+from daskml_exec.training import Callback, all_or_nothing, telling, warn_of
 
 
 class Ridge(LinearRegressor):
@@ -62,8 +61,10 @@ class Ridge(LinearRegressor):
         array that has several; else it is a number that depends on the number of features alone.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
-        returns True stops the fit. With callbacks every round passes through the driver, also
-        for one partition.
+        returns True stops the fit. A method `on_begin` of one is called with a `BeginEvent`
+        first, a method `on_end` with an `EndEvent` last, also where `fit` raises. Listening
+        changes nothing of what is computed where. scikit-learn's own, from its release 1.9 on,
+        are set by `set_callbacks`.
 
     Attributes
     ----------
@@ -137,13 +138,13 @@ class Ridge(LinearRegressor):
         self.n_blocks = n_blocks
         self.callbacks = callbacks
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "Ridge":
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "Ridge":
         """Train on the rows of X.
 
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
-            Rows of finite numbers.
+            Rows of finite numbers; or a `daskml_exec.training.Data`, which has y and weights.
         y : the same kinds, shape (n,)
             Finite numbers.
         sample_weight : the same kinds, shape (n,), optional
@@ -164,18 +165,17 @@ class Ridge(LinearRegressor):
         sklearn.exceptions.ConvergenceWarning
             `max_iter` was reached, or rounding stopped progress, before `tol`.
         """
-        with all_or_nothing(self):
-            state = self._fit(
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            fitted = self._fit(
                 X,
                 y,
                 sample_weight,
-                family=Gaussian(),
                 penalty=Penalty(self.alpha, of_sum=True),
                 plan_of=lambda shape: least_squares_plan_for(self.solver, self.alpha > 0, shape),
                 shapes=Shapes(intercept_array=True),
             )
             self.solver_ = "lbfgs" if self._plan.regime == GRADIENTS else "newton"
-            self._warn_unless_converged(state)
+            warn_of(fitted.warnings)
         return self
 
     def to_sklearn(self) -> SklearnRidge:
@@ -269,7 +269,7 @@ class LinearRegression(LinearRegressor):
         self.n_blocks = n_blocks
         self.callbacks = callbacks
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "LinearRegression":
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "LinearRegression":
         """Train on the rows of X; errors and warnings are those of `Ridge.fit`.
 
         Parameters
@@ -286,17 +286,16 @@ class LinearRegression(LinearRegressor):
         LinearRegression
             This estimator, fitted.
         """
-        with all_or_nothing(self):
-            state = self._fit(
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            fitted = self._fit(
                 X,
                 y,
                 sample_weight,
-                family=Gaussian(),
                 penalty=Penalty(0.0, of_sum=True),
                 plan_of=partial(least_squares_plan_for, "auto", False),
                 shapes=Shapes(coef_matrix=True, intercept_array=True),
             )
-            self._warn_unless_converged(state)
+            warn_of(fitted.warnings)
         return self
 
     def to_sklearn(self) -> SklearnLinearRegression:

@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from daskml_exec.kernels.array_namespace import is_host, to_device_of, to_host
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Distribution
 from daskml_exec.kernels.probabilities import class_probabilities
 from daskml_exec.partitions import block_to_predict
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,16 @@ class LabelsOf:
 
 
 @dataclass(frozen=True)
-class RatesOf:
-    """The exponential of the margin, shape (n,)."""
+class MeansOf:
+    """The distribution's mean at the margin, shape (n,)."""
 
     margins: MarginsOf
-    __name__ = "rates"
+    distribution: Distribution
+    __name__ = "means"
 
     def __call__(self, block: Any) -> Array:
-        return np.exp(self.margins(block))
+        means: Array = self.distribution.mean(self.margins(block))
+        return means
 
 
 @dataclass(frozen=True)

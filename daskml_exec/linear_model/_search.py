@@ -1,4 +1,4 @@
-"""What the first-order and the Newton rounds share: a search on the driver, and its state."""
+"""What first-order and Newton's method share: a search on the driver, and its states."""
 
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -6,85 +6,115 @@ from typing import Any, TypeVar
 import numpy as np
 
 from daskml_exec.kernels import lbfgs
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Target
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.standardisation import Standardisation
-from daskml_exec.linear_model._family import Target
 from daskml_exec.linear_model._problem import (
     GLMProblem,
     Parameters,
     PartitionMoments,
     measured_at,
 )
+from daskml_exec.partitions import not_finite
 from daskml_exec.training import Measured, Reached
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
-class SearchFit:
-    """The state of a search between two rounds."""
+class SearchState:
+    """A search between two rounds.
 
-    start: Parameters | None
-    """Where to start; None until the first round, if the solver is to choose."""
+    Attributes
+    ----------
+    max_iter : int
+        Accepted steps at most.
+    weight : float
+        Of all rows.
+    target : Target
+    coordinates : Standardisation
+    search : LBFGSState
+    gradient_norm : float
+        At the accepted point, in the problem's unit.
+    """
+
     max_iter: int
-    weight: float = 0.0
-    target: Target | None = None
-    coordinates: Standardisation | None = None
-    search: lbfgs.LBFGSState | None = None
+    weight: float
+    target: Target
+    coordinates: Standardisation
+    search: lbfgs.LBFGSState
     gradient_norm: float = np.inf
-    """At the accepted point, in the problem's unit."""
-    failure: ValueError | None = None
 
     @property
     def done(self) -> bool:
         """Whether no further round is needed."""
-        if self.search is None:
-            return self.failure is not None
         exhausted = self.n_iter >= self.max_iter and self.search.direction is None
         return self.search.done or (exhausted and self.search.gradient is not None)
 
     @property
     def n_iter(self) -> int:
         """Accepted steps."""
-        return self.search.n_iter if self.search else 0
+        return self.search.n_iter
 
     @property
     def converged(self) -> bool:
         """Whether the gradient is within ``tol``."""
-        return self.search is not None and self.search.converged
+        return self.search.converged
 
     @property
     def stuck(self) -> bool:
         """Whether rounding stopped progress."""
-        return self.search is not None and self.search.stuck
+        return self.search.stuck
+
+    @property
+    def solution(self) -> "SearchState":
+        """What a fit is judged by."""
+        return self
 
     @property
     def parameters(self) -> Parameters:
         """The best parameters so far."""
-        if self.coordinates is None or self.search is None:
-            assert self.start is not None, "nothing is known before the first round"
-            return self.start
         return Parameters(*self.coordinates.parameters(self.search.point))
 
 
-State = TypeVar("State", bound=SearchFit)
+State = TypeVar("State", bound=SearchState)
+
+MADE_OF = (Parameters, Target, Standardisation, lbfgs.LBFGSState)
+"""What all states of searches are made of."""
 
 
-def informed(problem: GLMProblem, state: State, total: PartitionMoments) -> State:
-    """Return the state with what the moments say: coordinates, and parameters to start from.
+@dataclass(frozen=True)
+class Known:
+    """What the moments say: coordinates, and parameters to start from."""
 
-    Or with a failure, if they say that there is nothing to train on.
+    weight: float
+    target: Target
+    coordinates: Standardisation
+    start: Parameters
+
+    @property
+    def point(self) -> Array:
+        """The start, in the coordinates."""
+        return self.coordinates.point(self.start.coef, self.start.intercept)
+
+
+def known_from(problem: GLMProblem, moments: PartitionMoments, start: Parameters | None) -> Known:
+    """Return what the moments say.
+
+    Raises
+    ------
+    ValueError
+        There is nothing to train on.
     """
-    if refusal := total.not_finite or problem.refusal(total.columns, total.target):
-        return replace(state, failure=ValueError(refusal))
-    target = problem.target(total.target)
-    coordinates = problem.standardise(total.columns, target)
-    return replace(
-        state,
-        start=state.start or problem.null_parameters(len(coordinates.scale), target),
-        weight=total.columns.weight,
-        target=target,
-        coordinates=coordinates,
+    if moments.place is not None:
+        raise not_finite(moments.place)
+    problem.require_usable(moments.columns, moments.target)
+    target = problem.target(moments.target)
+    coordinates = problem.standardise(moments.columns, target)
+    return Known(
+        moments.columns.weight,
+        target,
+        coordinates,
+        start or problem.null_parameters(len(coordinates.scale), target),
     )
 
 
@@ -92,8 +122,6 @@ def judged(
     problem: GLMProblem, tol: float, state: State, sums: LossSums
 ) -> tuple[State, Measured, float]:
     """Take in loss and gradient at the trial; return state, record, and the gradient's unit."""
-    assert state.coordinates is not None and state.search is not None
-    assert state.target is not None
     value, gradient, norm, unit = measured_at(
         problem, sums, state.coordinates, state.search.trial, state.weight, state.target
     )

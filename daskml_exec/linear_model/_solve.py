@@ -1,8 +1,7 @@
-"""From a plan to rounds."""
+"""From a plan to training."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,25 +9,26 @@ import scipy.sparse as sp
 
 from daskml_exec.kernels.array_namespace import is_host
 from daskml_exec.kernels.compiled_loops import compile_loops
-from daskml_exec.linear_model._family import Gaussian
-from daskml_exec.linear_model._gradient_rounds import GradientFit, GradientRounds
-from daskml_exec.linear_model._grid_fit import fit_on_grid
-from daskml_exec.linear_model._least_squares import LeastSquaresFit, LeastSquaresRounds
-from daskml_exec.linear_model._newton import NewtonFit, NewtonRounds
-from daskml_exec.linear_model._plan import (
-    AVERAGING,
-    GRADIENTS,
-    GRAM,
-    Plan,
-    Shape,
-)
+from daskml_exec.kernels.distributions import Gaussian
+from daskml_exec.linear_model._first_order import Averaging, Beginning, Gradients
+from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
+from daskml_exec.linear_model._newton import Newton, NewtonBeginning, NewtonState
+from daskml_exec.linear_model._on_cells import NOT_LEAST, missed_least_norm, on_cells
+from daskml_exec.linear_model._plan import AVERAGING, GRADIENTS, GRAM, Plan, Shape
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
 from daskml_exec.linear_model._search import iterations
-from daskml_exec.partitions import Grid, Partition, Partitions
-from daskml_exec.training import Callback, FitResult, compile_ahead, run_rounds
+from daskml_exec.partitions import Grid, Partition, Partitions, Pieces
+from daskml_exec.training import (
+    Algorithm,
+    Callback,
+    FitWarning,
+    History,
+    compile_ahead,
+    train,
+)
 
 
-def shape_of(partitions: Partitions | Grid, problem: GLMProblem) -> Shape:
+def shape_of(partitions: Partitions | Pieces | Grid, problem: GLMProblem) -> Shape:
     """Return what a plan needs to know of the data."""
     rows = sum(partitions.rows)
     return Shape(
@@ -41,7 +41,7 @@ def shape_of(partitions: Partitions | Grid, problem: GLMProblem) -> Shape:
     )
 
 
-def opening(shape: Shape, plan: Plan, partitions: Partitions | Grid) -> str:
+def opening(shape: Shape, plan: Plan, partitions: Partitions | Pieces | Grid) -> str:
     """Return what there is to solve, and how, in words."""
     n = len(partitions.rows)
     return (
@@ -50,9 +50,9 @@ def opening(shape: Shape, plan: Plan, partitions: Partitions | Grid) -> str:
     )
 
 
-def prepare(partitions: Partitions | Grid, *, say: Callable[[str], object]) -> None:
+def prepare(partitions: Partitions | Pieces | Grid, *, say: Callable[[str], object]) -> None:
     """Have compiled what the rounds of these partitions call, and say so if it is to be."""
-    if isinstance(partitions, Partitions) and partitions.dtype == np.float32:
+    if not isinstance(partitions, Grid) and partitions.dtype == np.float32:
         compile_ahead(partitions, _compile, "loops of float32", say=say)
 
 
@@ -61,56 +61,117 @@ def _compile(partition: Partition) -> None:
         compile_loops(partition.X)
 
 
+@dataclass(frozen=True)
+class FittedLinear:
+    """What comes of a fit.
+
+    Attributes
+    ----------
+    state : object
+        The last one: parameters, `n_iter`, whether it converged.
+    history : History
+    stopped : bool
+        Whether a callback stopped it.
+    plan : Plan
+        That was followed in the end.
+    warnings : tuple of FitWarning
+    """
+
+    state: Any
+    history: History
+    stopped: bool
+    plan: Plan
+    warnings: tuple[FitWarning, ...]
+
+
 def solve(
     plan: Plan,
     problem: GLMProblem,
-    partitions: Partitions | Grid,
+    partitions: Partitions | Pieces | Grid,
     *,
     tol: float,
     max_iter: int,
     start: Parameters | None,
     callbacks: Sequence[Callback],
-    snapshot: Callable[[Any], Callable[[], Any]],
+    view: Callable[[Parameters], Callable[[Any], Any]],
     name: str,
-) -> FitResult[Any]:
-    """Run the rounds of a plan to their end."""
+) -> FittedLinear:
+    """Train as planned.
+
+    Parameters
+    ----------
+    plan : Plan
+    problem : GLMProblem
+    partitions : Partitions, Pieces or Grid
+    tol : float
+    max_iter : int
+    start : Parameters or None
+    callbacks : sequence of callables
+    view : callable
+        Takes parameters and returns what makes an estimator of them.
+    name : str
+        What tasks are called.
+    """
     if isinstance(partitions, Grid):
-        return fit_on_grid(
-            plan,
-            problem,
-            partitions,
-            tol=tol,
-            max_iter=max_iter,
-            start=start,
-            callbacks=callbacks,
-            snapshot=snapshot,
-            name=name,
-        )
-    algorithm: Any
-    state: Any
-    if plan.regime == GRAM:
-        algorithm, state = LeastSquaresRounds(problem, tol), LeastSquaresFit(max_iter)
-    elif plan.regime in (GRADIENTS, AVERAGING):
-        algorithm = GradientRounds(problem, tol)
-        # Where rows do not determine all coefficients, those are asked for that have no part of
-        # what is left open. Gradients have none either, in the columns' own units.
-        open_ended = problem.penalty.strength == 0 or sum(partitions.rows) < partitions.n_features
-        state = GradientFit(
-            start,
-            max_iter,
-            averaging=plan.regime == AVERAGING,
-            uniform=isinstance(problem.family, Gaussian) and open_ended,
-        )
+        algorithm, state = _on_grid(plan, problem, partitions, tol, max_iter, start)
     else:
-        if start is not None and plan.hessian_share:
-            plan = replace(plan, pool_share=0.0)  # the pool would only say where to start
-        algorithm, state = NewtonRounds(problem, tol), NewtonFit(start, max_iter, plan=plan)
-    return run_rounds(
+        algorithm, state = _on_rows(plan, problem, partitions, tol, max_iter, start)
+    fitted = train(
         algorithm,
         state,
         partitions,
         callbacks=callbacks,
-        snapshot=snapshot,
-        reached=partial(iterations, tol=tol),
+        view=lambda state: view(state.solution.parameters),
+        reached=lambda state: iterations(state.solution, tol),
         name=name,
+    )
+    last = fitted.state.solution
+    return FittedLinear(
+        last,
+        fitted.history,
+        fitted.stopped == "callback",
+        last.plan if isinstance(last, NewtonState) else plan,
+        (NOT_LEAST,) if missed_least_norm(fitted.state) else (),
+    )
+
+
+def _on_rows(
+    plan: Plan,
+    problem: GLMProblem,
+    partitions: Partitions | Pieces,
+    tol: float,
+    max_iter: int,
+    start: Parameters | None,
+) -> tuple[Algorithm[Any], Any]:
+    if plan.regime == GRAM:
+        return LeastSquares(problem, tol), LeastSquaresBeginning(max_iter)
+    if plan.regime == AVERAGING:
+        n_classes = max(2, problem.n_outputs)
+        return Averaging(problem, tol, n_classes), Beginning(max_iter, start)
+    if plan.regime == GRADIENTS:
+        # Where rows do not determine all coefficients, those are asked for that have no part of
+        # what is left open. Gradients have none either, in the columns' own units.
+        open_ended = problem.penalty.strength == 0 or sum(partitions.rows) < partitions.n_features
+        uniform = isinstance(problem.family, Gaussian) and open_ended
+        return Gradients(problem, tol, uniform), Beginning(max_iter, start)
+    if start is not None and plan.hessian_share:
+        plan = replace(plan, pool_share=0.0)  # the pool would only say where to start
+    return Newton(problem, tol), NewtonBeginning(plan, max_iter, start)
+
+
+def _on_grid(
+    plan: Plan,
+    problem: GLMProblem,
+    grid: Grid,
+    tol: float,
+    max_iter: int,
+    start: Parameters | None,
+) -> tuple[Algorithm[Any], Any]:
+    return on_cells(
+        plan,
+        problem,
+        (sum(grid.rows), grid.n_features),
+        tol=tol,
+        max_iter=max_iter,
+        start=start,
     )

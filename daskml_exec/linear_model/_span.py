@@ -6,18 +6,16 @@ span of the rows correct what rounding left.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from daskml_exec.executor import in_threads
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Target
 from daskml_exec.kernels.row_span import InnerSolver, RowSpan, SpanProblem, row_span
 from daskml_exec.kernels.standardisation import Standardisation
-from daskml_exec.linear_model._family import Target
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
 from daskml_exec.partitions import Partition
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""What the networks' arguments may be, for type checkers and for scikit-learn's validation."""
+"""What the networks' arguments may be, and which of them go together."""
 
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -48,3 +49,89 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_replicas": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "callbacks": ["array-like", None],
 }
+
+
+class _Rule(NamedTuple):
+    """Which values of an argument a strategy supports, and why no others."""
+
+    argument: str
+    allowed: tuple[Any, ...]
+    because: str
+
+
+_OF_BLOCKS = (
+    _Rule("compression", (None,), "the model does not travel"),
+    _Rule("early_stopping", (False,), "the best weights are not kept"),
+    _Rule("outer", ("auto", "average"), "replicas become their average"),
+)
+_SUPPORTED = {
+    "data": (),
+    "model": (_Rule("sync_every", ("auto",), "there are no averages"), *_OF_BLOCKS),
+    "hybrid": _OF_BLOCKS,
+}
+# What says how many of something there are that a strategy does not have.
+_COUNTS = {
+    "data": (
+        _Rule("n_blocks", ("auto",), "there are no blocks"),
+        _Rule("n_replicas", ("auto",), "there are no replicas"),
+    ),
+    "model": (_Rule("n_replicas", ("auto",), "there is one replica"),),
+    "hybrid": (),
+}
+
+
+def hidden_units(hidden_layer_sizes: Any) -> tuple[int, ...]:
+    """Return the units of each hidden layer, of a number or a sequence of numbers."""
+    several = isinstance(hidden_layer_sizes, Iterable)
+    sizes: list[Any] = list(hidden_layer_sizes) if several else [hidden_layer_sizes]
+    units = []
+    for size in sizes:
+        number = isinstance(size, Real) and not isinstance(size, bool)
+        if not number or not size >= 1 or size % 1:
+            raise ValueError(
+                f"hidden_layer_sizes={hidden_layer_sizes!r}: hidden_layer_sizes must be > 0; "
+                "allowed are whole numbers from 1, one per hidden layer"
+            )
+        units.append(int(size))
+    return tuple(units)
+
+
+def require_parallel_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that do not go together.
+
+    With ``parallel="auto"`` there are none: what not all strategies support restricts the choice.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Of the estimator.
+
+    Raises
+    ------
+    ValueError
+        One is given that `parallel` leaves without effect or does not support.
+    """
+    parallel = arguments["parallel"]
+    if parallel == "auto":
+        return
+    for rule in (*_COUNTS[parallel], *_SUPPORTED[parallel]):
+        if arguments[rule.argument] not in rule.allowed:
+            raise ValueError(
+                f"{rule.argument}={arguments[rule.argument]!r} with parallel={parallel!r}: "
+                f"{rule.because}; allowed is {' or '.join(map(repr, rule.allowed))}"
+            )
+
+
+def unsupported(parallel: str, arguments: Mapping[str, Any]) -> str:
+    """Say why a strategy does not support an estimator's arguments; an empty text if it does.
+
+    Examples
+    --------
+    >>> arguments = {"sync_every": "auto", "compression": "fp16", "early_stopping": False}
+    >>> unsupported("hybrid", arguments)
+    "compression='fp16': the model does not travel"
+    """
+    for rule in _SUPPORTED[parallel]:
+        if arguments[rule.argument] not in rule.allowed:
+            return f"{rule.argument}={arguments[rule.argument]!r}: {rule.because}"
+    return ""

@@ -4,9 +4,18 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from daskml_exec.kernels.networks.layout import Layout
+from daskml_exec.neural_network._workload import Case
+from daskml_exec.training.averaging._batching import rows_per_step
+
+_UNITS_PER_BLOCK = 1024
+_BYTES_PER_BLOCK = 2**28
+N_REPLICAS = 2
+"""Of hybrid parallelism by default."""
 
 # Names the random streams that order the partitions, apart from those of rows and weights.
 _PARTITION_ORDER = 2**31
@@ -26,6 +35,24 @@ class Stretch:
     partition: int
     first_row: int
     last_row: int
+
+
+class Stint(NamedTuple):
+    """Steps of an epoch, of all replicas, until these are averaged or a segment ends.
+
+    Attributes
+    ----------
+    first, last : int
+        The first step, and the first one that is not among them.
+    ends_epoch : bool
+    averages : bool
+        Whether replicas are averaged after them.
+    """
+
+    first: int
+    last: int
+    ends_epoch: bool
+    averages: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +117,37 @@ class BlockPlan:
                 yield Stretch(partition, begin * self.batch, stop)
             at += steps
 
+    def stints(self, first_step: int, n_steps: int) -> Iterator[Stint]:
+        """Yield these steps of an epoch, cut where replicas are averaged.
+
+        Parameters
+        ----------
+        first_step : int
+            Counted from the begin of the epoch.
+        n_steps : int
+            How many there are.
+
+        Yields
+        ------
+        Stint
+            At least one step.
+
+        Examples
+        --------
+        >>> plan = BlockPlan(2, (300, 300), 100, ((0,), (1,)), sync_steps=2, seed=None)
+        >>> for stint in plan.stints(0, 3):
+        ...     print(stint)
+        Stint(first=0, last=2, ends_epoch=False, averages=True)
+        Stint(first=2, last=3, ends_epoch=True, averages=True)
+        """
+        begin, end, epoch = first_step, first_step + n_steps, self.steps_per_epoch
+        sync = self.sync_steps
+        while begin < end:
+            stop = end if sync is None else min(end, (begin // sync + 1) * sync)
+            ends = stop >= epoch
+            yield Stint(begin, stop, ends, sync is not None and (ends or stop % sync == 0))
+            begin = stop
+
     def _steps_of(self, partition: int) -> int:
         return -(-self.rows[partition] // self.batch)
 
@@ -115,6 +173,32 @@ class BlockPlan:
         stream = np.random.SeedSequence((self.seed, _PARTITION_ORDER, replica, epoch))
         order = np.random.default_rng(stream).permutation(len(partitions))
         return [partitions[at] for at in order.tolist()]
+
+
+def default_n_blocks(layout: Layout, state_bytes: int) -> int:
+    """Return into how many blocks a network is cut if nobody says: a matter of its shape alone.
+
+    A power of two: blocks of about a thousand units, which keep a processor busy, or of as many
+    bytes as a worker of modest size has room for. At least two, and no more than there are units.
+
+    Parameters
+    ----------
+    layout : Layout
+        With at least one hidden layer.
+    state_bytes : int
+        Of all parameters with what the optimiser remembers.
+
+    Examples
+    --------
+    >>> default_n_blocks(Layout((784, 4096, 4096, 10)), 2**28)
+    4
+    """
+    hidden = layout.units[1:-1]
+    wanted = max(2, -(-max(hidden) // _UNITS_PER_BLOCK), -(-state_bytes // _BYTES_PER_BLOCK))
+    power = 1 << (int(wanted) - 1).bit_length()
+    while power > min(hidden):
+        power //= 2
+    return max(1, power)
 
 
 def block_plan(
@@ -184,3 +268,56 @@ def _bounds(rows: Sequence[int], n_replicas: int) -> list[int]:
         left = n_replicas - replica
         bounds.append(min(max(at, bounds[-1] + 1), len(rows) - left))
     return [*bounds, len(rows)]
+
+
+def asked_blocks(case: Case) -> BlockPlan:
+    """Return the plan of a fit that was asked to train in blocks.
+
+    Raises
+    ------
+    ValueError
+        It cannot.
+    """
+    wrong = impossible_in_blocks(case)
+    if wrong:
+        raise ValueError(
+            f"parallel={case.parallel!r} with {wrong}; parallel='auto' would take another strategy"
+        )
+    return blocks_of(case, case.parallel)
+
+
+def impossible_in_blocks(case: Case) -> str:
+    """Say why a network cannot be trained in blocks; an empty text if it can."""
+    if case.incremental:
+        return "partial_fit: the optimiser's moments would be lost between calls"
+    hidden = case.work.units[1:-1]
+    if not hidden:
+        return "hidden_layer_sizes=(): a network is cut along its hidden units"
+    n_blocks = case.arguments["n_blocks"]
+    if n_blocks != "auto" and n_blocks > min(hidden):
+        return f"n_blocks={n_blocks}: the narrowest hidden layer has {min(hidden)} units"
+    return ""
+
+
+def blocks_of(case: Case, parallel: str) -> BlockPlan:
+    """Return the plan of model or hybrid parallelism, where it is possible."""
+    arguments, work = case.arguments, case.work
+    n_blocks = arguments["n_blocks"]
+    if n_blocks == "auto":
+        n_blocks = default_n_blocks(Layout(work.units), work.state_bytes)
+    return block_plan(
+        work.rows,
+        rows_per_step(arguments["batch_size"], sum(work.rows)),
+        n_blocks=n_blocks,
+        n_replicas=n_replicas_of(case, parallel),
+        sync_every=arguments["sync_every"],
+        seed=case.seed,
+    )
+
+
+def n_replicas_of(case: Case, parallel: str) -> int:
+    """Return how many replicas there are to be."""
+    if parallel == "model":
+        return 1
+    given = case.arguments["n_replicas"]
+    return N_REPLICAS if given == "auto" else int(given)

@@ -8,13 +8,12 @@ import numpy as np
 
 from daskml_exec.executor.peers import Peer, Source
 from daskml_exec.kernels.array_namespace import is_host
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.training import Batch
 from daskml_exec.kernels.networks.local_steps import rows_taker
 from daskml_exec.neural_network._block_plan import BlockPlan
 from daskml_exec.neural_network._problem import NetworkProblem
-from daskml_exec.partitions import Partition
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.partitions import Partition, Place
 
 
 @dataclass
@@ -23,7 +22,7 @@ class BatchStream:
 
     Attributes
     ----------
-    failure : str
+    failure : str or Place
         What is wrong with the data, if the stream has ended early because of it.
     """
 
@@ -32,7 +31,7 @@ class BatchStream:
     peer: Peer
     sources: Mapping[int, Source]
     dtype: np.dtype[Any]
-    failure: str = field(default="", init=False)
+    failure: str | Place = field(default="", init=False)
 
     def batches(self, replica: int, epoch: int, first_step: int, n_steps: int) -> Iterator[Batch]:
         """Yield the batches of these steps."""
@@ -49,7 +48,7 @@ class BatchStream:
                 yield from self._batches_of(partition, rows)
             del partition
 
-    def _wrong_with(self, partition: Partition) -> str:
+    def _wrong_with(self, partition: Partition) -> str | Place:
         if not is_host(partition.X):
             return (
                 f"partition {partition.index} of X is on a device; with parallel='model' or "

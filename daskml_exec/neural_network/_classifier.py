@@ -1,5 +1,7 @@
 """A multi-layer perceptron for classes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,8 +17,9 @@ from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
 from daskml_exec.neural_network._problem import Classes
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
-from daskml_exec.partitions import accuracy, classification_data
-from daskml_exec.training import all_or_nothing
+from daskml_exec.partitions import Labels, accuracy
+from daskml_exec.training import FitWarning, all_or_nothing, telling, warn_of
+from daskml_exec.training._classes_to_come import classes_to_come
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -110,8 +113,10 @@ class MLPClassifier(ClassifierMixin, MLP):
         Replicas for "hybrid", at least 2 and no more than partitions; "auto" is 2.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
-        returns True stops the fit. With callbacks every round passes through the driver, also
-        for one partition.
+        returns True stops the fit. A method `on_begin` of one is called with a `BeginEvent`
+        first, a method `on_end` with an `EndEvent` last, also where `fit` raises. Listening
+        changes nothing of what is computed where. scikit-learn's own, from its release 1.9 on,
+        are set by `set_callbacks`.
 
     Attributes
     ----------
@@ -182,13 +187,13 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     classes_: NDArray[Any]
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPClassifier":
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLPClassifier":
         """Train on the rows of X.
 
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
-            Rows of finite numbers.
+            Rows of finite numbers; or a `daskml_exec.training.Data`, which has y and weights.
         y : the same kinds, shape (n,)
             Labels: at least two different ones.
         sample_weight : the same kinds, shape (n,), optional
@@ -216,12 +221,12 @@ class MLPClassifier(ClassifierMixin, MLP):
         UserWarning
             Rows are sorted over the partitions by their label; `batch_size` is more than all rows.
         """
-        with all_or_nothing(self):
-            self._fit(X, y, sample_weight, incremental=False)
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            warn_of(self._fit(X, y, sample_weight, incremental=False))
         return self
 
     def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
     ) -> "MLPClassifier":
         """Train for one epoch more, on these rows.
 
@@ -249,29 +254,20 @@ class MLPClassifier(ClassifierMixin, MLP):
         """
         self._refuse_early_stopping()
         known = getattr(self, "classes_", None) if hasattr(self, "coefs_") else None
-        if classes is not None:
-            given = np.unique(np.asarray(classes))
-            if known is not None and not np.array_equal(given, known):
-                raise ValueError(
-                    f"classes={given.tolist()} differ from those of the first call to "
-                    f"partial_fit, {known.tolist()}; allowed are the same, or None"
-                )
-            known = given
-        if known is None:
-            raise ValueError(
-                "classes must be passed on the first call to partial_fit: all labels that there "
-                "will be"
-            )
-        with all_or_nothing(self):
-            self._fit(X, y, sample_weight, classes=known, incremental=True)
+        known = classes_to_come(known, classes)
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            warn_of(self._fit(X, y, sample_weight, classes=known, incremental=True))
         return self
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None, incremental: bool
-    ) -> None:
-        prepared = self._prepared(X, y, sample_weight, classes=classes, incremental=incremental)
-        self._train(prepared, incremental=incremental)
+    ) -> list[FitWarning]:
+        with self._prepared(
+            X, y, sample_weight, classes=classes, incremental=incremental
+        ) as prepared:
+            return self._train(prepared, incremental=incremental)
 
+    @contextmanager
     def _prepared(
         self,
         X: Any,
@@ -280,35 +276,26 @@ class MLPClassifier(ClassifierMixin, MLP):
         *,
         classes: Any = None,
         incremental: bool = False,
-    ) -> Prepared:
-        executor = self._check_arguments(y)
+    ) -> Iterator[Prepared]:
+        executor = self._check_arguments(X, y, sample_weight)
         again = self._goes_on(incremental)
-        X, y, sample_weight, names = self._inputs(executor, X, y, sample_weight, reset=not again)
-        data = classification_data(
-            executor,
-            X,
-            y,
-            sample_weight,
-            class_weight=None,
-            feature_names=names,
-            known_classes=classes,
-        )
-        self._learn_features(X, data.partitions, reset=not again)
-        if again and not np.array_equal(data.classes, self.classes_):
-            data.partitions.release()
-            raise ValueError(
-                f"warm_start=True, but the last fit had the classes {self.classes_.tolist()}; this "
-                f"data has {data.classes.tolist()}"
+        inputs = self._inputs(executor, X, y, sample_weight, reset=not again)
+        with self._loaded(executor, inputs, Labels(known=classes), reset=not again) as data:
+            found: Any = data.classes
+            if again and not np.array_equal(found, self.classes_):
+                raise ValueError(
+                    f"warm_start=True, but the last fit had the classes {self.classes_.tolist()}; "
+                    f"this data has {found.tolist()}"
+                )
+            n = len(found)
+            yield Prepared(
+                data.partitions,
+                Classes(n),
+                "logistic" if n == 2 else "softmax",
+                1 if n == 2 else n,
+                partial(_set_classes, classes=found),
+                data.weighted,
             )
-        n = len(data.classes)
-        return Prepared(
-            data.partitions,
-            Classes(n),
-            "logistic" if n == 2 else "softmax",
-            1 if n == 2 else n,
-            partial(_set_classes, classes=data.classes),
-            sample_weight is not None,
-        )
 
     def predict(self, X: Any) -> Any:
         """Return the most probable label of each row.
@@ -339,7 +326,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         array of shape (n, n_classes)
             A NumPy array for data in memory; lazily, a Dask array with the row chunks of X for a
             Dask array, a Dask dataframe with the index of X for a Dask dataframe; a list of
-            futures for a list of futures.
+            futures for a list of futures; a Dask array, begun with at once, for a `Data`.
         """
         return self._probabilities(X, log=False)
 
@@ -358,17 +345,18 @@ class MLPClassifier(ClassifierMixin, MLP):
         """
         return self._probabilities(X, log=True)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the share of rows, by weight, whose label is predicted.
 
-        For a Dask collection or a list of futures the Workers count, and only counts travel.
+        For a Dask collection, a list of futures or a `Data`, which has its own y and weights, the
+        Workers count, and only counts travel.
 
         Parameters
         ----------
         X : as in `fit`
             Rows.
-        y : as in `fit`
-            Labels.
+        y : as in `fit`, optional
+            Labels; none beside a `Data`.
         sample_weight : as in `fit`, optional
             Weights of the rows; None means ones.
 

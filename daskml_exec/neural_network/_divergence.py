@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from daskml_exec.kernels.arrays import Array
 
 
 class DivergenceError(ValueError):
@@ -37,8 +37,8 @@ class DivergenceError(ValueError):
         partition: int | None,
         learning_rate: float,
         remedy: str,
-        coefs: Sequence[np.ndarray[Any, Any]],
-        intercepts: Sequence[np.ndarray[Any, Any]],
+        coefs: Sequence[Array],
+        intercepts: Sequence[Array],
     ) -> None:
         self.round = round
         self.partition = partition

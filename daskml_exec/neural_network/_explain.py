@@ -1,16 +1,25 @@
-"""What was planned for a network's fit, beside what was measured."""
+"""What was planned for a network's fit, whole or in blocks, beside what was measured."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from daskml_exec.executor import bytes_text
-from daskml_exec.neural_network._batching import LEAST_BATCH, Batching
-from daskml_exec.neural_network._strategies import Strategies
+from daskml_exec.executor import Facts, Part, Readable
+from daskml_exec.neural_network._block_plan import BlockPlan
+from daskml_exec.neural_network._workload import Case
+from daskml_exec.neural_network.planning import Strategies, strategies_of
 from daskml_exec.training import History
+from daskml_exec.training.averaging import (
+    Batching,
+    averages_in_words,
+    measured,
+    rows_in_words,
+    steps_in_words,
+)
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """How rows were shared, how often local models were averaged, and what the rounds took.
+@dataclass(frozen=True, repr=False)
+class NetworkExplanation(Readable):
+    """What there is to say of every network's fit.
 
     Attributes
     ----------
@@ -19,14 +28,9 @@ class Explanation:
     n_parameters : int
     activation, output : str
         Of the hidden units, and of the outputs.
-    batching : Batching
-        Rows, rows per step and steps of each partition.
-    compression : str or None
-    dealt : bool
-        Whether the rows were dealt anew over the partitions first.
     history : daskml_exec.training.History
-    strategies : Strategies
-        What each strategy was predicted to cost, and why this one was followed.
+    case : Case
+        What was asked for, and on what.
     epochs : float
         That were trained.
     """
@@ -35,57 +39,81 @@ class Explanation:
     n_parameters: int
     activation: str
     output: str
+    history: History
+    case: Case
+    epochs: float
+
+    @property
+    def strategies(self) -> Strategies:
+        """What each strategy was predicted to cost, and why this one was followed."""
+        return strategies_of(self.case)
+
+    def _parts(self) -> Iterator[Part]:
+        units = "-".join(map(str, self.layers))
+        network = f"{units}, {self.n_parameters:,} parameters, {self.activation}, {self.output}"
+        yield Facts([("network", network), *self._shared()])
+        yield measured(self.history, self._unit)
+        yield from self.strategies.beside(self.history, self.epochs)
+
+    _unit = "rounds"
+
+    def _shared(self) -> Iterator[tuple[str, str]]:
+        """Yield what is to be said of how rows, steps and averages were planned."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation(NetworkExplanation):
+    """How rows were shared, how often local models were averaged, and what the rounds took.
+
+    It has layers, n_parameters, activation, output, history, case and epochs, too.
+
+    Attributes
+    ----------
+    batching : Batching
+        Rows, rows per step and steps of each partition.
+    compression : str or None
+    dealt : bool
+        Whether the rows were dealt anew over the partitions first.
+    """
+
     batching: Batching
     compression: str | None
     dealt: bool
-    history: History
-    strategies: Strategies
-    epochs: float
 
-    def __str__(self) -> str:
-        units = "-".join(map(str, self.layers))
-        lines = [
-            f"network   {units}, {self.n_parameters:,} parameters, "
-            f"{self.activation}, {self.output}",
-            f"data      {self._data()}",
-            f"steps     {self._steps()}",
-            f"averages  {self._averages()}",
-            "measured",
-        ]
-        for step, part in self.history.by_step().items():
-            busy = sum(record.busiest_seconds for record in part)
-            lines.append(
-                f"  {step:7} {len(part):5,} rounds {part.seconds:8.3f} s, {busy:.3f} s of them "
-                f"computing, {bytes_text(part.bytes)} moved"
-            )
-        return "\n".join([*lines, self.strategies.beside(self.history, self.epochs)])
+    def _shared(self) -> Iterator[tuple[str, str]]:
+        dealt = ", dealt anew first: each row moved once" if self.dealt else ""
+        yield "data", rows_in_words(self.batching.rows) + dealt
+        yield "steps", steps_in_words(self.batching)
+        yield "averages", averages_in_words(self.batching, self.compression)
 
-    __repr__ = __str__
 
-    def _data(self) -> str:
-        rows, n = sum(self.batching.rows), len(self.batching.rows)
-        text = f"{rows:,} rows to train on in {n} partition" + ("s" if n != 1 else "")
-        return text + (", dealt anew first: each row moved once" if self.dealt else "")
+@dataclass(frozen=True, repr=False)
+class BlockExplanation(NetworkExplanation):
+    """How a network was cut, and what its segments took.
 
-    def _steps(self) -> str:
-        plan = self.batching
-        taken = [batch for batch, n in zip(plan.batches, plan.rows, strict=True) if n]
-        each = f"{min(taken)}" if min(taken) == max(taken) else f"{min(taken)} to {max(taken)}"
-        text = (
-            f"{sum(taken):,} rows each, {each} per partition; {plan.steps_per_epoch:,} steps an "
-            "epoch"
+    It has layers, n_parameters, activation, output, history, case and epochs, too.
+
+    Attributes
+    ----------
+    plan : BlockPlan
+    """
+
+    plan: BlockPlan
+
+    _unit = "segments"
+
+    def _shared(self) -> Iterator[tuple[str, str]]:
+        plan, n_replicas = self.plan, len(self.plan.replicas)
+        several = n_replicas > 1
+        yield "data", rows_in_words(plan.rows)
+        yield "blocks", f"{plan.n_blocks}" + f" of each of {n_replicas} replicas" * several
+        yield (
+            "steps",
+            f"{plan.batch:,} rows each{' of a replica' * several}; {plan.steps_per_epoch:,} steps "
+            "an epoch",
         )
-        if plan.learning_rate_factor > 1:
-            text += (
-                f"; learning rate x {plan.learning_rate_factor:.3g}, since {LEAST_BATCH} rows per "
-                "partition at least are more than were asked for"
-            )
-        return text
-
-    def _averages(self) -> str:
-        plan = self.batching
-        if len(plan.rows) == 1:
-            return "none: one partition"
-        rounds = -(-plan.steps_per_epoch // plan.sync_steps)
-        codec = "uncompressed" if self.compression is None else self.compression
-        return f"every {plan.sync_steps:,} steps, {rounds:,} an epoch, {codec}"
+        yield (
+            "averages",
+            "none: one replica" if plan.sync_steps is None else f"every {plan.sync_steps:,} steps",
+        )

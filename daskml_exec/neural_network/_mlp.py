@@ -1,6 +1,7 @@
 """What both networks share: from arguments and partitions to rounds, and fitted attributes."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -10,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.batches import rows_trained_on
 from daskml_exec.kernels.networks.layout import Layers, Layout
 from daskml_exec.kernels.networks.network import Network
@@ -23,36 +25,44 @@ from daskml_exec.neural_network._arguments import (
     Parallel,
     Schedule,
     Solver,
+    hidden_units,
+    require_parallel_arguments,
 )
-from daskml_exec.neural_network._batching import batching
-from daskml_exec.neural_network._beginning import opening, prepare
-from daskml_exec.neural_network._block_explain import BlockExplanation
-from daskml_exec.neural_network._block_segments import BlockFit
-from daskml_exec.neural_network._compressed import CompressedRounds
-from daskml_exec.neural_network._explain import Explanation
-from daskml_exec.neural_network._first_models import Remembered, going_on, new_model, remembered
-from daskml_exec.neural_network._fit_warnings import (
-    large_batch,
-    sorted_rows,
-    warn_of_no_convergence,
-    warn_once,
+from daskml_exec.neural_network._block_steps import BlocksState
+from daskml_exec.neural_network._explain import BlockExplanation, Explanation
+from daskml_exec.neural_network._fits import (
+    FittedNetwork,
+    Remembered,
+    Training,
+    going_on,
+    new_model,
+    opening,
+    planned,
+    prepare,
+    train_blocks,
+    train_whole,
 )
-from daskml_exec.neural_network._fits import Fit, Trained, train_blocks, train_whole
-from daskml_exec.neural_network._layers import hidden_units
-from daskml_exec.neural_network._model import Model
-from daskml_exec.neural_network._outer import Outer, outer_rule
-from daskml_exec.neural_network._parallel import require_parallel_arguments
 from daskml_exec.neural_network._predictions import OutputsOf
 from daskml_exec.neural_network._problem import NetworkProblem, Target
-from daskml_exec.neural_network._progress import Progress, Stopping
-from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
-from daskml_exec.neural_network._strategies import Strategies, strategies_for
+from daskml_exec.neural_network._target_spread import SEEN
 from daskml_exec.neural_network._weights import weighed
+from daskml_exec.neural_network._workload import case_of
+from daskml_exec.neural_network.planning import Strategies, measured, strategies_of
 from daskml_exec.partitions import Partitions, dealt
-from daskml_exec.training import Callback, History, PartitionedEstimator
+from daskml_exec.training import Callback, FitWarning, History, PartitionedEstimator, Reached
+from daskml_exec.training.averaging import (
+    AveragedSteps,
+    AveragingState,
+    Chain,
+    CompressedSteps,
+    Model,
+    Outer,
+    Progress,
+    Stopping,
+    batching,
+    outer_rule,
+)
 from daskml_exec.training.compression import codec_named
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -66,17 +76,17 @@ class Prepared:
     output : str
         Activation of the outputs.
     n_outputs : int
-    fitted : callable
-        ``fitted(estimator)`` sets the attributes that the targets give.
+    set_fitted : callable
+        ``set_fitted(estimator)`` sets the attributes that the targets give.
     weighted : bool
         Whether rows have weights.
     """
 
-    partitions: Partitions
+    partitions: Any
     target: Target
     output: str
     n_outputs: int
-    fitted: Callable[..., None]
+    set_fitted: Callable[..., None]
     weighted: bool
 
 
@@ -84,7 +94,7 @@ class MLP(PartitionedEstimator):
     """Base of the networks; holds nothing of the cluster."""
 
     _told: tuple[str, ...] = ()
-    """What was warned of in the stream of `partial_fit`."""
+    """What was warned of in the stream of `partial_fit`, each in a word."""
 
     coefs_: list[Array]
     intercepts_: list[Array]
@@ -105,6 +115,8 @@ class MLP(PartitionedEstimator):
     _progress: Progress
     _remembered: Remembered | None
     """By the optimiser, for `partial_fit` to go on; None if that went with the fit."""
+    _chain: Chain | None
+    """Of compressed rounds, for `partial_fit` to go on."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
@@ -172,7 +184,7 @@ class MLP(PartitionedEstimator):
     def explain(
         self, X: Any = None, y: Any = None, sample_weight: Any = None
     ) -> Explanation | BlockExplanation | Strategies:
-        """Return how the last fit was planned, beside what it took: a text to print.
+        """Return how the last fit was planned, beside what it took.
 
         With data, return what each strategy would cost on it, and which one `fit` would follow,
         without training. The cluster is then measured, once for each set of workers, which takes
@@ -182,37 +194,40 @@ class MLP(PartitionedEstimator):
         Parameters
         ----------
         X, y, sample_weight : as in `fit`, optional
+            Data that a fit is to be planned for.
+
+        Returns
+        -------
+        Explanation, BlockExplanation or Strategies
+            A text to print, and in notebooks tables.
         """
         if X is None:
             check_is_fitted(self, "coefs_")
             return self._explanation
         other = self._like_this()
-        prepared: Prepared = other._prepared(X, y, sample_weight)
-        try:
+        with other._prepared(X, y, sample_weight) as prepared:
             problem = other._problem(prepared, seed=0)
-            return strategies_for(
-                other.get_params(deep=False),
-                prepared.partitions,
-                problem,
-                incremental=False,
-                measure=True,
-            )
-        finally:
-            prepared.partitions.release()
+            partitions = prepared.partitions
+            case = case_of(other.get_params(deep=False), partitions, problem, incremental=False)
+            return strategies_of(measured(case, partitions, always=True))
 
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False
-    ) -> Prepared:
-        """Check arguments and data, and bring the data to the workers."""
+    ) -> AbstractContextManager[Prepared]:
+        """Check arguments and data, and have the data on the workers."""
         raise NotImplementedError
 
-    def _check_arguments(self, y: Any) -> Executor:
-        executor = super()._check_arguments(y)
+    def _check_arguments(self, X: Any, y: Any, sample_weight: Any) -> Executor | None:
+        executor = super()._check_arguments(X, y, sample_weight)
         require_parallel_arguments(self.get_params(deep=False))
         return executor
 
-    def _train(self, prepared: Prepared, *, incremental: bool) -> None:
-        """Train as planned, and set what that gives."""
+    @property
+    def _needs_workers(self) -> bool:
+        return self.shuffle == "partitions" or super()._needs_workers
+
+    def _train(self, prepared: Prepared, *, incremental: bool) -> list[FitWarning]:
+        """Train as planned, set what that gives, and return what there is to say of it."""
         partitions = prepared.partitions
         try:
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -222,62 +237,64 @@ class MLP(PartitionedEstimator):
             if prepared.weighted:
                 problem = weighed(problem, partitions)
             told = self._told if incremental and self._goes_on(incremental) else ()
-            trained = self._trained(partitions, problem, prepared.fitted, incremental)
+            fitted = self._fitted(partitions, problem, prepared.set_fitted, incremental)
         finally:
             # A traceback that somebody keeps, as notebooks do, would keep the data on the cluster.
             partitions.release()
-        state = trained.state
-        prepared.fitted(self)
-        _set_layers(self, problem.network, trained.layers)
+        state = fitted.state
+        prepared.set_fitted(self)
+        _set_layers(self, problem.network, fitted.layers)
         self._set_progress(state)
         # What early stopping keeps is in the fitted attributes.
-        self._progress = replace(state.progress, best_parameters=None)
-        self._remembered = None if trained.model is None else remembered(trained.model)
-        self._explanation = trained.explanation
-        self.history_ = trained.history
-        classes = hasattr(self, "classes_")
-        found = {
-            "batch_size": large_batch(self.batch_size, sum(problem.batching.rows)),
-            "sorted": sorted_rows(trained.spread, len(partitions.rows), classes=classes),
-        }
-        self._told = warn_once(told, found, stacklevel=5)
-        if not incremental and not state.progress.stopped and state.done:
-            warn_of_no_convergence(self, stacklevel=5)
+        self._progress = replace(state.progress, best=None)
+        self._remembered, self._chain = fitted.remembered, fitted.chain
+        self._explanation = fitted.explanation
+        self.history_ = fitted.history
+        new = [each for each in fitted.warnings if each.about not in told]
+        self._told = (*told, *(each.about for each in new))
+        return new
 
-    def _trained(
+    def _fitted(
         self,
         partitions: Partitions,
         problem: NetworkProblem,
-        fitted: Callable[..., None],
+        set_fitted: Callable[..., None],
         incremental: bool,
-    ) -> Trained:
-        strategies = strategies_for(
-            self.get_params(deep=False), partitions, problem, incremental=incremental
+    ) -> FittedNetwork:
+        case = case_of(self.get_params(deep=False), partitions, problem, incremental=incremental)
+        case, parallel, blocks = planned(case, partitions)
+        progress = self._first_progress(incremental)
+        epochs = 1 if incremental else self.max_iter
+        plan = opening(problem, parallel, blocks, epochs)
+        callbacks = self._listeners(plan, Reached("epoch", 0, epochs))
+        prepare(problem, partitions, say=self._say)
+        training = Training(
+            problem=problem,
+            partitions=partitions,
+            case=case,
+            stopping=self._stopping(),
+            progress=progress,
+            max_iter=progress.epochs + epochs,
+            callbacks=callbacks,
+            snapshot=partial(_snapshot, self, set_fitted, problem.network),
+            name=type(self).__name__,
+            goes_on=incremental,
         )
-        beginning = self._beginning(incremental)
-        with self._listeners(opening(problem, strategies, beginning)) as callbacks:
-            prepare(problem, partitions, say=self._say)
-            fit = Fit(
-                problem=problem,
-                partitions=partitions,
-                strategies=strategies,
-                stopping=self._stopping(),
-                beginning=beginning,
-                callbacks=callbacks,
-                snapshot=partial(_snapshot, self, fitted, problem.network),
-                name=type(self).__name__.lower(),
-            )
-            if strategies.block_plan is not None:
-                layout = problem.network.layout
-                layers = self._last_layers(layout) if self._goes_on(incremental) else None
-                return train_blocks(fit, strategies.block_plan, layers)
-            return train_whole(
-                fit,
-                self._algorithm(problem),
-                self._first_model(problem, partitions.dtype, incremental),
-                compression=self.compression,
-                dealt=self.shuffle == "partitions",
-            )
+        if blocks is not None:
+            layout = problem.network.layout
+            layers = self._last_layers(layout) if self._goes_on(incremental) else None
+            return train_blocks(training, blocks, layers)
+        model = self._first_model(problem, partitions.dtype, incremental)
+        last = self._remembered if self._goes_on(incremental) and incremental else None
+        return train_whole(
+            training,
+            self._algorithm(problem, incremental),
+            model,
+            last,
+            self._chain if last is not None else None,
+            compression=self.compression,
+            dealt=self.shuffle == "partitions",
+        )
 
     def _problem(self, prepared: Prepared, seed: int) -> NetworkProblem:
         """Return what partitions need to know, from the arguments and the data's shape."""
@@ -301,7 +318,6 @@ class MLP(PartitionedEstimator):
             seed=seed,
             shuffle=bool(self.shuffle),
             validation_fraction=held_out,
-            feature_names=partitions.feature_names,
         )
 
     def _goes_on(self, incremental: bool) -> bool:
@@ -327,18 +343,15 @@ class MLP(PartitionedEstimator):
             )
         return Layers(self.coefs_, self.intercepts_)
 
-    def _beginning(self, incremental: bool) -> dict[str, Any]:
-        """Return the progress that training starts with, and where it ends."""
+    def _first_progress(self, incremental: bool) -> Progress:
+        """Return the progress that training starts with."""
         progress = Progress(float(self.learning_rate_init))
-        if incremental and hasattr(self, "coefs_"):
-            rate = progress.learning_rate
-            if self.solver == "sgd" and self.learning_rate != "constant":
-                rate = self._progress.learning_rate
-            progress = replace(self._progress, stopped=False, learning_rate=rate)
-        return {
-            "progress": progress,
-            "max_iter": progress.epochs + 1 if incremental else self.max_iter,
-        }
+        if not (incremental and hasattr(self, "coefs_")):
+            return progress
+        rate = progress.learning_rate
+        if self.solver == "sgd" and self.learning_rate != "constant":
+            rate = self._progress.learning_rate
+        return replace(self._progress, stopped=False, learning_rate=rate)
 
     def _stopping(self) -> Stopping:
         return Stopping(
@@ -349,16 +362,16 @@ class MLP(PartitionedEstimator):
             initial_rate=float(self.learning_rate_init),
         )
 
-    def _algorithm(self, problem: NetworkProblem) -> NetworkRounds | CompressedRounds:
+    def _algorithm(
+        self, problem: NetworkProblem, incremental: bool
+    ) -> AveragedSteps | CompressedSteps:
         stopping = self._stopping()
         codec = codec_named(self.compression)
         if len(problem.batching.rows) == 1:  # nothing is averaged, nothing travels
-            return NetworkRounds(problem, stopping, Outer())
+            return AveragedSteps(problem, stopping, Outer(), SEEN)
         rule = outer_rule(self.outer, problem.batching.sync_steps)
-        rounds = NetworkRounds(problem, stopping, rule)
-        if codec is None:
-            return rounds
-        return CompressedRounds(rounds, codec)
+        steps = AveragedSteps(problem, stopping, rule, SEEN)
+        return steps if codec is None else CompressedSteps(steps, codec, incremental)
 
     def _optimiser(self) -> Optimiser:
         if self.solver == "adam":
@@ -373,7 +386,7 @@ class MLP(PartitionedEstimator):
                 "remain"
             )
 
-    def _set_progress(self, state: NetworkFit | BlockFit) -> None:
+    def _set_progress(self, state: AveragingState | BlocksState) -> None:
         progress = state.progress
         self.n_iter_ = progress.epochs
         self.t_ = progress.samples
@@ -408,9 +421,11 @@ def _set_layers(model: MLP, network: Network, layers: Layers) -> None:
     model.out_activation_ = network.output_name
 
 
-def _snapshot(estimator: MLP, fitted: Callable[..., None], network: Network, layers: Layers) -> MLP:
+def _snapshot(
+    estimator: MLP, set_fitted: Callable[..., None], network: Network, layers: Layers
+) -> MLP:
     """Return an estimator like this one, fitted with these weights."""
     other: MLP = estimator._like_this()
-    fitted(other)
+    set_fitted(other)
     _set_layers(other, network, layers)
     return other

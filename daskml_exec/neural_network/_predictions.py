@@ -5,23 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_device_of, to_host
-from daskml_exec.kernels.networks.network import Network, forward, forward_on
+from daskml_exec.kernels.array_namespace import is_host, to_device_of, to_host
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.networks.network import Network, forward
 from daskml_exec.kernels.probabilities import class_probabilities
 from daskml_exec.partitions import block_to_predict
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def margins(network: Network, parameters: Array, X: Any) -> Array:
     """Return the inputs of the output layer's activation on the host, shape (n, outputs)."""
-    result: Array
-    if is_host(X):
-        result = forward(network, parameters, X)
-    else:
-        there = forward_on(array_namespace(X), network, to_device_of(parameters, X), X)
-        result = to_host(there)
-    return result
+    flat = parameters if is_host(X) else to_device_of(parameters, X)
+    return to_host(forward(network, flat, X))
 
 
 @dataclass(frozen=True)

@@ -6,26 +6,34 @@ from typing import Any, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.kernels.array_namespace import is_host, largest_magnitude, total
+from daskml_exec.kernels.array_namespace import largest_magnitude, total
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Gaussian
 from daskml_exec.kernels.networks.batches import RowOrder, held_out
-from daskml_exec.kernels.networks.device_steps import train_on_device
 from daskml_exec.kernels.networks.local_steps import train_locally
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Optimiser
-from daskml_exec.neural_network._batching import Batching
-from daskml_exec.neural_network._model import Changes, Failure, Losses, Model, Training, Work
+from daskml_exec.neural_network._divergence import DivergenceError
 from daskml_exec.neural_network._predictions import margins
 from daskml_exec.neural_network._target_spread import TargetSpread, of_classes, of_numbers
 from daskml_exec.partitions import (
     Partition,
-    SquaredError,
+    Place,
     block_sums,
     combine_sums,
-    describe_non_finite,
     explained_share,
 )
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.training.averaging import (
+    AveragingState,
+    Batching,
+    Failure,
+    Losses,
+    Model,
+    Outer,
+    Score,
+    Work,
+    data_error,
+)
 
 
 class Target(Protocol):
@@ -83,14 +91,14 @@ class Numbers:
         return large
 
     def score_sums(self, z: Array, y: Array, weight: Array) -> Array:
-        return block_sums(SquaredError(), y, z[:, 0].astype(np.float64), weight)
+        return block_sums(Gaussian(), y, z[:, 0].astype(np.float64), weight)
 
     def combine(self, left: Array, right: Array) -> Array:
-        return combine_sums(SquaredError(), left, right)
+        return combine_sums(Gaussian(), left, right)
 
     def score(self, sums: Array) -> float:
         weight = sums[1]
-        return explained_share(SquaredError(), sums) if weight else float("nan")
+        return explained_share(Gaussian(), sums) if weight else float("nan")
 
 
 @dataclass(frozen=True)
@@ -109,8 +117,6 @@ class NetworkProblem:
     shuffle : bool
     validation_fraction : float
         Of the rows, that are held out; 0 for none.
-    feature_names : tuple of str, or None
-        For messages.
     weight_unit : float, default=1.0
         A power of two near the largest weight of a row: what weights are measured in, since only
         their ratios count.
@@ -124,11 +130,10 @@ class NetworkProblem:
     seed: int
     shuffle: bool
     validation_fraction: float
-    feature_names: tuple[str, ...] | None
     weight_unit: float = 1.0
 
-    def data_failure(self, partition: Partition, dtype: np.dtype[Any]) -> str:
-        """Say what is wrong with a partition's rows; an empty text if nothing is.
+    def data_failure(self, partition: Partition, dtype: np.dtype[Any]) -> str | Place:
+        """Say what is wrong with a partition's rows, or where they are not finite; else nothing.
 
         Parameters
         ----------
@@ -138,13 +143,13 @@ class NetworkProblem:
         """
         return self._wrong_with_X(partition) or self._wrong_with_y(partition, dtype)
 
-    def _wrong_with_X(self, partition: Partition) -> str:
+    def _wrong_with_X(self, partition: Partition) -> str | Place:
         X = partition.X
         # One sum says that all is finite; only where it is not, or overflowed, is it looked at.
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(total(X.data if sp.issparse(X) else X)):
                 return ""
-        return describe_non_finite(partition, self.feature_names)
+        return partition.first_non_finite() or ""
 
     def _wrong_with_y(self, partition: Partition, dtype: np.dtype[Any]) -> str:
         bad = self.target.too_large(partition.y, dtype)
@@ -166,25 +171,23 @@ class NetworkProblem:
         weight = partition.sample_weight
         return None if weight is None else weight / self.weight_unit
 
-    def train(self, partition: Partition, training: Training) -> tuple[Losses, Model, float]:
+    def train(self, partition: Partition, model: Model, work: Work) -> tuple[Losses, Model, float]:
         """Take local steps; return what they saw, the local model, and the weight of its rows."""
-        work, model = training.work, training.model
         weight, dtype = self.weights(partition), model.parameters.dtype
-        spread: Any = 0.0
+        seen: Any = 0.0
         if work.first_round:
             with np.errstate(over="ignore", invalid="ignore"):  # y may be wrong: see below
-                spread = self.target.spread(partition.y, weight)
+                seen = self.target.spread(partition.y, weight)
             wrong = self.data_failure(partition, dtype)
             if wrong:
-                return Losses(0.0, 0.0, Failure(data=wrong), spread), model, 0.0
+                return Losses(0.0, 0.0, Failure(data=wrong), seen), model, 0.0
         rows = self._rows(partition, work)
         if not len(rows):
-            return Losses(0.0, 0.0, Failure(), spread), model, 0.0
+            return Losses(0.0, 0.0, Failure(), seen), model, 0.0
         local = Model(model.parameters.copy(), model.optimiser.copy())
-        train = train_locally if is_host(partition.X) else train_on_device
         # What diverges overflows on the way there; it is found out below.
         with np.errstate(over="ignore", invalid="ignore"):
-            sums = train(
+            sums = train_locally(
                 self.network,
                 self.optimiser,
                 partition.X,
@@ -205,10 +208,10 @@ class NetworkProblem:
             failure = Failure(
                 diverged=True, partition=partition.index, remedy=self._remedy(partition)
             )
-            return Losses(0.0, 0.0, failure, spread), model, 0.0
-        return Losses(sums.loss, sums.weight, Failure(), spread), local, sums.weight
+            return Losses(0.0, 0.0, failure, seen), model, 0.0
+        return Losses(sums.loss, sums.weight, Failure(), seen), local, sums.weight
 
-    def score_sums(self, partition: Partition, parameters: Array) -> Array:
+    def score_sums(self, partition: Partition, model: Model) -> Array:
         """Return the sums for the score of a partition's rows that are held out."""
         _, held = self.split(partition)
         rows = partition.take(held)
@@ -216,8 +219,32 @@ class NetworkProblem:
         if weight is None:
             weight = np.ones(len(held))
         with np.errstate(over="ignore", invalid="ignore"):  # the driver looks at the score
-            z = margins(self.network, parameters, rows.X)
+            z = margins(self.network, model.parameters, rows.X)
             return self.target.score_sums(z, rows.y, weight)
+
+    def combine_scores(self, left: Array, right: Array) -> Array:
+        """Return the sums of two partitions together."""
+        return self.target.combine(left, right)
+
+    def score(self, sums: Array) -> Score:
+        """Return the accuracy, or R²."""
+        return Score(self.target.score(sums))
+
+    def error(
+        self, failure: Failure, state: AveragingState, learning_rate: float, outer: Outer
+    ) -> Exception:
+        """Return what ends training: what is wrong with the data, or that it diverged."""
+        if not failure.diverged:
+            return data_error(failure.data)
+        layers = self.network.layout.layers(state.model.parameters)
+        return DivergenceError(
+            state.rounds,
+            failure.partition,
+            learning_rate,
+            failure.remedy or self._remedy_of_average(outer),
+            layers.coefs,
+            layers.intercepts,
+        )
 
     def split(self, partition: Partition) -> tuple[Array, Array]:
         """Return which rows of a partition are trained on, and which are held out."""
@@ -251,6 +278,13 @@ class NetworkProblem:
             text += f"; alpha over the weight of a step is {penalty:.3g}: lower alpha"
         return text
 
+    def _remedy_of_average(self, outer: Outer) -> str:
+        """Say what may help where only the average, or its score, is not finite."""
+        text = "Lower learning_rate_init or rescale X"
+        if isinstance(self.target, Numbers):
+            text += " or y"
+        return text + ("; outer='average' may help, too" if outer.momentum else "")
+
     def _rows(self, partition: Partition, work: Work) -> Array:
         wanted = self.batching.row_range(partition.index, work.first_step, work.n_steps)
         return self.rows_in_order(partition, work.epoch)[wanted]
@@ -259,15 +293,3 @@ class NetworkProblem:
 def _largest_square(dtype: np.dtype[Any]) -> float:
     """Return the largest number whose square is finite."""
     return float(np.finfo(dtype).max) ** 0.5
-
-
-def changes(losses: Losses, local: Model, weight: float, start: Model) -> Changes:
-    """Return one partition's part of a round's sums."""
-    scale = local.parameters.dtype.type(weight)
-    with np.errstate(over="ignore", invalid="ignore"):  # the driver looks at the average
-        return Changes(
-            losses,
-            scale * (local.parameters - start.parameters),
-            scale * local.optimiser.moments,
-            weight * local.optimiser.scales,
-        )

@@ -1,5 +1,7 @@
 """A multi-layer perceptron for real numbers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sklearn.base import RegressorMixin
@@ -7,12 +9,14 @@ from sklearn.neural_network import MLPRegressor as SklearnMLPRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
+from daskml_exec.kernels.distributions import Gaussian
 from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import NumbersOf
 from daskml_exec.neural_network._problem import Numbers
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
-from daskml_exec.partitions import r2, regression_data
-from daskml_exec.training import all_or_nothing
+from daskml_exec.partitions import Numbers as OneNumber
+from daskml_exec.partitions import d2
+from daskml_exec.training import FitWarning, all_or_nothing, telling, warn_of
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -105,8 +109,10 @@ class MLPRegressor(RegressorMixin, MLP):
         Replicas for "hybrid", at least 2 and no more than partitions; "auto" is 2.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
-        returns True stops the fit. With callbacks every round passes through the driver, also
-        for one partition.
+        returns True stops the fit. A method `on_begin` of one is called with a `BeginEvent`
+        first, a method `on_end` with an `EndEvent` last, also where `fit` raises. Listening
+        changes nothing of what is computed where. scikit-learn's own, from its release 1.9 on,
+        are set by `set_callbacks`.
 
     Attributes
     ----------
@@ -173,13 +179,13 @@ class MLPRegressor(RegressorMixin, MLP):
     (4, 1.0)
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLPRegressor":
         """Train on the rows of X.
 
         Parameters
         ----------
         X : array-like, sparse matrix, Dask collection or list of futures, shape (n, n_features)
-            Rows of finite numbers.
+            Rows of finite numbers; or a `daskml_exec.training.Data`, which has y and weights.
         y : the same kinds, shape (n,)
             Real numbers, one per row.
         sample_weight : the same kinds, shape (n,), optional
@@ -207,11 +213,11 @@ class MLPRegressor(RegressorMixin, MLP):
         UserWarning
             Rows are sorted over the partitions by their target; `batch_size` is more than all rows.
         """
-        with all_or_nothing(self):
-            self._fit(X, y, sample_weight, incremental=False)
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            warn_of(self._fit(X, y, sample_weight, incremental=False))
         return self
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLPRegressor":
         """Train for one epoch more, on these rows.
 
         Parameters
@@ -234,26 +240,26 @@ class MLPRegressor(RegressorMixin, MLP):
             X has another number of features than in the first call.
         """
         self._refuse_early_stopping()
-        with all_or_nothing(self):
-            self._fit(X, y, sample_weight, incremental=True)
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            warn_of(self._fit(X, y, sample_weight, incremental=True))
         return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:
-        prepared = self._prepared(X, y, sample_weight, incremental=incremental)
-        self._train(prepared, incremental=incremental)
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> list[FitWarning]:
+        with self._prepared(X, y, sample_weight, incremental=incremental) as prepared:
+            return self._train(prepared, incremental=incremental)
 
+    @contextmanager
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False
-    ) -> Prepared:
-        executor = self._check_arguments(y)
+    ) -> Iterator[Prepared]:
+        executor = self._check_arguments(X, y, sample_weight)
         again = self._goes_on(incremental)
-        X, y, sample_weight, names = self._inputs(
+        inputs = self._inputs(
             executor, X, y, sample_weight, y_numeric=True, multi_output=False, reset=not again
         )
-        partitions = regression_data(executor, X, y, sample_weight, feature_names=names)
-        self._learn_features(X, partitions, reset=not again)
-        weighted = sample_weight is not None
-        return Prepared(partitions, Numbers(), "identity", 1, _nothing_else, weighted)
+        target = OneNumber(several=False)
+        with self._loaded(executor, inputs, target, reset=not again) as data:
+            yield Prepared(data.partitions, Numbers(), "identity", 1, _nothing_else, data.weighted)
 
     def predict(self, X: Any) -> Any:
         """Return the prediction for each row.
@@ -268,22 +274,23 @@ class MLPRegressor(RegressorMixin, MLP):
         array of shape (n,)
             A NumPy array for data in memory; lazily, a Dask array with the row chunks of X for a
             Dask array, a Dask series with the index of X for a Dask dataframe; a list of futures
-            for a list of futures.
+            for a list of futures; a Dask array, begun with at once, for a `Data`.
         """
         check_is_fitted(self, "coefs_")
         return self._map(self._numbers(), X, None, self.coefs_[0].dtype, floating=True)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the coefficient of determination of the predictions, R².
 
-        For a Dask collection or a list of futures the Workers sum, and only sums travel.
+        For a Dask collection, a list of futures or a `Data`, which has its own y and weights, the
+        Workers sum, and only sums travel.
 
         Parameters
         ----------
         X : as in `fit`
             Rows.
-        y : as in `fit`
-            Real numbers.
+        y : as in `fit`, optional
+            Real numbers; none beside a `Data`.
         sample_weight : as in `fit`, optional
             Weights of the rows; None means ones.
 
@@ -309,7 +316,8 @@ class MLPRegressor(RegressorMixin, MLP):
         return RegressorMixin.score(self, X, y, sample_weight)
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
-        return r2(executor, self._numbers(), X, y, sample_weight, self._labels_of_columns())
+        labels = self._labels_of_columns()
+        return d2(executor, self._numbers(), X, y, sample_weight, Gaussian(), labels)
 
     def _numbers(self) -> NumbersOf:
         return NumbersOf(self._outputs())

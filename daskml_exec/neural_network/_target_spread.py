@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels.moments import column_moments
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.moments import Moments, column_moments
 from daskml_exec.kernels.sums import FieldwiseSum
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 SORTED = 0.25
 """From this share on, local models that are averaged are about different things."""
@@ -36,6 +35,10 @@ class TargetSpread(FieldwiseSum):
     totals: Any
     squares: float
     within: float
+
+
+SEEN = (TargetSpread, Moments)
+"""What a spread may be made of."""
 
 
 def of_classes(codes: Array, weight: Array | None, n_classes: int) -> TargetSpread:

@@ -6,16 +6,15 @@ that no bit of a fit depends on it.
 """
 
 import math
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor import RoundRunner
+from daskml_exec.executor import Query
 from daskml_exec.neural_network._problem import NetworkProblem
-from daskml_exec.partitions import Partition, Partitions
-from daskml_exec.training import payload_nbytes
+from daskml_exec.partitions import Partition, Partitions, Pieces
+from daskml_exec.training import reduce
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ class Largest:
         return Largest(max(self.trained_on, other.trained_on), max(self.held_out, other.held_out))
 
 
-def weighed(problem: NetworkProblem, partitions: Partitions) -> NetworkProblem:
+def weighed(problem: NetworkProblem, partitions: Partitions | Pieces) -> NetworkProblem:
     """Return the problem with a unit in which to measure weights.
 
     Parameters
     ----------
     problem : NetworkProblem
-    partitions : Partitions
+    partitions : Partitions or Pieces
         With weights.
 
     Raises
@@ -48,17 +47,7 @@ def weighed(problem: NetworkProblem, partitions: Partitions) -> NetworkProblem:
     ValueError
         No row that is to be trained on has a positive weight, or none of those held out.
     """
-    runner = RoundRunner(
-        partitions.executor,
-        partitions.futures,
-        payload_nbytes,
-        partitions.workers_lost_before,
-        partitions.nbytes_each,
-    )
-    with closing(runner):
-        largest: Largest = runner.run(
-            problem_weights, problem, Largest.__or__, name="weights"
-        ).total
+    largest = reduce(LargestWeights(problem), partitions, name="weights")
     if not largest.trained_on:
         raise ValueError(
             "sample_weight is zero in all rows that are to be trained on; allowed are weights of "
@@ -78,10 +67,25 @@ def weighed(problem: NetworkProblem, partitions: Partitions) -> NetworkProblem:
     return replace(problem, alpha=alpha, weight_unit=unit)
 
 
-def problem_weights(partition: Partition, problem: NetworkProblem) -> Largest:
-    """Return the largest weights of a partition's rows."""
-    trained_on, held_out = problem.split(partition)
-    weight: Any = partition.sample_weight
-    return Largest(
-        float(weight[trained_on].max(initial=0.0)), float(weight[held_out].max(initial=0.0))
-    )
+@dataclass(frozen=True)
+class LargestWeights(Query[Largest]):
+    """Which weights of rows are the largest.
+
+    Attributes
+    ----------
+    problem : NetworkProblem
+    """
+
+    problem: NetworkProblem
+
+    def partial(self, partition: Partition) -> Largest:
+        """Return the largest weights of a partition's rows."""
+        trained_on, held_out = self.problem.split(partition)
+        weight: Any = partition.sample_weight
+        return Largest(
+            float(weight[trained_on].max(initial=0.0)), float(weight[held_out].max(initial=0.0))
+        )
+
+    def combine(self, left: Largest, right: Largest) -> Largest:
+        """Return the larger ones."""
+        return left | right

@@ -1,72 +1,98 @@
 """From what users hold to aligned partitions on the cluster, and lazily back."""
 
 from daskml_exec.partitions._assemble import check_weights, matrix
-from daskml_exec.partitions._classification import ClassificationData, classification_data
+from daskml_exec.partitions._classification import Labels
+from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._dealt import dealt
+from daskml_exec.partitions._derived import levelled
+from daskml_exec.partitions._exchange import exchange
 from daskml_exec.partitions._explained import (
-    SquaredError,
     block_sums,
     combine_sums,
     explained_share,
 )
-from daskml_exec.partitions._grid import Cell, Grid, Place, describe_place
+from daskml_exec.partitions._from_dataset import DatasetSamples, from_dataset
+from daskml_exec.partitions._grid import Cell, Grid
 from daskml_exec.partitions._grid_columns import ColumnChunks, column_chunks
-from daskml_exec.partitions._grid_data import (
-    ClassificationGrid,
-    classification_grid,
-    regression_grid,
-)
 from daskml_exec.partitions._kinds import (
     frame_meta,
     is_collection,
     require_matrix,
     weight_column,
 )
-from daskml_exec.partitions._non_finite import describe_non_finite
-from daskml_exec.partitions._partition import Partition, Partitions
-from daskml_exec.partitions._predict import block_to_predict, map_rows, require_features
+from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
+from daskml_exec.partitions._map_rows import map_rows
+from daskml_exec.partitions._map_samples import map_samples
+from daskml_exec.partitions._partition import Partition, Partitions, Pieces
+from daskml_exec.partitions._places import ColumnError, Place, not_finite
+from daskml_exec.partitions._predict import (
+    block_to_predict,
+    meta_of_predictions,
+    require_features,
+)
 from daskml_exec.partitions._recipes import loaded_again
 from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
-from daskml_exec.partitions._regression import regression_data
-from daskml_exec.partitions._scores import accuracy, d2_poisson, r2
+from daskml_exec.partitions._regression import Numbers
+from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
+from daskml_exec.partitions._samples import load_samples
+from daskml_exec.partitions._scores import accuracy, d2
+from daskml_exec.partitions._target import Target
 from daskml_exec.partitions._to_memory import is_matrix, to_memory
+from daskml_exec.partitions._tokens import TokenWindows, tokens
+from daskml_exec.partitions._trees import leaves_of, map_leaves
 
 __all__ = [
+    "ROWS",
     "Cell",
-    "ClassificationData",
-    "ClassificationGrid",
+    "Cells",
     "ColumnChunks",
+    "ColumnError",
+    "Cut",
+    "Data",
+    "DatasetSamples",
     "Grid",
+    "Labels",
+    "Numbers",
     "Partition",
     "Partitions",
+    "Pieces",
     "Place",
-    "SquaredError",
+    "Target",
+    "TokenWindows",
     "accuracy",
     "block_sums",
     "block_to_predict",
     "check_weights",
-    "classification_data",
-    "classification_grid",
     "column_chunks",
     "combine_sums",
-    "d2_poisson",
+    "d2",
     "dealt",
-    "describe_non_finite",
-    "describe_place",
+    "exchange",
     "explained_share",
     "frame_meta",
+    "from_dataset",
     "is_collection",
     "is_matrix",
+    "leaves_of",
+    "levelled",
+    "load",
+    "load_checked",
+    "load_samples",
     "loaded_again",
+    "map_leaves",
     "map_rows",
+    "map_samples",
     "matrix",
+    "meta_of_predictions",
     "naming_columns",
-    "r2",
+    "not_finite",
     "refuse_unreadable",
-    "regression_data",
-    "regression_grid",
     "require_features",
     "require_matrix",
     "to_memory",
+    "tokens",
+    "tree_between",
+    "tree_rows",
+    "tree_stacked",
     "weight_column",
 ]

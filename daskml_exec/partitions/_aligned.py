@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,20 @@ from distributed import Future
 
 from daskml_exec.executor import Executor, ship
 from daskml_exec.partitions._assemble import assemble
-from daskml_exec.partitions._blocks import Blocks, blocks_of, cut_like, require_rows
-from daskml_exec.partitions._kinds import is_collection, require_column, weight_column
+from daskml_exec.partitions._blocks import (
+    Blocks,
+    blocks_of,
+    cut_like,
+    may_be_matrix,
+)
+from daskml_exec.partitions._kinds import (
+    CHECKED,
+    Reading,
+    is_collection,
+    require_column,
+    require_rows,
+    weight_column,
+)
 from daskml_exec.partitions._memory import row_bounds
 
 
@@ -28,42 +41,54 @@ class Aligned:
     first_blocks: list[Future[Any]]
 
 
-def aligned_partitions(executor: Executor, X: Any, y: Any, sample_weight: Any) -> Aligned:
-    """Return partitions with the row blocks of X; y and weights are cut to them.
+def aligned_partitions(
+    executor: Executor, X: Any, y: Any, sample_weight: Any, reading: Reading = CHECKED
+) -> Aligned:
+    """Return partitions with the row blocks of X; y and weights, if any, are cut to them.
 
     Columns that are in memory, as X is not, are cut first, and the pieces sent to the cluster.
     """
     client = executor.client
     arguments = {"X": X, "y": y, "sample_weight": sample_weight}
-    blocks = blocks_of(client, {k: v for k, v in arguments.items() if is_collection(v)})
+    blocks = blocks_of(client, {k: v for k, v in arguments.items() if is_collection(v)}, reading)
     grid, rows = blocks["X"].grid, blocks["X"].rows
     for name in ("y", "sample_weight"):
         if name not in blocks and arguments[name] is not None:
-            blocks[name] = _shipped(executor, name, arguments[name], rows)
-    weight_spans: list[Any] = [None] * len(rows)
-    if "sample_weight" in blocks:
-        weight_spans = list(cut_like(rows, blocks["sample_weight"]))
+            blocks[name] = _shipped(executor, name, arguments[name], rows, reading)
+    spans: dict[str, list[Any]] = {
+        name: list(cut_like(rows, blocks[name])) if name in blocks else [None] * len(rows)
+        for name in ("y", "sample_weight")
+    }
     futures = client.map(
         assemble,
         range(len(rows)),
         [0, *itertools.accumulate(rows[:-1])],
         grid,
-        cut_like(rows, blocks["y"]),
-        weight_spans,
+        spans["y"],
+        spans["sample_weight"],
+        [reading] * len(rows),
         pure=False,
         key="assemble",
     )
     return Aligned(futures, [row[0] for row in grid])
 
 
-def _shipped(executor: Executor, name: str, column: Any, rows: list[int]) -> Blocks:
-    """Send a column in pieces of about the configured size, none for two row blocks of X."""
+def _shipped(
+    executor: Executor, name: str, column: Any, rows: list[int], reading: Reading
+) -> Blocks:
+    """Send a column that is in memory."""
     if name == "sample_weight":
         column = weight_column(column, sum(rows))
     else:
         column = np.asarray(column)
-        require_column(column, name)
+        if not may_be_matrix(name, reading):
+            require_column(column, name)
     require_rows(sum(rows), len(column), name)
+    return shipped(executor, name, column, rows)
+
+
+def shipped(executor: Executor, name: str, column: Any, rows: Sequence[int]) -> Blocks:
+    """Send an array in pieces of about the configured size, none for two row blocks of X."""
     bounds = [0]
     for length in rows:
         start = bounds[-1]

@@ -10,8 +10,10 @@ from sklearn.utils import check_array, column_or_1d
 
 from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_host
 from daskml_exec.partitions._gather import refusing
+from daskml_exec.partitions._kinds import CHECKED, Reading
 from daskml_exec.partitions._partition import Partition
 from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
+from daskml_exec.partitions._row_leaves import canonical, row_count
 
 Span = tuple[Any, int, int]
 """A block, or its future, and the row range to take of it."""
@@ -22,18 +24,24 @@ def assemble(
     index: int,
     start: int,
     x_blocks: list[Any],
-    y_spans: list[Span],
+    y_spans: list[Span] | None,
     weight_spans: list[Span] | None,
+    reading: Reading = CHECKED,
 ) -> Partition:
     """Join the blocks of one row range, checked and in the layout that kernels expect."""
     where = f"partition {index}"
-    X = matrix(side_by_side(x_blocks), where=where)
-    y = _target(y_spans, where)
-    weight = None if weight_spans is None else _weights(weight_spans, where)
+    X = side_by_side(x_blocks)
+    if not reading.raw:
+        X = matrix(X, where=where)
+    elif isinstance(X, tuple):
+        X = list(X)  # of rows: a tuple in a partition would be a tree
+    y = None if y_spans is None else target(y_spans, where, several=reading.several)
+    weight = None if weight_spans is None else weights(weight_spans, where)
+    rows = row_count(X)
     for name, column in (("y", y), ("sample_weight", weight)):
-        if column is not None and len(column) != X.shape[0]:
+        if column is not None and len(column) != rows:
             raise ValueError(
-                f"{where}: X has {X.shape[0]} rows, {name} has {len(column)}; they must be the same"
+                f"{where}: X has {rows} rows, {name} has {len(column)}; they must be the same"
             )
     return Partition(index, start, X, y, weight)
 
@@ -79,19 +87,11 @@ def _device_floats(block: Any, where: str) -> Any:
     return xp.astype(block, floats.get("float64", xp.float32))
 
 
-def canonical(X: Any) -> Any:
-    """Return a CSR matrix with sorted indices and without duplicates; dense arrays as they are."""
-    if sp.issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
 def check_no_gaps(y: Any, *, where: str) -> None:
     """Raise ValueError for missing values of any dtype, and for floats that are not finite."""
     bad = ~np.isfinite(y) if y.dtype.kind == "f" else pd.isna(y)
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
+        row = int(np.flatnonzero(bad.reshape(len(y), -1).any(axis=1))[0])
         raise ValueError(f"Input y contains NaN or infinity in row {row} of {where}")
 
 
@@ -166,9 +166,12 @@ def _rows_of(block: Any) -> Any:
     return np.asarray(block) if _is_checkable(block) else to_host(block)
 
 
-def _target(spans: list[Span], where: str) -> Any:
+def target(spans: list[Span], where: str, *, several: bool = False) -> Any:
+    """Return y of these pieces as one column, or as a matrix if it may have several."""
     try:
-        y = column_or_1d(joined(spans, "y", dates=False))
+        y = joined(spans, "y", dates=False)
+        if not (several and y.ndim == 2 and y.shape[1] > 1):
+            y = column_or_1d(y)
     except (ValueError, TypeError) as error:
         error.add_note(f"in {where} of y")
         raise
@@ -176,16 +179,15 @@ def _target(spans: list[Span], where: str) -> Any:
     return y
 
 
-def _weights(spans: list[Span], where: str) -> Any:
+def weights(spans: list[Span], where: str) -> Any:
+    """Return the weights of these pieces as one column of float64."""
     try:
-        weights = np.asarray(joined(spans, "sample_weight", dates=True))
+        found = np.asarray(joined(spans, "sample_weight", dates=True))
     except (ValueError, TypeError) as error:
         error.add_note(f"in {where} of sample_weight")
         raise
-    if weights.ndim == 2 and weights.shape[1] == 1:
-        weights = weights[:, 0]
-    if weights.ndim != 1:
-        raise ValueError(
-            f"sample_weight has {weights.ndim} dimensions; allowed is one value per row"
-        )
-    return check_weights(weights, where=where)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise ValueError(f"sample_weight has {found.ndim} dimensions; allowed is one value per row")
+    return check_weights(found, where=where)

@@ -6,7 +6,8 @@ the kinds of collection, and the two engines of ``dask.array``, differ here only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,14 @@ from distributed import Client, Future, futures_of
 from daskml_exec.partitions._gather import gather
 from daskml_exec.partitions._kinds import (
     ARRAY,
+    CHECKED,
     FUTURES,
+    Reading,
     kind_of,
     require_column,
     require_column_shape,
     require_matrix,
+    require_rows,
     shape_of,
 )
 
@@ -48,7 +52,9 @@ class Blocks:
         return sum(self.rows)
 
 
-def blocks_of(client: Client, arguments: dict[str, Any]) -> dict[str, Blocks]:
+def blocks_of(
+    client: Client, arguments: dict[str, Any], reading: Reading = CHECKED
+) -> dict[str, Blocks]:
     """Start computing the collections, together, and return their blocks with their lengths.
 
     Collections that share parts of their graphs (the X and y of one reader) are persisted in one
@@ -56,9 +62,32 @@ def blocks_of(client: Client, arguments: dict[str, Any]) -> dict[str, Blocks]:
     """
     for name, data in arguments.items():
         if name == "X":
-            require_matrix(data)
-        else:
+            if not reading.raw:
+                require_matrix(data)
+        elif not may_be_matrix(name, reading) or _is_one_column(data):
             require_column(data, name)
+    columns = {name for name in arguments if name != "X" and not may_be_matrix(name, reading)}
+    return row_blocks(client, arguments, columns=columns)
+
+
+def row_blocks(
+    client: Client,
+    arguments: dict[str, Any],
+    *,
+    shape_of: Callable[[Any], Any] = shape_of,
+    columns: Set[str] = frozenset(),
+) -> dict[str, Blocks]:
+    """As `blocks_of`, of collections whose shapes were checked as far as they are known.
+
+    Parameters
+    ----------
+    client : Client
+    arguments : dict of str to Dask collections and lists of futures
+    shape_of : callable
+        Returns the shape of a block, whose first number are its rows.
+    columns : set of str
+        Which arguments have one value per row.
+    """
     persisted = _persist(
         client, {name: data for name, data in arguments.items() if kind_of(data) != FUTURES}
     )
@@ -70,42 +99,48 @@ def blocks_of(client: Client, arguments: dict[str, Any]) -> dict[str, Blocks]:
     counted = iter(gather(client, shapes_of, arguments))
     for name in unknown:
         shapes = [next(counted) for _ in grids[name]]
-        if name != "X" and kind_of(arguments[name]) == FUTURES:
+        if name in columns and kind_of(arguments[name]) == FUTURES:
             require_column_shape(max(shapes, key=len), name)
         lengths[name] = [shape[0] for shape in shapes]
     return {name: Blocks(name, grids[name], lengths[name] or []) for name in arguments}
 
 
+def _is_one_column(data: Any) -> bool:
+    return kind_of(data) != FUTURES and data.ndim == 2 and data.shape[1] == 1
+
+
+def may_be_matrix(name: str, reading: Reading) -> bool:
+    """Whether an argument beside X may have several columns."""
+    return name == "y" and reading.several
+
+
 def cut_like(rows: Sequence[int], column: Blocks) -> list[list[tuple[Future[Any], int, int]]]:
     """Return, per row block of X, the pieces of `column` that make up the same rows."""
     require_rows(sum(rows), column.n_rows, column.name)
+    ends = list(itertools.accumulate(rows))
+    return cut_at([(end - length, end) for length, end in zip(rows, ends, strict=True)], column)
+
+
+def cut_at(
+    ranges: Sequence[tuple[int, int]], column: Blocks
+) -> list[list[tuple[Future[Any], int, int]]]:
+    """Return, per range of rows, the pieces of `column` that make them up."""
     ends = np.cumsum(column.rows)
     starts = ends - column.rows
-    pieces, position = [], 0
-    for length in rows:
-        stop = position + length
-        touched = np.flatnonzero((starts < stop) & (ends > position))
+    pieces = []
+    for first, stop in ranges:
+        touched = np.flatnonzero((starts < stop) & (ends > first))
         pieces.append(
             [
                 (
                     column.grid[i][0],
-                    int(max(position, starts[i]) - starts[i]),
+                    int(max(first, starts[i]) - starts[i]),
                     int(min(stop, ends[i]) - starts[i]),
                 )
                 for i in touched
             ]
         )
-        position = stop
     return pieces
-
-
-def require_rows(rows: int, length: int, name: str) -> None:
-    """Raise ValueError unless a column is as long as X."""
-    if length != rows:
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {rows} rows, "
-            f"{name} has {length}; they must be the same"
-        )
 
 
 def _persist(client: Client, collections: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +157,9 @@ def _grid(data: Any) -> list[list[Future[Any]]]:
         return [[future] for future in data]
     # Optimisation renames the blocks of expressions, but their indices stay.
     block: dict[Any, Future[Any]] = {future.key[1:]: future for future in futures_of(data)}
-    if kind_of(data) == ARRAY and data.ndim == 2:
-        n, m = data.numblocks
-        return [[block[i, j] for j in range(m)] for i in range(n)]
+    if kind_of(data) == ARRAY:
+        n, *others = data.numblocks
+        return [[block[i, *place] for place in np.ndindex(*others)] for i in range(n)]
     return [[block[i,]] for i in range(len(block))]
 
 

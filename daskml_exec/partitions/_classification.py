@@ -1,145 +1,102 @@
-"""Partitions for a classifier: aligned, checked, with labels replaced by class codes."""
+"""Labels of classes as a target: replaced by indices into the sorted classes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils import compute_class_weight
 
-from daskml_exec.executor import Executor
-from daskml_exec.partitions._assemble import check_weights
-from daskml_exec.partitions._from_cluster import described, require_weight
-from daskml_exec.partitions._kinds import is_collection
-from daskml_exec.partitions._labels import (
-    Encoding,
-    LabelCounts,
-    count_labels,
-    unique_labels,
-    weigh,
-)
-from daskml_exec.partitions._memory import partitions_from_memory
-from daskml_exec.partitions._partition import Partitions
-from daskml_exec.partitions._recipes import with_recipe
-from daskml_exec.partitions._relative import AS_GIVEN, TargetForm, scaled, weight_exponent
+from daskml_exec.partitions._labels import Encoding, LabelCounts, count_labels, unique_labels
+from daskml_exec.partitions._partition import Partition
+from daskml_exec.partitions._relative import AS_GIVEN, TargetForm, weight_exponent
+from daskml_exec.partitions._target import Settled, require_weight
 
 
-@dataclass(frozen=True)
-class ClassificationData:
-    """Partitions whose ``y`` holds indices into ``classes``."""
-
-    partitions: Partitions
-    classes: np.ndarray[Any, Any]
-
-
-@with_recipe
-def classification_data(
-    executor: Executor,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    *,
-    class_weight: Any,
-    feature_names: Any,
-    known_classes: np.ndarray[Any, Any] | None = None,
-) -> ClassificationData:
-    """Cut and place the data, or take it where it lives; find the classes; encode the labels.
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of classes, at least two.
 
     Parameters
     ----------
-    executor : Executor
-    X : ndarray, CSR matrix, Dask array, Dask dataframe or list of futures
-        In-memory data must be checked already.
-    y, sample_weight : as X, one value per row
-        In memory if X is. `sample_weight` may be None.
-    class_weight : dict, "balanced" or None
+    class_weight : dict, "balanced" or None, default=None
         As in scikit-learn; it multiplies `sample_weight`. A class of weight zero is no class.
-    feature_names : tuple of str, or None
-        Of in-memory data; dataframes on the cluster bring their own.
-    known_classes : ndarray, optional
-        The sorted labels that there are, of which this data may lack some; found in the data by
-        default.
+    known : array-like, optional
+        The labels that there are, of which this data may lack some; found in the data by default.
 
-    Raises
-    ------
-    ValueError
-        The number of rows differs, labels are no labels, there are fewer than two classes among
-        rows with a positive weight, a label is none of those known, or weights are negative.
-    TypeError
-        Partitions have labels of different types, such as strings and numbers.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from daskml_exec import Executor
+    >>> from daskml_exec.partitions import Labels, load
+    >>> X, y = np.arange(8.0).reshape(4, 2), np.array(["yes", "no", "no", "no"])
+    >>> with Executor(processes=False, n_workers=1):
+    ...     with load(X, y, target=Labels(class_weight="balanced")) as data:
+    ...         print(data.classes)
+    ['no' 'yes']
     """
-    if is_collection(X):
-        return _from_cluster(executor, X, y, sample_weight, class_weight, known_classes)
-    return _from_memory(executor, X, y, sample_weight, class_weight, feature_names, known_classes)
+
+    class_weight: Any = None
+    known: Any = None
+
+    kind: ClassVar[str | None] = "labels"
+    several: ClassVar[bool] = False
+
+    def describe(self, partition: Partition, where: str) -> LabelCounts:
+        """Find the labels, and what the rows of each weigh."""
+        return count_labels(partition, where)
+
+    def settle(self, found: list[LabelCounts], rows: int, *, weighted: bool) -> Settled:
+        """Find the classes, and what multiplies the weights of each."""
+        classes, weight_of_class = _merge_classes(found, rows)
+        if self.known is not None:
+            known = np.unique(np.asarray(self.known))
+            _require_known(known, classes)
+            classes, weight_of_class = known, np.ones(len(known))
+        multipliers = _class_multipliers(self.class_weight, classes, weight_of_class)
+        weighted = weighted or multipliers is not None
+        form = _form(multipliers, weight_of_class, rows) if weighted else AS_GIVEN
+        return Settled(
+            Encoding(classes, multipliers, form.exponent),
+            form,
+            weighted,
+            classes=_with_weight(classes, multipliers),
+        )
+
+    def require_of(self, loaded: "Labels", settled: Settled, who: str) -> None:
+        """Raise ValueError for other class weights, where any are asked for, or classes."""
+        if self.class_weight is not None and not _same(self.class_weight, loaded.class_weight):
+            raise ValueError(
+                f"{who} has class_weight={self.class_weight!r}, and X is a Data that was loaded "
+                f"with class_weight={loaded.class_weight!r}; allowed are the same, and None, which "
+                "keeps the Data's: load(X, y, target=Labels(class_weight=...))"
+            )
+        found: Any = settled.classes
+        if self.known is not None and not np.array_equal(self.known, found):
+            raise ValueError(
+                f"X is a Data with the classes {found.tolist()[:20]}; {who} needs "
+                f"{np.asarray(self.known).tolist()[:20]}: load(X, y, target=Labels(known=...))"
+            )
 
 
-def _from_memory(
-    executor: Executor,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    class_weight: Any,
-    feature_names: Any,
-    known_classes: Any,
-) -> ClassificationData:
-    if sample_weight is None:
-        classes, codes = unique_labels(y, where="the data")
-        weight_of_class = np.bincount(codes)
-    else:
-        sample_weight = check_weights(sample_weight, where="the data")
-        counted = sample_weight > 0
-        classes, counted_codes = unique_labels(y[counted], where="the data")
-        weight_of_class = np.bincount(counted_codes, sample_weight[counted], len(classes))
-        codes = np.zeros(len(y), dtype=np.intp)
-        codes[counted] = counted_codes
-    if known_classes is not None:
-        codes = _among_known(known_classes, classes)[codes]
-        classes, weight_of_class = known_classes, np.bincount(codes)
-    multipliers = _class_multipliers(class_weight, classes, weight_of_class)
-    form = _form(sample_weight, multipliers, weight_of_class, len(y))
-    codes, weight = weigh(codes, sample_weight, multipliers)
-    partitions = partitions_from_memory(
-        executor, X, codes, scaled(weight, form.exponent), feature_names=feature_names, form=form
-    )
-    return ClassificationData(partitions, _with_weight(classes, multipliers))
+def _same(first: Any, second: Any) -> bool:
+    return type(first) is type(second) and bool(first == second)
 
 
-def _from_cluster(
-    executor: Executor,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    class_weight: Any,
-    known_classes: Any,
-) -> ClassificationData:
-    with described(executor, X, y, sample_weight, count_labels) as found:
-        classes, weight_of_class = _merge_classes(found.targets, sum(found.rows))
-        if known_classes is not None:
-            _among_known(known_classes, classes)
-            classes, weight_of_class = known_classes, np.ones(len(known_classes))
-        multipliers = _class_multipliers(class_weight, classes, weight_of_class)
-        form = _form(sample_weight, multipliers, weight_of_class, sum(found.rows))
-        partitions = found.finished(Encoding(classes, multipliers, form.exponent), form)
-    return ClassificationData(partitions, _with_weight(classes, multipliers))
-
-
-def _form(sample_weight: Any, multipliers: Any, weight_of_class: Any, rows: int) -> TargetForm:
-    """Return how to bring the weights to a usual size; without any, there is nothing to bring."""
-    if sample_weight is None and multipliers is None:
-        return AS_GIVEN
+def _form(multipliers: Any, weight_of_class: Any, rows: int) -> TargetForm:
+    """Return how to bring the weights to a usual size."""
     with np.errstate(over="ignore"):
         weight = weight_of_class if multipliers is None else weight_of_class * multipliers
         return TargetForm(weight_exponent(float(np.sum(weight)), rows))
 
 
-def _among_known(known: Any, found: Any) -> Any:
-    """Return the index of each label found among those known."""
+def _require_known(known: Any, found: Any) -> None:
+    """Raise ValueError for a label that is none of those known."""
     strange = np.setdiff1d(found, known)
     if len(strange):
         raise ValueError(
             f"y has labels that are not among the classes: {strange.tolist()[:10]}; allowed are "
             f"{known.tolist()[:20]}"
         )
-    return np.searchsorted(known, found)
 
 
 def _merge_classes(counts: list[LabelCounts], rows: int) -> tuple[Any, Any]:

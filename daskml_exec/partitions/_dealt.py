@@ -2,18 +2,16 @@
 
 import itertools
 import uuid
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import dask
 import numpy as np
-import scipy.sparse as sp
 
-from daskml_exec.kernels.array_namespace import array_namespace, is_host
-from daskml_exec.partitions._assemble import canonical
+from daskml_exec.kernels.arrays import Rows
+from daskml_exec.partitions._derived import keep_for, placed_on
 from daskml_exec.partitions._partition import Partition, Partitions
+from daskml_exec.partitions._recipes import derived
+from daskml_exec.partitions._row_trees import tree_stacked
 
 # Keeps the order of dealing apart from those of training, which have the same seed.
 _DEALING = 0x6465616C
@@ -23,11 +21,9 @@ _ALL_TO_ALL = 16
 # they are fewer than 16 pieces a partition.
 _SLICES = 15
 
-Integers = np.ndarray[Any, np.dtype[np.intp]]
-
 
 def dealt(partitions: Partitions, seed: int) -> Partitions:
-    """Return as many partitions of the same rows in another order, and release the given ones.
+    """Return as many partitions of the same rows in another order.
 
     The rows, shuffled within each partition, form a line and are dealt like cards, in turn:
 
@@ -53,15 +49,9 @@ def dealt(partitions: Partitions, seed: int) -> Partitions:
     -------
     Partitions
         They may be on their way still, as after loading. The cluster forgets each of the given
-        ones when all its rows have been taken.
+        ones when all its rows have been taken, unless they belong to somebody else.
     """
-    recipe = partitions.recipe
-    try:
-        submitted = _submit(partitions, seed)
-        return replace(submitted, recipe=recipe and (lambda: dealt(recipe(), seed)))
-    finally:
-        # The scheduler keeps them for the pieces that are not taken yet, and no longer.
-        partitions.release()
+    return derived(partitions, lambda parent: _submit(parent, seed))
 
 
 def _submit(partitions: Partitions, seed: int) -> Partitions:
@@ -86,22 +76,17 @@ def _submit(partitions: Partitions, seed: int) -> Partitions:
     )
     piece = dict(zip(pieces, taken, strict=True))
     sizes = deal.sizes()
-    keys = [f"dealt-{name}-{target}" for target in range(n)]
-    placed = {key: workers[target * len(workers) // n] for target, key in enumerate(keys)}
-    with dask.annotate(workers=placed.get, allow_other_workers=True):
-        futures = client.map(
-            _joined,
-            range(n),
-            [0, *itertools.accumulate(sizes[:-1])],
-            [[piece[source, target] for source in hand] for target, hand in enumerate(hands)],
-            key=keys,
-            pure=False,
-        )
-    for key, future in zip(keys, futures, strict=True):
-        executor.events.place(client, key, placed[key], owner=future)
-        # In one process, what a lost partition is made of again goes with its future's object,
-        # whether that is released or not.
-        weakref.finalize(future, _let_go, partitions.futures)
+    futures = placed_on(
+        executor,
+        workers,
+        _joined,
+        range(n),
+        [0, *itertools.accumulate(sizes[:-1])],
+        [[piece[source, target] for source in hand] for target, hand in enumerate(hands)],
+        keys=[f"dealt-{name}-{target}" for target in range(n)],
+    )
+    for future in futures:
+        keep_for(future, partitions.futures)
     return replace(partitions, futures=tuple(futures), rows=tuple(sizes))
 
 
@@ -120,7 +105,7 @@ class Deal:
     n: int
     total: int
 
-    def targets(self, start: int, stop: int) -> Integers:
+    def targets(self, start: int, stop: int) -> Rows:
         """Return the target of each row from `start` up to `stop`."""
         short, longer = self._slices()
         line = np.arange(start, stop)
@@ -170,7 +155,7 @@ class Deal:
 
 def _piece(partition: Partition, target: int, deal: Deal, seed: int) -> Partition:
     """Take a target's rows. To draw the order for each piece is cheaper than to keep it."""
-    n = len(partition.y)
+    n = partition.n_rows
     rng = np.random.default_rng(np.random.SeedSequence((seed, partition.index, _DEALING)))
     start = partition.start
     rows = rng.permutation(n)[deal.targets(start, start + n) == target]
@@ -178,27 +163,4 @@ def _piece(partition: Partition, target: int, deal: Deal, seed: int) -> Partitio
 
 
 def _joined(index: int, start: int, pieces: list[Partition]) -> Partition:
-    weight = None
-    if pieces[0].sample_weight is not None:
-        weight = np.concatenate([piece.sample_weight for piece in pieces])
-    return Partition(
-        index,
-        start,
-        _stacked([piece.X for piece in pieces]),
-        np.concatenate([piece.y for piece in pieces]),
-        weight,
-    )
-
-
-def _stacked(blocks: list[Any]) -> Any:
-    if len(blocks) == 1:
-        return blocks[0]
-    if any(sp.issparse(block) for block in blocks):
-        return canonical(sp.vstack(blocks, format="csr"))
-    if is_host(blocks[0]):
-        return np.concatenate(blocks)
-    return array_namespace(blocks[0]).concat(blocks, axis=0)
-
-
-def _let_go(_: Any) -> None:
-    """Do nothing: the argument has lived for long enough."""
+    return replace(tree_stacked(pieces), index=index, start=start)

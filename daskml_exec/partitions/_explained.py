@@ -2,8 +2,8 @@ r"""How much of the deviance of y predictions explain, from sums that add up ove
 
 The deviance :math:`\sum_i w_i d(y_i, m)` about the mean m of all rows is needed, but a block does
 not know that mean. It adds up about a reference r near its own mean, and the sums move to another
-reference exactly, since squared errors and Poisson's deviance come from a convex function
-:math:`\varphi` each:
+reference exactly, since each distribution's deviance comes from a convex function
+:math:`\varphi`:
 
 .. math::
     d(y, m) = d(y, r) + d(r, m) + (y - r)(\varphi'(r) - \varphi'(m)).
@@ -13,49 +13,12 @@ So little is lost to cancellation where the mean is large and the spread is smal
 Source: Banerjee, Merugu, Dhillon and Ghosh (2005), Clustering with Bregman divergences, JMLR 6.
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class Divergence(Protocol):
-    """The d of the formula, elementwise."""
-
-    def of(self, y: Any, m: Any) -> Any:
-        """Return ``d(y, m)``."""
-
-    def slope(self, r: float, m: float) -> float:
-        """Return ``phi'(r) - phi'(m)``."""
-
-
-@dataclass(frozen=True)
-class SquaredError:
-    """``(y - m)**2``."""
-
-    def of(self, y: Any, m: Any) -> Any:
-        """Return ``d(y, m)``."""
-        return (y - m) ** 2
-
-    def slope(self, r: float, m: float) -> float:
-        """Return ``phi'(r) - phi'(m)`` for ``phi(y) = y**2``."""
-        return 2 * (r - m)
-
-
-@dataclass(frozen=True)
-class PoissonDeviance:
-    """``y log(y / m) - y + m``, half the deviance; y and m are not negative."""
-
-    def of(self, y: Any, m: Any) -> Any:
-        """Return ``d(y, m)``: m where y is 0, infinity where m is 0 and y is not."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(y == 0, m, y * np.log1p((y - m) / m) - (y - m))
-
-    def slope(self, r: float, m: float) -> float:
-        """Return ``phi'(r) - phi'(m)`` for ``phi(y) = y log y - y``."""
-        return float(np.log(r) - np.log(m))
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Distribution
 
 
 class Sums(NamedTuple):
@@ -67,9 +30,9 @@ class Sums(NamedTuple):
         Number of rows, those of weight zero too, and the sum of the weights.
     reference, first, total : float
         Weighted sums of the differences from the reference (it is near the mean, so that is next
-        to nothing, but not nothing), and of the divergences from it.
+        to nothing, but not nothing), and of the deviances from it.
     residual : float
-        Weighted sum of the divergences from the predictions.
+        Weighted sum of the deviances from the predictions.
     """
 
     rows: float
@@ -80,7 +43,7 @@ class Sums(NamedTuple):
     residual: float
 
 
-def block_sums(divergence: Divergence, y: Array, predicted: Array, weight: Array) -> Array:
+def block_sums(distribution: Distribution, y: Array, predicted: Array, weight: Array) -> Array:
     """Return the `Sums` of one block of rows."""
     counted = weight > 0
     rows = len(y)
@@ -96,13 +59,13 @@ def block_sums(divergence: Divergence, y: Array, predicted: Array, weight: Array
             weight.sum(),
             reference,
             weight @ (y - reference),
-            weight @ divergence.of(y, reference),
-            weight @ divergence.of(y, predicted),
+            weight @ distribution.deviance(y, reference),
+            weight @ distribution.deviance(y, predicted),
         )
     )
 
 
-def combine_sums(divergence: Divergence, left: Array, right: Array) -> Array:
+def combine_sums(distribution: Distribution, left: Array, right: Array) -> Array:
     """Return the `Sums` of two row ranges together."""
     a, b = Sums(*left.tolist()), Sums(*right.tolist())
     if not (a.weight and b.weight):
@@ -112,7 +75,7 @@ def combine_sums(divergence: Divergence, left: Array, right: Array) -> Array:
     reference = a.reference
     if a.reference != b.reference:
         reference += (b.reference - a.reference) * (b.weight / weight)
-    a, b = _about(divergence, a, reference), _about(divergence, b, reference)
+    a, b = _about(distribution, a, reference), _about(distribution, b, reference)
     return np.array(
         Sums(
             a.rows + b.rows,
@@ -125,24 +88,24 @@ def combine_sums(divergence: Divergence, left: Array, right: Array) -> Array:
     )
 
 
-def explained_share(divergence: Divergence, sums: Array) -> float:
+def explained_share(distribution: Distribution, sums: Array) -> float:
     """Return one minus the share of the deviance about the mean that the predictions leave.
 
     As in scikit-learn's `r2_score`, it is 1 for perfect predictions and 0 for others if y is
     constant.
     """
     s = Sums(*sums.tolist())
-    total = _about(divergence, s, s.reference + s.first / s.weight).total
+    total = _about(distribution, s, s.reference + s.first / s.weight).total
     if s.residual == 0:
         return 1.0
     return 1.0 - s.residual / total if total > 0 else 0.0
 
 
-def _about(divergence: Divergence, s: Sums, m: float) -> Sums:
+def _about(distribution: Distribution, s: Sums, m: float) -> Sums:
     """Return the same sums about another reference."""
     if m == s.reference:
         return s
-    total = s.total + s.weight * float(divergence.of(s.reference, m))
+    total = s.total + s.weight * float(distribution.deviance(s.reference, m))
     if s.first:
-        total += s.first * divergence.slope(s.reference, m)
+        total += s.first * distribution.deviance_slope(s.reference, m)
     return s._replace(reference=m, first=s.first + s.weight * (s.reference - m), total=total)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +16,11 @@ from daskml_exec.kernels.array_namespace import host_dtype
 from daskml_exec.partitions._aligned import aligned_partitions
 from daskml_exec.partitions._assemble import astype
 from daskml_exec.partitions._gather import gather, refusing
+from daskml_exec.partitions._kinds import Reading
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._refusals import column_labels
-from daskml_exec.partitions._relative import TargetForm
-
-Columns = Callable[[Partition], tuple[Any, Any]]
-"""Picklable; returns the last form of a partition's y and weights."""
+from daskml_exec.partitions._row_leaves import bytes_of, row_count
+from daskml_exec.partitions._target import Columns, Settled, Target
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,8 @@ class Described:
     futures : list of Future
     rows : list of int
     targets : list
-        What ``describe`` returned, per partition.
-    n_features, nonzeros, dtype, feature_names, executor, workers_lost_before
+        What the target's ``describe`` returned, per partition.
+    n_features, nonzeros, dtype, feature_names, executor, workers_lost_before, sizes
         As of `Partitions`.
     """
 
@@ -49,12 +46,18 @@ class Described:
     dtype: np.dtype[Any]
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
+    sizes: tuple[int, ...] | None
 
-    def finished(self, columns: Columns, form: TargetForm) -> Partitions:
-        """Return partitions with y and weights as `columns` returns them, and X in one dtype."""
+    def finished(self, settled: Settled) -> Partitions:
+        """Return partitions with y and weights in their last form, and X in one dtype."""
         n = len(self.futures)
         futures = self.executor.client.map(
-            _finish, self.futures, [columns] * n, [self.dtype] * n, pure=False, key="partition"
+            _finish,
+            self.futures,
+            [settled.columns] * n,
+            [None if self.sizes is not None else self.dtype] * n,
+            pure=False,
+            key="partition",
         )
         return Partitions(
             executor=self.executor,
@@ -65,64 +68,61 @@ class Described:
             dtype=self.dtype,
             feature_names=self.feature_names,
             workers_lost_before=self.workers_lost_before,
-            form=form,
+            form=settled.form,
+            sizes=self.sizes,
         )
 
 
-@contextmanager
-def described(
-    executor: Executor, X: Any, y: Any, sample_weight: Any, describe: Callable[[Partition], Any]
-) -> Iterator[Described]:
-    """Align the collections, and describe each partition's y by a picklable function.
+def rows_on_cluster(
+    executor: Executor, X: Any, y: Any, sample_weight: Any, target: Target, *, raw: bool = False
+) -> tuple[Partitions, Settled]:
+    """Take collections where they live, in the row blocks of X."""
+    found = described(executor, X, y, sample_weight, target, raw=raw)
+    settled = target.settle(found.targets, sum(found.rows), weighted=sample_weight is not None)
+    return found.finished(settled), settled
 
-    What the function raises of ValueError and TypeError is raised here, that of the first
+
+def described(
+    executor: Executor, X: Any, y: Any, sample_weight: Any, target: Target, *, raw: bool
+) -> Described:
+    """Align the collections, and describe each partition's y as the target does.
+
+    What that raises of ValueError and TypeError is raised here, that of the first
     partition only.
     """
     workers_lost_before = len(executor.events.workers_lost)
     executor.check_workers()
     client = executor.client
     arguments = {"X": X, "y": y, "sample_weight": sample_weight}
-    aligned = aligned_partitions(executor, X, y, sample_weight)
+    aligned = aligned_partitions(
+        executor, X, y, sample_weight, Reading(raw=raw, several=target.several)
+    )
     n = len(aligned.futures)
-    try:
-        tasks = client.map(
-            _summarise,
-            aligned.futures,
-            aligned.first_blocks,
-            [describe] * n,
-            pure=False,
-            key="summarise",
-        )
-        summaries: list[_Summary] = gather(client, tasks, arguments)
-        _check_columns(summaries)
-        filled = [summary for summary in summaries if summary.rows] or summaries
-        yield Described(
-            executor=executor,
-            futures=aligned.futures,
-            rows=[summary.rows for summary in summaries],
-            targets=[summary.target for summary in summaries],
-            n_features=summaries[0].n_features,
-            nonzeros=_total([summary.nonzeros for summary in filled]),
-            dtype=np.result_type(*(summary.dtype for summary in filled)),
-            feature_names=_names(summaries[0].columns),
-            workers_lost_before=workers_lost_before,
-        )
-    except BaseException:
-        # A traceback that somebody keeps would keep what was made of the data. The blocks that it
-        # was made from may be the user's own.
-        for future in aligned.futures:
-            future.release()
-        raise
-
-
-def require_weight(rows: int, weight: float, *, needed: str) -> None:
-    """Raise ValueError unless the weight of all rows together is positive."""
-    if not weight > 0:
-        raise ValueError(
-            f"all sample weights are zero: {needed} with a positive weight"
-            if rows
-            else f"X has 0 rows: {needed}"
-        )
+    tasks = client.map(
+        _summarise,
+        aligned.futures,
+        aligned.first_blocks,
+        [target] * n,
+        [raw] * n,
+        pure=False,
+        key="summarise",
+    )
+    summaries: list[_Summary] = gather(client, tasks, arguments)
+    _check_columns(summaries)
+    filled = [summary for summary in summaries if summary.rows] or summaries
+    dtype = np.result_type(*(summary.dtype for summary in filled))
+    return Described(
+        executor=executor,
+        futures=aligned.futures,
+        rows=[summary.rows for summary in summaries],
+        targets=[summary.target for summary in summaries],
+        n_features=summaries[0].n_features,
+        nonzeros=_total([summary.nonzeros for summary in filled]),
+        dtype=np.dtype(object) if raw else dtype,
+        feature_names=_names(summaries[0].columns, raw=raw),
+        workers_lost_before=workers_lost_before,
+        sizes=tuple(summary.nbytes for summary in summaries) if raw else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -135,25 +135,33 @@ class _Summary:
     dtype: np.dtype[Any]
     columns: list[Any] | None
     target: Any
+    nbytes: int
 
 
 @refusing
-def _summarise(
-    partition: Partition, first_block: Any, describe: Callable[[Partition], Any]
-) -> _Summary:
+def _summarise(partition: Partition, first_block: Any, target: Target, raw: bool) -> _Summary:
+    X = partition.X
     return _Summary(
-        rows=partition.X.shape[0],
-        n_features=partition.X.shape[1],
-        nonzeros=partition.X.nnz if sp.issparse(partition.X) else None,
-        dtype=host_dtype(partition.X),
+        rows=row_count(X),
+        n_features=width_of(X),
+        nonzeros=X.nnz if sp.issparse(X) and not raw else None,
+        dtype=np.dtype(object) if raw else host_dtype(X),
         columns=column_labels(first_block),
-        target=describe(partition),
+        target=target.describe(partition, f"partition {partition.index}"),
+        nbytes=bytes_of(X) if raw else 0,
     )
 
 
-def _finish(partition: Partition, columns: Columns, dtype: np.dtype[Any]) -> Partition:
+def width_of(block: Any) -> int:
+    """Return the columns of a block: one, of what has no second axis."""
+    shape: tuple[int, ...] = getattr(block, "shape", ())
+    return int(shape[1]) if len(shape) > 1 else 1
+
+
+def _finish(partition: Partition, columns: Columns, dtype: np.dtype[Any] | None) -> Partition:
     y, weight = columns(partition)
-    return replace(partition, X=astype(partition.X, dtype), y=y, sample_weight=weight)
+    X = partition.X if dtype is None else astype(partition.X, dtype)
+    return replace(partition, X=X, y=y, sample_weight=weight)
 
 
 def _total(nonzeros: list[int | None]) -> int | None:
@@ -177,9 +185,20 @@ def _check_columns(summaries: list[_Summary]) -> None:
             )
 
 
-def _names(columns: list[Any] | None) -> tuple[str, ...] | None:
+def _names(columns: list[Any] | None, *, raw: bool) -> tuple[str, ...] | None:
     """Return the columns if they are names to scikit-learn, which takes strings alone."""
-    if columns is None:
+    if columns is None or (raw and not all(isinstance(name, str) for name in columns)):
         return None
-    names = _get_feature_names(pd.DataFrame(columns=columns))
+    return names_of(pd.DataFrame(columns=columns))
+
+
+def names_of(data: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns of a frame; None for what has none.
+
+    Raises
+    ------
+    TypeError
+        Some names are strings and some are not.
+    """
+    names = _get_feature_names(data)
     return None if names is None else tuple(names)

@@ -14,6 +14,7 @@ from distributed import Client, Future, futures_of
 from daskml_exec.executor import LostPartitionError, explained_losses
 from daskml_exec.executor import gather as gather_results
 from daskml_exec.executor._connection import scheduler_address
+from daskml_exec.executor._raised import original
 from daskml_exec.partitions._kinds import FUTURES, kind_of
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def gather(client: Client, futures: Sequence[Future[Any]], arguments: dict[str, 
         ) from error
     for result in results:
         if isinstance(result, Refused):
-            raise result.error
+            raise original(result.error)
     return results
 
 

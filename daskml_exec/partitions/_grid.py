@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,10 @@ from distributed import Future
 
 from daskml_exec.executor import Band, Executor, GridRunner
 from daskml_exec.kernels.moments import first_non_finite
+from daskml_exec.partitions._partition import matrix_nbytes
+from daskml_exec.partitions._places import Place
+from daskml_exec.partitions._recipes import Source
 from daskml_exec.partitions._relative import AS_GIVEN, TargetForm
-
-Place = tuple[int, int, int, str]
-"""Partition, row in it, column, and "NaN" or "infinity"."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Grid:
         Rows of each row block.
     column_bounds : tuple of int
         Where column blocks begin, and the number of columns.
-    nonzeros, dtype, feature_names, workers_lost_before, form, recipe
+    nonzeros, dtype, feature_names, workers_lost_before, form, source
         As of `Partitions`.
     """
 
@@ -75,7 +75,17 @@ class Grid:
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
     form: TargetForm = AS_GIVEN
-    recipe: Callable[[], Grid] | None = None
+    source: Source | None = None
+
+    @property
+    def held(self) -> tuple[Any, ...]:
+        """The futures of cells, which tell one load from the next."""
+        return self.cells
+
+    @property
+    def futures_held(self) -> list[Future[Any]]:
+        """All futures that are released together."""
+        return [*itertools.chain(*self.cells), *(band.future for band in self.bands)]
 
     @property
     def n_features(self) -> int:
@@ -96,9 +106,7 @@ class Grid:
     @property
     def nbytes(self) -> int:
         """Bytes of X: of all values if it is dense, else of stored ones with their columns."""
-        if self.nonzeros is not None:
-            return self.nonzeros * (self.dtype.itemsize + 4)
-        return sum(self.rows) * self.n_features * self.dtype.itemsize
+        return matrix_nbytes(sum(self.rows), self.n_features, self.nonzeros, self.dtype)
 
     def runner(self, nbytes: Any) -> GridRunner:
         """Return what runs rounds over the cells; `nbytes` gives the size of a message."""
@@ -113,20 +121,14 @@ class Grid:
             lambda i, j: int(per_value * self.rows[i] * widths[j]),
         )
 
+    def forget(self) -> None:
+        """Let the cluster forget these cells and targets, whoever still holds this object."""
+        for future in self.futures_held:
+            future.release()
+
     def release(self) -> None:
-        """Let the cluster forget the cells and targets, whoever still holds this object."""
-        for row in self.cells:
-            for future in row:
-                future.release()
-        for band in self.bands:
-            band.future.release()
-
-
-def describe_place(place: Place, feature_names: tuple[str, ...] | None) -> str:
-    """Return where X is not finite, in words for whoever has to mend it."""
-    partition, row, column, what = place
-    name = f" ({feature_names[column]!r})" if feature_names else ""
-    return (
-        f"Input X contains {what} in partition {partition}, column {column}{name} "
-        f"(row {row} of the partition)"
-    )
+        """Let the cluster forget the cells for good, if they belong to who asks."""
+        if self.source is None:
+            self.forget()
+        else:
+            self.source.close()

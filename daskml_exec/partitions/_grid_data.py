@@ -12,111 +12,57 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from distributed import Future
-from sklearn.utils.validation import _get_feature_names
 
-from daskml_exec.executor import Band, Executor, ship
-from daskml_exec.partitions._assemble import astype, canonical, matrix, side_by_side
+from daskml_exec.executor import Band, Executor, ship, tuning
+from daskml_exec.partitions._assemble import astype, matrix, side_by_side
 from daskml_exec.partitions._blocks import blocks_of
-from daskml_exec.partitions._classification import classification_data
+from daskml_exec.partitions._from_cluster import names_of, rows_on_cluster
 from daskml_exec.partitions._gather import gather, refusing
+from daskml_exec.partitions._given import Given
 from daskml_exec.partitions._grid import Cell, Grid
 from daskml_exec.partitions._grid_columns import block_bounds, overlaps, source_widths
-from daskml_exec.partitions._kinds import FRAME, frame_meta, is_collection, kind_of, require_matrix
+from daskml_exec.partitions._kinds import (
+    FRAME,
+    Reading,
+    frame_meta,
+    is_collection,
+    kind_of,
+    require_matrix,
+)
 from daskml_exec.partitions._memory import row_bounds
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._predict import require_labels
-from daskml_exec.partitions._recipes import with_recipe
 from daskml_exec.partitions._refusals import column_labels
-from daskml_exec.partitions._regression import regression_data
+from daskml_exec.partitions._row_leaves import canonical
+from daskml_exec.partitions._target import Settled
 
-# The margins of a band's rows take about so many bytes: small data meets in one task.
-_BAND_BYTES, _MOST_BANDS = 2e6, 32
-
-
-@dataclass(frozen=True)
-class ClassificationGrid:
-    """A grid whose targets are indices into ``classes``."""
-
-    partitions: Grid
-    classes: np.ndarray[Any, Any]
+_MOST_BANDS = 32
 
 
-@with_recipe
-def classification_grid(
-    executor: Executor,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    *,
-    n_blocks: int | str,
-    class_weight: Any,
-    feature_names: Any,
-) -> ClassificationGrid:
-    """Cut X along both axes and hold it as cells; find the classes and encode the labels.
+def grid_of(given: Given, n_blocks: int | str) -> tuple[Grid, Settled]:
+    """Cut X along both axes and hold it as cells, with the targets of their rows.
 
     Parameters
     ----------
-    executor : Executor
-    X : ndarray, CSR matrix, Dask array or Dask dataframe
-        In-memory data must be checked already.
-    y, sample_weight : Dask collections, lists of futures, or in memory
+    given : Given
+        X is an array, CSR matrix, Dask array or Dask dataframe.
     n_blocks : int or "auto"
         Column blocks, as of `block_bounds`.
-    class_weight, feature_names
-        As of `classification_data`.
 
     Raises
     ------
     ValueError, TypeError
-        As `classification_data` and `block_bounds`; X is a list of futures, or its column chunks
-        are unknown.
+        As the target and `block_bounds`; X is a list of futures, or its column chunks are unknown.
     """
-    cut = _cut(executor, X, y, sample_weight, n_blocks, feature_names)
-    with cut:
-        data = classification_data(
-            executor,
-            cut.rows_only,
-            cut.y,
-            cut.weight,
-            class_weight=class_weight,
-            feature_names=None,
-        )
-        return ClassificationGrid(cut.grid(data.partitions, len(data.classes)), data.classes)
-
-
-@with_recipe
-def regression_grid(
-    executor: Executor,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    *,
-    n_blocks: int | str,
-    feature_names: Any,
-    y_min: float | None = None,
-    levelled: bool = False,
-) -> Grid:
-    """Cut X along both axes and hold it as cells; bring the target to float64.
-
-    Parameters and errors are those of `classification_grid` and `regression_data`.
-    """
-    cut = _cut(executor, X, y, sample_weight, n_blocks, feature_names)
-    with cut:
-        rows = regression_data(
-            executor,
-            cut.rows_only,
-            cut.y,
-            cut.weight,
-            feature_names=None,
-            y_min=y_min,
-            levelled=levelled,
-        )
-        return cut.grid(rows, 1)
+    cut = _cut(given, n_blocks)
+    rows, settled = rows_on_cluster(given.executor, cut.rows_only, cut.y, cut.weight, given.target)
+    n_outputs = 1 if settled.classes is None else len(settled.classes)
+    return cut.grid(rows, settled.n_targets or n_outputs), settled
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """Cells, released unless they become a grid, whose targets are still as the user gave them."""
+    """Cells, and targets that are still as the user gave them."""
 
     executor: Executor
     cells: list[list[Future[Any]]]
@@ -130,14 +76,6 @@ class _Cut:
     dtype: np.dtype[Any]
     feature_names: tuple[str, ...] | None
     workers_lost_before: int
-
-    def __enter__(self) -> _Cut:
-        return self
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if kind is not None:
-            for future in itertools.chain(*self.cells):
-                future.release()
 
     def grid(self, rows: Partitions, n_outputs: int) -> Grid:
         return Grid(
@@ -154,9 +92,9 @@ class _Cut:
         )
 
 
-def _cut(
-    executor: Executor, X: Any, y: Any, sample_weight: Any, n_blocks: int | str, names: Any
-) -> _Cut:
+def _cut(given: Given, n_blocks: int | str) -> _Cut:
+    executor, X, names = given.executor, given.X, given.feature_names
+    columns = {"y": given.y, "sample_weight": given.sample_weight}
     workers_lost_before = len(executor.events.workers_lost)
     require_matrix(X)
     widths = source_widths(X)
@@ -164,43 +102,36 @@ def _cut(
     workers = executor.check_workers()
     if is_collection(X):
         if kind_of(X) == FRAME:
-            names = _get_feature_names(pd.DataFrame(columns=list(frame_meta(X).columns)))
-            names = None if names is None else tuple(names)
-        columns = {"y": y, "sample_weight": sample_weight}
-        given = {name: column for name, column in columns.items() if is_collection(column)}
-        blocks = blocks_of(executor.client, {"X": X, **given})
-        for name in given:
-            columns[name] = [row[0] for row in blocks[name].grid]
-        y, sample_weight = columns["y"], columns["sample_weight"]
-        labels = column_labels(frame_meta(X))
-        cells = _assembled(executor, blocks["X"].grid, labels, widths, bounds, workers)
+            names = names_of(pd.DataFrame(columns=list(frame_meta(X).columns)))
+        there = {name: column for name, column in columns.items() if is_collection(column)}
+        reading = Reading(several=given.target.several)
+        blocks = blocks_of(executor.client, {"X": X, **there}, reading)
+        columns |= {name: [row[0] for row in blocks[name].grid] for name in there}
+        cells = _assembled(executor, blocks["X"].grid, widths, bounds, workers)
+        if kind_of(X) == FRAME:
+            _check_labels(executor, X, [row[0] for row in blocks["X"].grid])
     else:
         cells = _shipped(executor, canonical(X), bounds, workers)
-    try:
-        return _described(executor, cells, X, y, sample_weight, bounds, names, workers_lost_before)
-    except BaseException:
-        # A traceback that somebody keeps would keep what was made of the data.
-        for future in itertools.chain(*cells):
-            future.release()
-        raise
+    in_blocks = replace(given, **columns, feature_names=names)
+    return _described(in_blocks, cells, bounds, workers_lost_before)
+
+
+def _check_labels(executor: Executor, X: Any, frames: list[Future[Any]]) -> None:
+    """Raise ValueError for a frame with other columns; names come here, and go nowhere."""
+    tasks = executor.client.map(column_labels, frames, pure=False, key="column-labels")
+    for index, found in enumerate(gather(executor.client, tasks, {"X": X})):
+        require_labels(found, column_labels(frame_meta(X)), f"partition {index}")
 
 
 def _described(
-    executor: Executor,
-    cells: list[list[Future[Any]]],
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    bounds: list[int],
-    names: Any,
-    workers_lost_before: int,
+    given: Given, cells: list[list[Future[Any]]], bounds: list[int], workers_lost_before: int
 ) -> _Cut:
     """Find out what the cells hold, and bring them into one dtype."""
-    client = executor.client
+    client = given.executor.client
     flat = list(itertools.chain(*cells))
-    given = {"X": X, "y": y, "sample_weight": sample_weight}
+    arguments = {"X": given.X, "y": given.y, "sample_weight": given.sample_weight}
     tasks = client.map(_summarise, flat, pure=False, key="summarise-cell")
-    summaries: list[_Summary] = gather(client, tasks, given)
+    summaries: list[_Summary] = gather(client, tasks, arguments)
     _check_shapes(summaries, bounds)
     n_blocks = len(bounds) - 1
     filled = [summary for summary in summaries if summary.rows] or summaries
@@ -210,16 +141,16 @@ def _described(
         cells = [flat[at : at + n_blocks] for at in range(0, len(flat), n_blocks)]
     known = [summary.nonzeros for summary in filled if summary.nonzeros is not None]
     return _Cut(
-        executor=executor,
+        executor=given.executor,
         cells=cells,
         rows_only=client.map(_zeros, [row[0] for row in cells], pure=False, key="rows-only"),
-        y=y,
-        weight=sample_weight,
+        y=given.y,
+        weight=given.sample_weight,
         row_counts=[summary.rows for summary in summaries[::n_blocks]],
         bounds=bounds,
         nonzeros=sum(known) if len(known) == len(filled) else None,
         dtype=dtype,
-        feature_names=names,
+        feature_names=given.feature_names,
         workers_lost_before=workers_lost_before,
     )
 
@@ -227,7 +158,6 @@ def _described(
 def _assembled(
     executor: Executor,
     blocks: list[list[Future[Any]]],
-    labels: list[Any] | None,
     widths: list[int],
     bounds: list[int],
     workers: tuple[str, ...],
@@ -250,7 +180,6 @@ def _assembled(
             [j for _, j in index],
             [bounds[j] for _, j in index],
             [[(blocks[i][b], start, stop) for b, start, stop in pieces[j]] for i, j in index],
-            [labels] * len(index),
             key=keys,
             pure=False,
         )
@@ -293,7 +222,7 @@ def _worker(i: int, j: int, n_rows: int, n_blocks: int, workers: tuple[str, ...]
 def _bands(executor: Executor, rows: Partitions, n_outputs: int) -> list[Band]:
     """Hold the targets of as many row blocks together as meet in one task."""
     n = len(rows.futures)
-    wanted = math.ceil(8 * n_outputs * sum(rows.rows) / _BAND_BYTES)
+    wanted = math.ceil(8 * n_outputs * sum(rows.rows) / tuning().band_bytes)
     n_bands = max(1, min(n, wanted, _MOST_BANDS))
     cuts = [number * n // n_bands for number in range(n_bands + 1)]
     indices = [tuple(range(start, stop)) for start, stop in itertools.pairwise(cuts)]
@@ -321,11 +250,8 @@ def _cell(
     column: int,
     start: int,
     pieces: list[tuple[Any, int, int]],
-    labels: list[Any] | None,
 ) -> Cell:
     where = f"partition {row}"
-    for block, _, _ in pieces:
-        require_labels(column_labels(block), labels, where)
     X = side_by_side([_columns_of(block, low, high) for block, low, high in pieces])
     X = matrix(X, where=where)
     if not (isinstance(X, np.ndarray) or sp.issparse(X)):

@@ -1,6 +1,7 @@
 """Tell apart the kinds of data that users pass."""
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -10,6 +11,25 @@ from distributed import Future
 from sklearn.exceptions import DataConversionWarning
 
 ARRAY, FRAME, SERIES, FUTURES = "dask.array", "dask.dataframe", "dask.series", "futures"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How blocks are read.
+
+    Attributes
+    ----------
+    raw : bool
+        X is not looked at: its blocks may be frames, lists, or arrays of objects.
+    several : bool
+        y may have several columns.
+    """
+
+    raw: bool = False
+    several: bool = False
+
+
+CHECKED = Reading()
 
 
 def kind_of(data: Any) -> str | None:
@@ -61,6 +81,15 @@ def require_column_shape(shape: tuple[Any, ...], name: str) -> None:
         DataConversionWarning,
         stacklevel=2,
     )
+
+
+def require_rows(rows: int, length: int, name: str) -> None:
+    """Raise ValueError unless a column is as long as X."""
+    if length != rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {rows} rows, "
+            f"{name} has {length}; they must be the same"
+        )
 
 
 def shape_of(block: Any) -> tuple[int, ...]:

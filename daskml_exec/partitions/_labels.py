@@ -24,12 +24,12 @@ class LabelCounts:
     weights: Any
 
 
-def count_labels(partition: Partition) -> LabelCounts:
+def count_labels(partition: Partition, where: str) -> LabelCounts:
     """Find the labels of one partition; they are checked to be labels."""
     y, weight = partition.y, partition.sample_weight
     if weight is not None:
         y, weight = y[weight > 0], weight[weight > 0]
-    classes, codes = unique_labels(y, where=f"partition {partition.index}")
+    classes, codes = unique_labels(y, where=where)
     return LabelCounts(classes, np.bincount(codes, weight, minlength=len(classes)))
 
 
@@ -103,6 +103,19 @@ class Encoding:
                 codes[counted] = codes_among(self.classes, y[counted])
         codes, weight = weigh(codes, weight, self.class_weight)
         return codes, scaled(weight, self.exponent)
+
+    def given(self, partition: Partition) -> tuple[Any, Any]:
+        codes, weight = partition.y, scaled(partition.sample_weight, -self.exponent)
+        if self.class_weight is None:
+            return self.classes[codes], weight
+        if not self.class_weight.all():
+            silent = self.classes[self.class_weight == 0].tolist()
+            raise ValueError(
+                f"X is a Data that was loaded with a class_weight of 0 for the labels {silent}, "
+                "whose rows it does not tell apart; allowed are positive ones, and "
+                "score(X, y, sample_weight)"
+            )
+        return self.classes[codes], weight / self.class_weight[codes]
 
 
 def weigh(codes: Any, sample_weight: Any, class_weight: Any) -> tuple[Any, Any]:

@@ -115,6 +115,8 @@ def _refuse_other_lazy(data: Any, name: str) -> None:
         found, remedy = "a dask.delayed value", f"da.from_delayed({name}, shape, dtype)"
     elif isinstance(data, (distributed.Future, concurrent.futures.Future, Task)):
         found, remedy = "a future", f"[{name}], a list of one or more"
+    elif kind == "daskml_exec.Data":
+        found, remedy = "a Data, which is to train on", "what it was loaded from"
     elif kind == "polars.LazyFrame":
         found, remedy = "a polars LazyFrame, a query that was not run", f"{name}.collect()"
     elif kind == "xarray.Dataset":

@@ -1,99 +1,93 @@
-"""Partitions for a regression: aligned, checked, with a numeric target."""
+"""Numbers as a target: finite, in float64, one per row or several."""
 
 import operator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from daskml_exec.executor import Executor
+from daskml_exec.kernels.distributions import Distribution
 from daskml_exec.kernels.fixed_tree import fold
 from daskml_exec.kernels.moments import Moments, column_moments
-from daskml_exec.partitions._assemble import check_weights
-from daskml_exec.partitions._blocks import require_rows
-from daskml_exec.partitions._from_cluster import described, require_weight
-from daskml_exec.partitions._kinds import is_collection, require_column
-from daskml_exec.partitions._memory import partitions_from_memory
-from daskml_exec.partitions._partition import Partition, Partitions
-from daskml_exec.partitions._recipes import with_recipe
-from daskml_exec.partitions._relative import TargetForm, target_level, weight_exponent
-from daskml_exec.partitions._targets import real_target
+from daskml_exec.partitions._partition import Partition
+from daskml_exec.partitions._relative import TargetForm, weight_exponent
+from daskml_exec.partitions._target import Settled, require_weight
+from daskml_exec.partitions._targets import NUMBERS, out_of_range, real_target
 
 NEEDED = "a fit needs at least one row"
 
 
-@with_recipe
-def regression_data(
-    executor: Executor,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    *,
-    feature_names: Any,
-    y_min: float | None = None,
-    levelled: bool = False,
-) -> Partitions:
-    """Cut and place the data, or take it where it lives; bring the target to float64.
+@dataclass(frozen=True)
+class Numbers:
+    """Finite real numbers.
 
     Parameters
     ----------
-    executor : Executor
-    X : ndarray, CSR matrix, Dask array, Dask dataframe or list of futures
-        In-memory data must be checked already.
-    y, sample_weight : as X, one value per row
-        In memory if X is. `sample_weight` may be None. `y` must be finite in all rows, those of
-        weight zero too.
-    feature_names : tuple of str, or None
-        Of in-memory data; dataframes on the cluster bring their own.
-    y_min : float or None
-        Smallest value of `y` that the loss allows, if there is one.
-    levelled : bool
-        Whether to take from `y` a level that it is far above or below zero, which is then part of
-        ``form``.
-
-    Raises
-    ------
-    ValueError
-        The number of rows differs; `y` is not of real numbers, is not finite or is below `y_min`;
-        weights are negative; or no row has a positive weight.
+    distribution : Distribution, default=Gaussian()
+        It says which values there may be.
+    several : bool, default=True
+        Whether there may be several for each row, in a matrix.
     """
-    if is_collection(X):
-        with described(executor, X, y, sample_weight, _TargetMoments(y_min)) as found:
-            form = _form(fold(found.targets, operator.add), sum(found.rows), levelled=levelled)
-            return found.finished(_Columns(form), form)
-    y = real_target(_column(X, y, "y"), where="the data", y_min=y_min)
-    if sample_weight is not None:
-        sample_weight = check_weights(_column(X, sample_weight, "sample_weight"), where="the data")
-    form = _form(_moments(y, sample_weight), len(y), levelled=levelled)
-    y, sample_weight = form(y, sample_weight)
-    return partitions_from_memory(
-        executor, X, y, sample_weight, feature_names=feature_names, form=form
-    )
 
+    distribution: Distribution = NUMBERS
+    several: bool = True
 
-def _form(target: Moments, rows: int, *, levelled: bool) -> TargetForm:
-    """Return how to bring weights to a usual size, and targets near zero."""
-    require_weight(rows, target.weight, needed=NEEDED)
-    exponent = weight_exponent(target.weight, rows)
-    return TargetForm(exponent, target_level(target) if levelled else 0.0)
+    kind: ClassVar[str | None] = "numbers"
 
+    def describe(self, partition: Partition, where: str) -> "_Found":
+        """Check the numbers of a partition, and return their moments."""
+        y = real_target(partition.y, where=where, distribution=self.distribution)
+        n_targets = y.shape[1] if y.ndim == 2 else None
+        moments = column_moments(y if y.ndim == 2 else y[:, None], partition.sample_weight)
+        return _Found(len(y), moments, float(y.min(initial=np.inf)), n_targets)
 
-def _column(X: Any, column: Any, name: str) -> Any:
-    column = np.asarray(column)
-    require_column(column, name)
-    require_rows(X.shape[0], len(column), name)
-    return column.reshape(-1)
+    def settle(self, found: "list[_Found]", rows: int, *, weighted: bool) -> Settled:
+        """Bring weights to a usual size."""
+        n_targets = _one_width(found)
+        total: Moments = fold([each.of_width(n_targets) for each in found], operator.add)
+        require_weight(rows, total.weight, needed=NEEDED)
+        form = TargetForm(weight_exponent(total.weight, rows))
+        return Settled(
+            _Columns(form, n_targets),
+            form,
+            weighted,
+            moments=total,
+            least=min(each.least for each in found),
+            n_targets=n_targets,
+        )
+
+    def require_of(self, loaded: "Numbers", settled: Settled, who: str) -> None:
+        """Raise ValueError for several numbers a row where one is needed, or too small ones."""
+        if settled.n_targets is not None and not self.several:
+            raise ValueError(
+                f"y has 2 dimensions and {settled.n_targets} columns, in the Data that {who} was "
+                "given as X; allowed is one value per row"
+            )
+        if settled.least < self.distribution.y_min:
+            where = f"the Data that {who} was given as X"
+            raise ValueError(out_of_range(settled.least, where, self.distribution))
 
 
 @dataclass(frozen=True)
-class _TargetMoments:
-    """Checks the target of a partition, and returns its moments."""
+class _Found:
+    rows: int
+    moments: Moments
+    least: float
+    n_targets: int | None
 
-    y_min: float | None
+    def of_width(self, n_targets: int | None) -> Moments:
+        """Return the moments, of as many columns where there are no rows to tell."""
+        if self.rows or n_targets is None:
+            return self.moments
+        return Moments(0.0, np.zeros(n_targets), np.zeros(n_targets))
 
-    def __call__(self, partition: Partition) -> Moments:
-        y = real_target(partition.y, where=f"partition {partition.index}", y_min=self.y_min)
-        return _moments(y, partition.sample_weight)
+
+def _one_width(found: list[_Found]) -> int | None:
+    widths = {each.n_targets: index for index, each in enumerate(found) if each.rows}
+    if len(widths) > 1:
+        told = ", ".join(f"{width or 1} in partition {index}" for width, index in widths.items())
+        raise ValueError(f"y has another number of columns: {told}; all must have the same")
+    return next(iter(widths), None)
 
 
 @dataclass(frozen=True)
@@ -101,10 +95,13 @@ class _Columns:
     """The last form of a partition's y and weights."""
 
     form: TargetForm
+    n_targets: int | None
 
     def __call__(self, partition: Partition) -> tuple[Any, Any]:
-        return self.form(real_target(partition.y, where="a partition"), partition.sample_weight)
+        y = real_target(partition.y, where="a partition")
+        if self.n_targets is not None and not len(y):
+            y = np.empty((0, self.n_targets))
+        return self.form(y, partition.sample_weight)
 
-
-def _moments(y: Any, sample_weight: Any) -> Moments:
-    return column_moments(y[:, None], sample_weight)
+    def given(self, partition: Partition) -> tuple[Any, Any]:
+        return self.form.given(partition.y, partition.sample_weight)

@@ -58,6 +58,10 @@ class TargetForm:
     def __call__(self, y: Any, sample_weight: Any) -> tuple[Any, Any]:
         return y - self.level if self.level else y, scaled(sample_weight, self.exponent)
 
+    def given(self, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+        """Return targets and weights of the sizes that they had."""
+        return y + self.level if self.level else y, scaled(sample_weight, -self.exponent)
+
 
 AS_GIVEN = TargetForm()
 

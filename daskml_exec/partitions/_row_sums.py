@@ -5,16 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor import Executor, fold, share
+from daskml_exec.executor import Executor, fold
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions._aligned import aligned_partitions
+from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._gather import gather, refusing
 from daskml_exec.partitions._kinds import frame_meta
+from daskml_exec.partitions._model_nodes import shared_model
 from daskml_exec.partitions._partition import Partition
-from daskml_exec.partitions._predict import nbytes_of, require_labels
+from daskml_exec.partitions._predict import require_labels
+from daskml_exec.partitions._recipes import forget_locals
 from daskml_exec.partitions._refusals import column_labels
 
-Sums = np.ndarray[Any, np.dtype[Any]]
-RowFunction = Callable[[Any, Any, Any], Sums]
+RowFunction = Callable[[Any, Any, Any], Array]
 
 NOTHING = "X has no rows with a positive weight: there is nothing to score"
 
@@ -27,8 +30,8 @@ def row_sums(
     sample_weight: Any,
     *,
     labels: tuple[str, ...] | None = None,
-    combine: Callable[[Sums, Sums], Sums] = np.add,
-) -> Sums:
+    combine: Callable[[Array, Array], Array] = np.add,
+) -> Array:
     """Return the sums over all rows, added in the fixed tree of every reduction.
 
     Parameters
@@ -38,16 +41,38 @@ def row_sums(
         Takes a block of X, its y and its weights, ones if there are none, and returns its sums as
         one array. Picklable. ValueErrors and TypeErrors are raised on the driver, that of the
         first partition only.
-    X : Dask collection or list of futures
-    y, sample_weight : as X, or in memory
+    X : Dask collection, list of futures or Data
+    y, sample_weight : as X, or in memory; None for a Data, which has them
     labels : tuple of str, or None
         Column labels of blocks that are frames, if they are known.
     combine : callable
         Returns the sums of two neighbouring row ranges together.
     """
-    aligned = aligned_partitions(executor, X, y, sample_weight)
+    try:
+        leaves = _all_sums(executor, function, X, y, sample_weight, labels)
+    except BaseException as error:
+        forget_locals(error)  # which an error that is kept would keep on the cluster
+        raise
+    if not leaves:
+        raise ValueError(NOTHING)
+    return fold(leaves, combine)
+
+
+def _all_sums(
+    executor: Executor,
+    function: RowFunction,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    labels: tuple[str, ...] | None,
+) -> list[Array]:
+    """Return the sums of each partition with rows."""
+    if isinstance(X, Data):
+        aligned = X.as_given()
+    else:
+        aligned = aligned_partitions(executor, X, y, sample_weight)
     client, n = executor.client, len(aligned.futures)
-    shared = share(client, function, nbytes_of(function), name="model", in_process=False)
+    shared = shared_model(client, function)
     tasks = client.map(
         _sums, aligned.futures, aligned.first_blocks, [shared] * n, pure=False, key="row-sums"
     )
@@ -57,20 +82,17 @@ def row_sums(
     for index, (found, _) in enumerate(answers):
         expected = found if expected is None else expected
         require_labels(found, expected, f"partition {index}")
-    leaves = [sums for _, sums in answers if sums is not None]
-    if not leaves:
-        raise ValueError(NOTHING)
-    return fold(leaves, combine)
+    return [sums for _, sums in answers if sums is not None]
 
 
 @refusing
 def _sums(
     partition: Partition, first_block: Any, function: RowFunction
-) -> tuple[list[Any] | None, Sums | None]:
+) -> tuple[list[Any] | None, Array | None]:
     return column_labels(first_block), _sums_of_rows(partition, function)
 
 
-def _sums_of_rows(partition: Partition, function: RowFunction) -> Sums | None:
+def _sums_of_rows(partition: Partition, function: RowFunction) -> Array | None:
     rows = len(partition.y)
     if not rows:
         return None

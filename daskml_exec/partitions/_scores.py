@@ -11,11 +11,9 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score
 
 from daskml_exec.executor import Executor
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Distribution
 from daskml_exec.partitions._explained import (
-    Array,
-    Divergence,
-    PoissonDeviance,
-    SquaredError,
     Sums,
     block_sums,
     combine_sums,
@@ -42,8 +40,8 @@ def accuracy(
     executor : Executor
     labels : callable
         Returns the predicted labels of a block of rows.
-    X : Dask collection or list of futures
-    y, sample_weight : as X, or in memory
+    X : Dask collection, list of futures or Data
+    y, sample_weight : as X, or in memory; None for a Data, which has them
     columns : tuple of str, or None
         Labels of the columns, if the model knows them.
     """
@@ -52,23 +50,30 @@ def accuracy(
     return float(right / weight)
 
 
-def r2(
+def d2(
     executor: Executor,
     predict: Predict,
     X: Any,
     y: Any,
     sample_weight: Any,
+    distribution: Distribution,
     columns: tuple[str, ...] | None = None,
 ) -> float:
-    """Return the coefficient of determination, as `sklearn.metrics.r2_score` defines it.
+    """Return the share of the deviance of y that the predictions explain.
+
+    For `Gaussian` it is `sklearn.metrics.r2_score`, for others `sklearn.metrics.d2_tweedie_score`,
+    but defined as `r2_score` where y is constant. A prediction of zero is allowed for counts: a row
+    with a larger y makes the score minus infinity.
 
     Parameters
     ----------
     executor : Executor
     predict : callable
         Returns the predictions of a block of rows. Picklable.
-    X : Dask collection or list of futures
-    y, sample_weight : as X, or in memory
+    X : Dask collection, list of futures or Data
+    y, sample_weight : as X, or in memory; None for a Data, which has them
+    distribution : Distribution
+        Which has all values of y, and the predictions as means.
     columns : tuple of str, or None
         Labels of the columns, if the model knows them.
 
@@ -77,72 +82,25 @@ def r2(
     float
         NaN, with a warning, for fewer than two rows.
     """
-    return _explained(executor, predict, X, y, sample_weight, columns, SquaredError(), "R^2")
-
-
-def d2_poisson(
-    executor: Executor,
-    predict: Predict,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    columns: tuple[str, ...] | None = None,
-) -> float:
-    """Return the share of Poisson's deviance that the predictions explain.
-
-    It is `sklearn.metrics.d2_tweedie_score` with ``power=1``, and defined as `r2_score` where y is
-    constant. Predictions of zero are allowed: a row with a larger y makes the score minus infinity.
-
-    Parameters
-    ----------
-    executor : Executor
-    predict : callable
-        Returns the predictions of a block of rows, none below zero. Picklable.
-    X : Dask collection or list of futures
-    y, sample_weight : as X, or in memory
-    columns : tuple of str, or None
-        Labels of the columns, if the model knows them.
-
-    Returns
-    -------
-    float
-        NaN, with a warning, for fewer than two rows.
-    """
-    return _explained(
-        executor, predict, X, y, sample_weight, columns, PoissonDeviance(), "D^2", 0.0
-    )
-
-
-def _explained(
-    executor: Executor,
-    predict: Predict,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    columns: tuple[str, ...] | None,
-    divergence: Divergence,
-    name: str,
-    y_min: float | None = None,
-) -> float:
     sums = row_sums(
         executor,
-        partial(_deviances, predict, divergence, y_min),
+        partial(_deviances, predict, distribution),
         X,
         y,
         sample_weight,
         labels=columns,
-        combine=partial(combine_sums, divergence),
+        combine=partial(combine_sums, distribution),
     )
     rows, weight, *_ = Sums(*sums)
     if rows < 2:
         warnings.warn(
-            f"{name} score is not well-defined with less than two samples.",
+            f"{distribution.score_name} score is not well-defined with less than two samples.",
             UndefinedMetricWarning,
-            stacklevel=3,
+            stacklevel=2,
         )
         return float("nan")
     _require_weight(weight)
-    return explained_share(divergence, sums)
+    return explained_share(distribution, sums)
 
 
 def _require_weight(weight: float) -> None:
@@ -171,21 +129,19 @@ def _comparable(y: Array, predicted: Array) -> bool:
 
 
 def _deviances(
-    predict: Predict, divergence: Divergence, y_min: float | None, X: Any, y: Array, weight: Array
+    predict: Predict, distribution: Distribution, X: Any, y: Array, weight: Array
 ) -> Array:
-    y = real_target(y, where="the partition", y_min=y_min)
+    y = real_target(y, where="the partition", distribution=distribution)
     predicted = np.asarray(predict(X), dtype=np.float64)
     if predicted.shape != y.shape:
         raise ValueError(
             f"the predictions have the shape {predicted.shape}; allowed is {y.shape}, one per row"
         )
-    lowest = -np.inf if y_min is None else y_min
-    bad = ~(np.isfinite(predicted) & (predicted >= lowest))
+    bad = ~(np.isfinite(predicted) & (predicted >= distribution.y_min))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        allowed = "finite values" if y_min is None else f"finite values from {y_min:g}"
         raise ValueError(
             f"the prediction in row {row} of the partition is {predicted[row]:g}; allowed are "
-            f"{allowed}"
+            f"finite {distribution.allowed}"
         )
-    return block_sums(divergence, y, predicted, weight)
+    return block_sums(distribution, y, predicted, weight)

@@ -1,43 +1,76 @@
-"""The fit loop: rounds, their history, callbacks."""
+"""The fit loop: rounds, their history, callbacks; states and models in files."""
 
+from daskml_exec.executor import Carrying, Query
+from daskml_exec.partitions import Cells, Data, Labels, Partition, exchange, load
+from daskml_exec.training._algorithm import Algorithm, Measured
 from daskml_exec.training._atomic import all_or_nothing
+from daskml_exec.training._cells import CellExchange
+from daskml_exec.training._check_algorithm import check_algorithm
+from daskml_exec.training._check_answers import AlgorithmError
 from daskml_exec.training._estimator import PartitionedEstimator
-from daskml_exec.training._events import Callback, Reached, RoundEvent
+from daskml_exec.training._events import BeginEvent, Callback, EndEvent, Reached, RoundEvent
+from daskml_exec.training._fit_warnings import FitWarning, warn_of
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._lines import RoundLines, losses_in_words
-from daskml_exec.training._loop import FitResult, run_rounds, tell
+from daskml_exec.training._many import Failed, many
 from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training._publish import publish
 from daskml_exec.training._ready import compile_ahead
-from daskml_exec.training._round import CarryingRound, Measured, Round, Stepping
-from daskml_exec.training._segment import Segmented
-from daskml_exec.training._segment_loop import SegmentsResult, run_segments
-from daskml_exec.training._segment_runner import owners_of
+from daskml_exec.training._reduce import reduce
+from daskml_exec.training._saved_models import let_save, open_model, save
+from daskml_exec.training._state_trees import check_state, state_from_arrays, state_to_arrays
+from daskml_exec.training._telling import telling
+from daskml_exec.training._train import Fitted, train
+from daskml_exec.training._whole_files import check_writable
+from daskml_exec.training.groups._segment import Segment, Units
+from daskml_exec.training.groups._segment_runner import owners_of
 
 __all__ = [
+    "Algorithm",
+    "AlgorithmError",
+    "BeginEvent",
     "Callback",
-    "CarryingRound",
-    "FitResult",
+    "Carrying",
+    "CellExchange",
+    "Cells",
+    "Data",
+    "EndEvent",
+    "Failed",
+    "FitWarning",
+    "Fitted",
     "History",
+    "Labels",
     "Measured",
+    "Partition",
     "PartitionedEstimator",
+    "Query",
     "Reached",
-    "Round",
     "RoundEvent",
     "RoundLines",
     "RoundRecord",
-    "Segmented",
-    "SegmentsResult",
-    "Stepping",
+    "Segment",
+    "Units",
     "all_or_nothing",
+    "check_algorithm",
+    "check_state",
+    "check_writable",
     "compile_ahead",
+    "exchange",
+    "let_save",
+    "load",
     "losses_in_words",
+    "many",
+    "open_model",
     "owners_of",
     "payload_nbytes",
     "publish",
-    "run_rounds",
-    "run_segments",
-    "tell",
+    "reduce",
+    "save",
+    "state_from_arrays",
+    "state_to_arrays",
+    "telling",
+    "train",
+    "warn_of",
 ]
 
 publish(__name__, __all__)

@@ -1,13 +1,12 @@
 """What all estimators share: bringing data in, predicting and scoring where the rows are."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import is_regressor
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
@@ -17,13 +16,20 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from daskml_exec.executor import Executor, as_dask_futures
+from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
 from daskml_exec.partitions import (
-    Partitions,
+    ROWS,
+    Cut,
+    Data,
+    Labels,
+    Numbers,
+    Target,
     check_weights,
     frame_meta,
     is_collection,
+    load_checked,
     map_rows,
+    meta_of_predictions,
     naming_columns,
     refuse_unreadable,
     require_features,
@@ -31,29 +37,43 @@ from daskml_exec.partitions import (
     to_memory,
     weight_column,
 )
-from daskml_exec.training._events import Callback
-from daskml_exec.training._lines import RoundLines
+from daskml_exec.training._listening import ListeningEstimator
 
 
-class PartitionedEstimator(BaseEstimator):
-    """Base of the estimators; holds nothing of the cluster."""
+class PartitionedEstimator(ListeningEstimator):
+    """Base of the estimators of rows and columns; holds nothing of the cluster."""
 
-    def _check_arguments(self, y: Any) -> Executor:
-        """Check what needs no data, and return the Executor to train on."""
+    def _check_arguments(self, X: Any, y: Any, sample_weight: Any) -> Executor | None:
+        """Check what needs no data, and return the Executor to train on.
+
+        None if nothing names one, and the data is in memory, where it can be trained on.
+        """
         self._validate_params()
         self._callbacks()
         self._say("looking at the data, and bringing it to the Workers")
-        if y is None:
+        if y is None and not isinstance(X, Data):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None: give "
                 "one value per row"
             )
-        return Executor.current()
+        given = [as_dask_futures(each) for each in (X, y, sample_weight)]
+        elsewhere = isinstance(X, Data) or any(map(is_collection, given))
+        if elsewhere or self._needs_workers or cluster_is_meant():
+            return Executor.current()
+        return None
+
+    @property
+    def _needs_workers(self) -> bool:
+        """Whether what was asked for needs a cluster, wherever the data is."""
+        return bool(self.parallel != "data")
 
     def _inputs(
-        self, executor: Executor, X: Any, y: Any, sample_weight: Any, **checks: Any
+        self, executor: Executor | None, X: Any, y: Any, sample_weight: Any, **checks: Any
     ) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
-        """Return data in memory checked, with its feature names; collections as they are."""
+        """Return data in memory checked, with its feature names; what is loaded as it is."""
+        if isinstance(X, Data):
+            _require_alone(y, sample_weight)
+            return X, None, None, None
         X, y, sample_weight = (as_dask_futures(each) for each in (X, y, sample_weight))
         refuse_unreadable(X, "X")
         if not is_collection(X):
@@ -82,60 +102,49 @@ class PartitionedEstimator(BaseEstimator):
         refuse_unreadable(y, "y", dates=is_regressor(self))
         refuse_unreadable(sample_weight, "sample_weight")
 
-    def _learn_features(self, X: Any, partitions: Partitions, *, reset: bool = True) -> None:
-        """Remember the columns of a collection, or compare them with those remembered."""
-        if not is_collection(X):
-            return
-        names = partitions.feature_names
+    @contextmanager
+    def _loaded(
+        self,
+        executor: Executor | None,
+        inputs: tuple[Any, Any, Any, tuple[str, ...] | None],
+        target: Target,
+        cut: Cut = ROWS,
+        *,
+        reset: bool = True,
+    ) -> Iterator[Data]:
+        """Yield what `_inputs` returned as data on the cluster, released in the end if it is ours.
+
+        A traceback that somebody keeps, as notebooks do, would keep it there otherwise.
+        """
+        X, y, sample_weight, names = inputs
+        if isinstance(X, Data):
+            data = X.lent(target, cut, type(self).__name__)
+        else:
+            data = load_checked(
+                executor, X, y, sample_weight, target=target, cut=cut, feature_names=names
+            )
+        with data:
+            if isinstance(X, Data) or is_collection(X):
+                self._learn_features(data, reset=reset)
+            yield data
+
+    def _learn_features(self, data: Data, *, reset: bool) -> None:
+        """Remember the columns, or compare them with those remembered."""
+        names = data.feature_names
         frame = None if names is None else pd.DataFrame(columns=list(names))
         _check_feature_names(self, frame, reset=reset)
         if reset:
-            self.n_features_in_ = partitions.n_features
+            self.n_features_in_ = data.n_features
         else:
-            require_features(partitions.n_features, self.n_features_in_, type(self).__name__)
-
-    def _callbacks(self) -> list[Callback]:
-        given = list(self.callbacks or [])
-        for callback in given:
-            if not callable(callback):
-                raise TypeError(
-                    f"callbacks has {callback!r}, which cannot be called; allowed are functions "
-                    "of a RoundEvent"
-                )
-        return given
-
-    @contextmanager
-    def _listeners(self, opening: str) -> Iterator[list[Callback]]:
-        """Give the callbacks of a fit that begins with these words, where it is to tell of it."""
-        if not self._tells:
-            yield self._callbacks()
-            return
-        with RoundLines(f"{type(self).__name__}: {opening}") as lines:
-            yield [lines, *self._callbacks()]
-
-    def _say(self, line: str) -> None:
-        if self._tells:
-            print(f"{type(self).__name__}: {line}")
-
-    @property
-    def _tells(self) -> bool:
-        return bool(getattr(self, "verbose", 0))
-
-    def _like_this(self) -> Any:
-        """Return an estimator with the same arguments and features, not fitted."""
-        other = type(self)(**self.get_params(deep=False))
-        return self._copy_fitted(other)
-
-    def _copy_fitted(self, model: Any, *names: str) -> Any:
-        """Copy fitted attributes to another model."""
-        for name in (*names, "n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
-                setattr(model, name, copy.deepcopy(getattr(self, name)))
-        return model
+            require_features(data.n_features, self.n_features_in_, type(self).__name__)
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Score in memory, or where the rows of a collection live."""
         check_is_fitted(self)
+        if isinstance(X, Data):
+            return self._score_loaded(X, y, sample_weight)
+        if y is None:
+            raise ValueError("y is None; allowed is one value per row, and None where X is a Data")
         X, y, sample_weight = (as_dask_futures(each) for each in (X, y, sample_weight))
         if not is_collection(X):
             y = to_memory(y, None, "y")
@@ -150,6 +159,13 @@ class PartitionedEstimator(BaseEstimator):
             )
         return float(self._score_in_memory(X, y, sample_weight))
 
+    def _score_loaded(self, data: Data, y: Any, sample_weight: Any) -> float:
+        _require_alone(y, sample_weight)
+        target = Numbers(several=False) if is_regressor(self) else Labels()
+        data = data.lent(target, ROWS, f"{type(self).__name__}.score")
+        self._learn_features(data, reset=False)
+        return self._score_on_cluster(data.executor, data, None, None)
+
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
         raise NotImplementedError
 
@@ -157,17 +173,15 @@ class PartitionedEstimator(BaseEstimator):
         raise NotImplementedError
 
     def _map(self, function: Any, X: Any, columns: Any, dtype: Any, *, floating: bool) -> Any:
+        if isinstance(X, Data):
+            X.require_rows(f"a prediction of {type(self).__name__}")
+            self._learn_features(X, reset=False)
+            return X.map_rows(function, meta_of_predictions(X, columns, dtype, promote=floating))
         X = as_dask_futures(X)
         if is_collection(X):
             self._check_features(X)
-            return map_rows(
-                function,
-                X,
-                columns=columns,
-                dtype=dtype,
-                promote=floating,
-                labels=self._labels_of_columns(),
-            )
+            meta = meta_of_predictions(X, columns, dtype, promote=floating)
+            return map_rows(function, X, meta=meta, labels=self._labels_of_columns())
         refuse_unreadable(X, "X")
         with naming_columns(X, "X"):
             X = validate_data(
@@ -194,3 +208,13 @@ class PartitionedEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _require_alone(y: Any, sample_weight: Any) -> None:
+    """Raise ValueError for columns beside a Data."""
+    for name, column in (("y", y), ("sample_weight", sample_weight)):
+        if column is not None:
+            raise ValueError(
+                f"X is a Data, and {name} is given beside it; allowed is None, as a Data has its "
+                f"own: load(X, y, sample_weight, ...)"
+            )

@@ -1,9 +1,12 @@
 """What happened in a fit, one record per round."""
 
-import html
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from html import escape
+from math import nan
 from typing import TYPE_CHECKING, Any, overload
+
+from daskml_exec.executor import Table, frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +44,8 @@ class RoundRecord:
     """On rows held out, of a round that scores."""
     bytes_between: int = 0
     """Arrays that Workers sent to one another, of a segment of model or hybrid parallelism."""
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """By name: what else a round that scores has found on rows held out."""
 
     @property
     def nbytes(self) -> int:
@@ -125,13 +130,16 @@ class History(Sequence[RoundRecord]):
         Returns
         -------
         pandas.DataFrame
-            Indexed by round; the columns are the fields of `RoundRecord`.
+            Indexed by round; the columns are the fields of `RoundRecord`, and after them, by
+            their names, those of its `scores`. One that is called as a field is, such as "loss",
+            has the column "scores.loss".
         """
-        import pandas as pd
-
-        columns = [field.name for field in fields(RoundRecord)]
-        frame = pd.DataFrame([asdict(record) for record in self.records], columns=columns)
-        return frame.set_index("round")
+        frame = frame_of(self.records, RoundRecord).set_index("round").drop(columns="scores")
+        taken = {each.name for each in fields(RoundRecord)}
+        for name in self._score_names():
+            column = f"scores.{name}" if name in taken else name
+            frame[column] = [record.scores.get(name, nan) for record in self.records]
+        return frame
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the loss against the round, and beside it the gradient norm or the score.
@@ -182,44 +190,44 @@ class History(Sequence[RoundRecord]):
         return ax
 
     def __repr__(self) -> str:
-        columns = self._columns()
-        lines = [_line([column.title for column in columns], columns)]
-        lines += [_line([c.cell(record) for c in columns], columns) for record in self.records]
+        lines = self._table().lines()
         if len(self) > _SHOWN:
             left_out = slice(1 + _SHOWN // 2, 1 - _SHOWN // 2)
-            lines[left_out] = [f"{'...':>5}  ({len(self) - _SHOWN + 1} more)"]
+            lines[left_out] = [f"  ...  ({len(self) - _SHOWN + 1} more)"]
         return "\n".join([self._summary(), *lines])
 
     def _repr_html_(self) -> str:
-        columns = self._columns()
-        rows = "".join(
-            "<tr>"
-            + "".join(f"<td>{html.escape(column.cell(record))}</td>" for column in columns)
-            + "</tr>"
-            for record in self.records
-        )
-        header = "".join(f"<th>{column.title}</th>" for column in columns)
         return (
-            f"<b>History</b>: {html.escape(self._summary())}"
-            '<div style="max-height: 24em; overflow-y: auto">'
-            f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table></div>"
+            f"<b>History</b>: {escape(self._summary())}"
+            f'<div style="max-height: 24em; overflow-y: auto">{self._table().html()}</div>'
         )
 
-    def _columns(self) -> list["_Column"]:
+    def _table(self) -> Table:
         """Return the columns to show: of what is not always measured, what was."""
-        return [
-            column
-            for column in _COLUMNS
-            if column.always or any(column.cell(record) for record in self.records)
+        columns = [(title, list(map(cell, self.records))) for title, cell in _COLUMNS.items()]
+        shown = [
+            (title, cells) for title, cells in columns if title not in _SOMETIMES or any(cells)
         ]
+        beside_score = [title for title, _ in shown].index("ms")
+        shown[beside_score:beside_score] = [
+            (name, [_number(record.scores.get(name), ".4f") for record in self.records])
+            for name in self._score_names()
+        ]
+        titles, cells = zip(*shown, strict=True)
+        return Table(list(titles), list(zip(*cells, strict=True)), words=("step",))
+
+    def _score_names(self) -> list[str]:
+        """Return the names of scores, in the order in which they first came."""
+        return list(dict.fromkeys(name for record in self.records for name in record.scores))
 
     def _summary(self) -> str:
         text = (
-            f"{len(self)} rounds over {self.n_partitions} partitions, {self.seconds:.2f} s, "
-            f"{self.bytes:,} bytes moved"
+            f"{_count(len(self), 'round')} over {_count(self.n_partitions, 'partition')}, "
+            f"{self.seconds:.2f} s, {self.bytes:,} bytes moved"
         )
         if self.workers_lost:
-            text += f", {self.workers_lost} workers lost, {self.tasks_recomputed} tasks run again"
+            again = _count(self.tasks_recomputed, "task")
+            text += f", {_count(self.workers_lost, 'worker')} lost, {again} run again"
         return text
 
 
@@ -227,36 +235,24 @@ _SHOWN = 20
 """Lines that longer histories are cut to."""
 
 
-@dataclass(frozen=True)
-class _Column:
-    """How one thing about a round is shown; what was not measured is an empty text."""
-
-    title: str
-    width: int
-    cell: Callable[[RoundRecord], str]
-    always: bool = True
-
-
-def _line(cells: Sequence[str], columns: Sequence[_Column]) -> str:
-    aligned = (
-        cell.ljust(column.width) if column.title == "step" else cell.rjust(column.width)
-        for cell, column in zip(cells, columns, strict=True)
-    )
-    return "  ".join(aligned).rstrip()
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _number(value: Any, spec: str) -> str:
     return "" if value is None else format(value, spec)
 
 
-_COLUMNS = (
-    _Column("round", 5, lambda r: str(r.round)),
-    _Column("step", 8, lambda r: r.step),
-    _Column("loss", 12, lambda r: _number(r.loss, ".6g")),
-    _Column("gradient", 9, lambda r: _number(r.gradient_norm, ".2e"), always=False),
-    _Column("score", 8, lambda r: _number(r.score, ".4f"), always=False),
-    _Column("ms", 7, lambda r: f"{r.seconds * 1e3:.1f}"),
-    _Column("bytes", 11, lambda r: f"{r.nbytes:,}"),
-    _Column("workers", 7, lambda r: str(r.workers)),
-    _Column("lost", 4, lambda r: str(r.workers_lost or "")),
-)
+_COLUMNS: dict[str, Callable[[RoundRecord], str]] = {
+    "round": lambda r: str(r.round),
+    "step": lambda r: r.step,
+    "loss": lambda r: _number(r.loss, ".6g"),
+    "gradient": lambda r: _number(r.gradient_norm, ".2e"),
+    "score": lambda r: _number(r.score, ".4f"),
+    "ms": lambda r: f"{r.seconds * 1e3:.1f}",
+    "bytes": lambda r: f"{r.nbytes:,}",
+    "workers": lambda r: str(r.workers),
+    "lost": lambda r: str(r.workers_lost or ""),
+}
+"""How each thing about a round is shown; what was not measured is an empty text."""
+_SOMETIMES = ("gradient", "score")

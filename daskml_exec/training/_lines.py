@@ -4,10 +4,8 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
-from daskml_exec.training._events import RoundEvent
+from daskml_exec.training._events import BeginEvent, EndEvent, RoundEvent
 from daskml_exec.training._history import RoundRecord
 
 # Seconds without a line after which one says that the round goes on.
@@ -70,12 +68,10 @@ class TimeLeft:
 
 
 class RoundLines:
-    """A callback that writes a line for rounds, and one where a round takes long.
+    """A callback that writes the plan, a line for rounds, and one where a round takes long.
 
     Parameters
     ----------
-    opening : str, optional
-        What is written before the first round.
     write : callable, default=print
         Takes a line. It is called from two threads, never at once.
     interval : float, default=0
@@ -89,14 +85,12 @@ class RoundLines:
 
     def __init__(
         self,
-        opening: str = "",
         *,
         write: Callable[[str], object] = print,
         interval: float = 0.0,
         patience: float = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._opening = opening
         self._put = write
         self._interval = interval
         self._patience = patience
@@ -107,20 +101,15 @@ class RoundLines:
         self._left = TimeLeft()
         self._unsaid = ""
 
-    def __enter__(self) -> Self:
+    def on_begin(self, event: BeginEvent) -> None:
+        """Write the plan, and begin to watch how long rounds take."""
         self._said = self._due = self._round_started = self._clock()
-        if self._opening:
-            self._write(self._opening)
+        self._write(f"{type(event.estimator).__name__}: {event.plan}")
         self._watch = threading.Thread(target=self._wait, name="verbose", daemon=True)
         self._watch.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def on_end(self, event: EndEvent) -> None:
+        """Write what was held back."""
         self._ended.set()
         self._watch.join()
         if self._unsaid:
@@ -189,6 +178,7 @@ def found(record: RoundRecord) -> list[str]:
         texts.append(f"gradient {record.gradient_norm:.2e}")
     if record.score is not None:
         texts.append(f"score {record.score:.4f}")
+    texts.extend(f"{name} {value:.4f}" for name, value in record.scores.items())
     return texts
 
 

@@ -7,20 +7,21 @@ The code is cached on disk, so that the next processes on a machine only load it
 import importlib.util
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from daskml_exec.executor import LostPartitionError, RoundRunner
-from daskml_exec.partitions import Partition, Partitions
+from daskml_exec.executor import LostPartitionError, Query, RoundRunner
+from daskml_exec.partitions import Partition, Partitions, Pieces
 from daskml_exec.training._payload import payload_nbytes
 
 # Per client, what was compiled on which worker.
+_ready_here: set[str] = set()
 _ready: WeakKeyDictionary[Any, set[tuple[str, str]]] = WeakKeyDictionary()
 
 
 def compile_ahead(
-    partitions: Partitions,
+    partitions: Partitions | Pieces,
     compiling: Callable[[Partition], None],
     name: str,
     *,
@@ -30,7 +31,7 @@ def compile_ahead(
 
     Parameters
     ----------
-    partitions : Partitions
+    partitions : Partitions or Pieces
     compiling : callable
         Runs the compiled functions on next to nothing, of the types that a partition gives.
         Picklable.
@@ -40,6 +41,9 @@ def compile_ahead(
         Told in a line, if there is something to compile.
     """
     if importlib.util.find_spec("numba") is None:
+        return
+    if isinstance(partitions, Pieces):
+        _compile_here(partitions, compiling, name, say=say)
         return
     executor = partitions.executor
     done = _ready.setdefault(executor.client, set())
@@ -52,22 +56,35 @@ def compile_ahead(
     with closing(RoundRunner(executor, partitions.futures, payload_nbytes, lost, sizes)) as all_:
         chosen = all_.some_of_each_worker()
     some = [partitions.futures[index] for index in chosen]
-    with closing(RoundRunner(executor, some, payload_nbytes, lost)) as runner:
+    with closing(RoundRunner(executor, some, _nbytes, lost)) as runner:
         try:
-            runner.run(partial(_compile, compiling), None, _nothing, name="compile")
+            runner.run(_Compile(compiling), name="compile")
         except LostPartitionError:
             return  # the first round meets it, too, and knows what to do
     done |= wanted
+
+
+def _compile_here(
+    pieces: Pieces, compiling: Callable[[Partition], None], name: str, *, say: Callable[[str], Any]
+) -> None:
+    if name not in _ready_here:
+        say("compiling loops with Numba")
+        compiling(pieces.partitions[0])
+        _ready_here.add(name)
 
 
 def _processes(executor: Any) -> list[str]:
     return ["here"] if executor.in_process else list(executor.client.nthreads())
 
 
-def _compile(compiling: Callable[[Partition], None], partition: Partition, message: None) -> int:
-    compiling(partition)
-    return 0
+@dataclass(frozen=True)
+class _Compile(Query[int]):
+    compiling: Callable[[Partition], None]
+
+    def partial(self, partition: Partition) -> int:
+        self.compiling(partition)
+        return 0
 
 
-def _nothing(left: int, right: int) -> int:
-    return 0
+def _nbytes(payload: Any) -> int:
+    return 0  # nobody counts it

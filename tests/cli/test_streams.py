@@ -71,7 +71,7 @@ def test_the_model_is_saved_and_the_exit_code_says_that_the_report_is_lost(
     assert result.code == 1
     assert error_line("", result.err).startswith("cannot write the result to stdout: ")
     with safe_open(saved, framework="numpy") as file:
-        assert json.loads(file.metadata()["converged"]) is True
+        assert json.loads(file.metadata()["notes"])["converged"] is True
 
 
 @pytest.mark.parametrize("make", [Full, FullAtFlush, closed, lambda: None])

@@ -34,8 +34,9 @@ def test_the_result_is_on_stdout_and_progress_on_stderr(run, libsvm, tmp_path):
     assert "training accuracy  100.00%" in lines
     assert "test accuracy      100.00%" in lines
     assert lines[-1] == f"saved              {saved}"
-    first, *rounds = result.err.splitlines()
+    first, plan, *rounds = result.err.splitlines()
     assert first.startswith("4 rows x 3 features, partitions: 2, workers: 2, dashboard: http")
+    assert plan.startswith("LogisticRegression: 4 rows x 3 columns in 2 partitions, by ")
     assert all(line.startswith("round ") for line in rounds)
     assert len(rounds) == 2
 
@@ -92,7 +93,8 @@ def test_a_network(run, digits_libsvm):
     assert float(last) < float(first) / 4
     assert float(re.search(r"test accuracy +([\d.]+)%", result.out)[1]) > 85
     # That it could go on is no warning: four epochs were asked for.
-    _, *rounds = result.err.splitlines()
+    _, plan, *rounds = result.err.splitlines()
+    assert plan.startswith("MLPClassifier: layers 64-100-10, ")
     line = r"round +\d+  epoch +[\d.]+ of 4  train +loss [\d.]+  [\d.]+ ms"
     assert all(re.match(line, told) for told in rounds)
 
@@ -104,7 +106,7 @@ def test_the_same_seed_gives_the_same_network(run, libsvm, tmp_path):
         assert run(libsvm(), *arguments.split()).code == 0
         return load_file(path)
 
-    one, again, other = (arrays(seed)["coef_0"] for seed in (1, 1, 2))
+    one, again, other = (arrays(seed)["coefs_[0]"] for seed in (1, 1, 2))
     assert one.tobytes() == again.tobytes() != other.tobytes()
 
 

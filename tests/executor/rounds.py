@@ -4,10 +4,12 @@ import concurrent.futures
 import os
 import signal
 import time
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor import RoundRunner, ship
+from daskml_exec.executor import Carrying, Query, RoundRunner, ship
 
 
 def nbytes(value):
@@ -24,6 +26,49 @@ def parenthesise(left, right):
 
 def arrays(n):
     return [np.full(3, float(i)) for i in range(n)]
+
+
+@dataclass(frozen=True)
+class Ask(Query):
+    """What ``function(partition, message)`` returns, combined by another function."""
+
+    function: Any
+    message: Any
+    combined: Any = add
+
+    @property
+    def nbytes(self):
+        return nbytes(self.message)
+
+    def partial(self, partition):
+        return self.function(partition, self.message)
+
+    def combine(self, left, right):
+        return self.combined(left, right)
+
+
+@dataclass(frozen=True)
+class AskCarrying(Carrying):
+    """What ``function(partition, message, carry)`` returns, and what it keeps."""
+
+    function: Any
+    message: Any
+    ends: bool
+    combined: Any = add
+
+    @property
+    def last(self):
+        return self.ends
+
+    @property
+    def nbytes(self):
+        return nbytes(self.message)
+
+    def partial(self, partition, carry):
+        return self.function(partition, self.message, carry)
+
+    def combine(self, left, right):
+        return self.combined(left, right)
 
 
 def placed(executor, pieces, place):

@@ -6,7 +6,7 @@ import warnings
 import pytest
 from distributed import Status
 
-from daskml_exec.executor import _handshake
+from daskml_exec.executor import _handshake, workers_now
 from daskml_exec.executor._able_workers import able_workers
 from daskml_exec.executor._environment import PROBE, environment
 from daskml_exec.executor._failures import WorkerMismatchError
@@ -26,9 +26,6 @@ class FakeClient:
         self.environments, self.fingerprints, self.asked = {}, {}, []
         self.workers = {}
 
-    def scheduler_info(self, n_workers):
-        return {"workers": self.workers}
-
     def run(self, function, *arguments, workers=(), on_error):
         if function is eval:
             assert arguments == (PROBE,)
@@ -41,6 +38,7 @@ class FakeClient:
 def fake(monkeypatch):
     monkeypatch.setattr(_handshake, "is_embedded", lambda client: False)
     monkeypatch.setattr(_handshake, "scheduler_address", lambda client: "tcp://10.0.0.9:8786")
+    monkeypatch.setattr(_handshake, "workers_now", lambda client: client.workers)
     monkeypatch.setattr(_handshake, "in_async_call", lambda loop: False)
     monkeypatch.setattr(_handshake, "check_newcomers", lambda client, every: None)
     client = FakeClient()
@@ -136,7 +134,7 @@ def test_one_that_is_paused_is_waited_for_where_it_is_needed(fake, caplog):
 
 
 def test_threads_of_this_process_are_not_asked(executor):
-    workers = executor.client.scheduler_info(n_workers=-1)["workers"]
+    workers = workers_now(executor.client)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert able_workers(executor.client, workers) == sorted(workers)

@@ -9,9 +9,19 @@ import pytest
 from distributed import Event
 
 from daskml_exec import Executor
-from daskml_exec.executor import LostPartitionError, _round_runner, fold
+from daskml_exec.executor import LostPartitionError, fold, tuned
 from tests.executor.gates import Gate
-from tests.executor.rounds import add, arrays, kill_holder, placed, runner, until_released
+from tests.executor.rounds import (
+    Ask,
+    AskCarrying,
+    add,
+    arrays,
+    kill_holder,
+    placed,
+    runner,
+    until_released,
+)
+from tests.tiers import slow
 
 FACTORS = [np.full(3, x) for x in np.random.default_rng(0).standard_normal(7)]
 
@@ -40,16 +50,24 @@ def run(rounds, factors=FACTORS, last=None, partial=feed_back, name="carrying"):
     ends = {len(factors) - 1} if last is None else last
     return np.array(
         [
-            rounds.run_carrying(partial, factor, add, name=name, last=i in ends).total
+            rounds.run(AskCarrying(partial, factor, i in ends), name=name).total
             for i, factor in enumerate(factors)
         ]
     )
 
 
+@pytest.fixture(params=[0, 10**6], ids=["shared", "literal"])
+def messages(request):
+    """Messages that are futures of their own, or travel in the tasks."""
+    with tuned(literal_bytes=request.param):
+        yield
+
+
 @pytest.fixture
-def shared_messages(monkeypatch):
+def shared_messages():
     """Every message is a future of its own."""
-    monkeypatch.setattr(_round_runner, "_LITERAL_BYTES", 0)
+    with tuned(literal_bytes=0):
+        yield
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -67,7 +85,7 @@ def test_carries_are_none_after_a_last_round(executor):
 def test_other_rounds_leave_the_carries_alone(executor):
     rounds = runner(executor, placed(executor, arrays(3), lambda i: i % 2))
     first = run(rounds, FACTORS[:3], last=())
-    assert rounds.run(np.multiply, FACTORS[0], add, name="other").total.shape == (3,)
+    assert rounds.run(Ask(np.multiply, FACTORS[0]), name="other").total.shape == (3,)
     second = run(rounds, FACTORS[3:])
     assert np.array_equal([*first, *second], expected(arrays(3), [7]))
 
@@ -89,7 +107,7 @@ def keep_at_home(partition, message, carry):
 def test_carries_never_leave_their_worker(process_executor):
     rounds = runner(process_executor, placed(process_executor, arrays(4), lambda i: i % 2))
     for message in range(4):
-        rounds.run_carrying(keep_at_home, message, add, name="home", last=message == 3)
+        rounds.run(AskCarrying(keep_at_home, message, message == 3), name="home")
 
 
 def test_a_worker_joins_in_a_chain():
@@ -98,9 +116,9 @@ def test_a_worker_joins_in_a_chain():
         first = run(rounds, FACTORS[:3], last=())
         executor.client.cluster.scale(2)
         executor.client.wait_for_workers(2)
-        rounds._planned_at = -np.inf  # as after a while
+        rounds._submission._planned_at = -np.inf  # as after a while
         second = run(rounds, FACTORS[3:])
-        assert [len(group.indices) for group in rounds._groups] == [2, 2]
+        assert [len(group.indices) for group in rounds._submission.groups] == [2, 2]
     assert np.array_equal([*first, *second], expected(arrays(4), [7]))
 
 
@@ -112,7 +130,7 @@ def test_a_worker_is_closed_in_a_chain(shared_messages):
         gc.collect()
         cluster = executor.client.cluster
         cluster.sync(cluster.workers[0].close)
-        outcome = rounds.run_carrying(feed_back, FACTORS[4], add, name="carrying", last=False)
+        outcome = rounds.run(AskCarrying(feed_back, FACTORS[4], False), name="carrying")
         assert outcome.tasks_recomputed >= 1
         second = run(rounds, FACTORS[5:])
     assert np.array_equal([*first, outcome.total, *second], expected(arrays(4), [7]))
@@ -145,7 +163,7 @@ def test_a_cancelled_round_is_sent_again_with_the_same_carries(executor, client,
 
     with monkeypatch.context() as patch:
         patch.setattr(client, "gather", cancelled_once)
-        outcome = rounds.run_carrying(feed_back, FACTORS[3], add, name="carrying", last=False)
+        outcome = rounds.run(AskCarrying(feed_back, FACTORS[3], False), name="carrying")
     assert (outcome.retries, len(calls)) == (1, 2)
     second = run(rounds, FACTORS[4:])
     assert np.array_equal([*first, outcome.total, *second], expected(arrays(3), [7]))
@@ -169,8 +187,8 @@ def refuse_second(partition, message, carry):
 
 
 @pytest.mark.parametrize("size", [3, 20_000])
-def test_nothing_is_left_after_the_last_round_and_close(executor, client, monkeypatch, size):
-    monkeypatch.setattr(_round_runner, "_LITERAL_BYTES", 1000)
+@tuned(literal_bytes=1000)
+def test_nothing_is_left_after_the_last_round_and_close(executor, client, size):
     rounds = runner(executor, placed(executor, [np.ones(size)] * 3, lambda i: i % 2))
     run(rounds, [np.ones(size)] * 3, name="to-an-end")
     rounds.close()
@@ -188,9 +206,8 @@ def test_nothing_is_left_of_a_dropped_runner(executor, client):
     until_released(client, "dropped")
 
 
-@pytest.mark.parametrize("literal_bytes", [0, 10**6])
-def test_nothing_is_left_after_an_exception(executor, client, monkeypatch, literal_bytes):
-    monkeypatch.setattr(_round_runner, "_LITERAL_BYTES", literal_bytes)
+@pytest.mark.usefixtures("messages")
+def test_nothing_is_left_after_an_exception(executor, client):
     rounds = runner(executor, placed(executor, arrays(3), lambda i: i % 2))
     with pytest.raises(LookupError, match="no second round") as info:
         run(rounds, partial=refuse_second, name="refused")
@@ -231,20 +248,22 @@ def feed_back_at_gate(partition, message, carry):
     return feed_back(partition, factor, carry)
 
 
-@pytest.mark.parametrize("literal_bytes", [0, 10**6])
-@pytest.mark.parametrize("moment", [0, 1, 5])
-def test_killed_between_two_rounds_of_a_chain(mortal_executor, monkeypatch, moment, literal_bytes):
-    monkeypatch.setattr(_round_runner, "_LITERAL_BYTES", literal_bytes)
+# Each wants two processes of its own. In the middle of a chain there is something before and after.
+
+
+@pytest.mark.parametrize("moment", [slow(0), 1, slow(5)])
+@pytest.mark.usefixtures("messages")
+def test_killed_between_two_rounds_of_a_chain(mortal_executor, moment):
     mortal_executor.check_workers()
     futures = placed(mortal_executor, arrays(5), lambda i: i % 2)
     rounds = runner(mortal_executor, futures)
     first = run(rounds, FACTORS[: moment + 1], last=())
-    kill_holder(mortal_executor, rounds._groups[0].worker)
+    kill_holder(mortal_executor, rounds._submission.groups[0].worker)
     second = run(rounds, FACTORS[moment + 1 :])
     assert np.array_equal([*first, *second], expected(arrays(5), [7]))
 
 
-@pytest.mark.parametrize("moment", [0, 1, 6])
+@pytest.mark.parametrize("moment", [slow(0), 1, slow(6)])
 def test_killed_inside_a_round_of_a_chain(mortal_executor, moment):
     executor, name = mortal_executor, f"inside-{moment}"
     executor.check_workers()
@@ -253,7 +272,7 @@ def test_killed_inside_a_round_of_a_chain(mortal_executor, moment):
 
     def kill():
         assert Event(name + "-reached", client=executor.client).wait(30)
-        (worker,) = {group.worker for group in rounds._groups if 0 in group.indices}
+        (worker,) = {group.worker for group in rounds._submission.groups if 0 in group.indices}
         kill_holder(executor, worker)
         Event(name, client=executor.client).set()
 

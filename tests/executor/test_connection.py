@@ -220,6 +220,7 @@ def test_a_script_without_main_guard(run_script):
     assert done.stdout == ""
 
 
+@pytest.mark.slow  # so are those that close nothing, in test_current.py and test_exit.py
 def test_a_script_with_main_guard_is_silent(run_script):
     done = run_script(GUARD, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "4\n", "")
@@ -268,6 +269,7 @@ def test_the_table_of_workers(process_executor):
     assert header.split() == ["address", "threads", "memory_gb", "gpu", "pid"]
     assert [row.split()[0] for row in rows] == [worker.address for worker in table]
     assert table._repr_html_().count("<td>") == 10
+    assert table.to_frame().index.tolist() == [worker.address for worker in table]
 
 
 def test_shutdown_from_several_threads(cluster):

@@ -91,7 +91,8 @@ def test_exceptions_that_are_not_exception_arrive(executor):
 
 
 def test_tasks_run_with_one_thread_of_blas(executor):
-    counts = executor.submit(blas_thread_counts).result(10)
+    with blas_controller().limit(limits=2):  # so that one is a change
+        counts = executor.submit(blas_thread_counts).result(10)
     assert set(counts) <= {1}
 
 

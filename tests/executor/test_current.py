@@ -248,6 +248,7 @@ if __name__ == "__main__":
     assert (done.returncode, done.stdout, done.stderr) == (0, "4\n", "")
 
 
+@pytest.mark.slow  # in a `with`, and where a Client is active, test_exit.py has it
 def test_a_forked_child_is_told_why_it_cannot(run_script):
     done = run_script(
         """

@@ -10,8 +10,9 @@ import pytest
 from distributed import Client, Event, LocalCluster
 
 from daskml_exec import Executor
-from daskml_exec.executor import _events
+from daskml_exec.executor import tuned
 from daskml_exec.executor._events import ClusterEvents
+from tests.tiers import slow
 
 
 def square(x):
@@ -28,8 +29,8 @@ def kill(worker):
     os.kill(worker.pid, signal.SIGKILL)
 
 
-def test_workers_that_have_gone_are_not_remembered_for_ever(monkeypatch):
-    monkeypatch.setattr(_events, "_REMEMBERED", 2)
+@tuned(remembered_addresses=2)
+def test_workers_that_have_gone_are_not_remembered_for_ever():
     listening = {}
     client = SimpleNamespace(
         subscribe_topic=listening.__setitem__,
@@ -185,7 +186,7 @@ def test_what_is_said_to_the_scheduler_is_sent(short_lived):
     assert stream.buffer == []
 
 
-@pytest.mark.parametrize("processes", [True, False])
+@pytest.mark.parametrize("processes", [True, slow(False)])
 def test_closing_is_silent(run_script, processes):
     done = run_script(SILENT.format(processes=processes))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

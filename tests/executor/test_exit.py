@@ -38,7 +38,7 @@ FILES = ["mapped", "reduced", "run", "submitted", "submitted-called"]
     [
         ("threads", "del executor"),
         pytest.param("threads", "executor.shutdown(wait=False)", marks=pytest.mark.slow),
-        ("threads", "raise SystemExit(0)"),
+        pytest.param("threads", "raise SystemExit(0)", marks=pytest.mark.slow),
         ("processes", "executor.shutdown(wait=False)"),
         pytest.param("processes", "del executor", marks=pytest.mark.slow),
     ],

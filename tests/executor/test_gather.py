@@ -12,12 +12,13 @@ from daskml_exec import Executor
 from daskml_exec.executor import (
     LostPartitionError,
     RoundRunner,
-    _gather,
     _late,
     explained_losses,
     gather,
+    tuned,
 )
 from tests.executor.gates import Gate
+from tests.executor.rounds import Ask
 
 
 @pytest.fixture
@@ -45,12 +46,12 @@ def test_a_round_without_workers(deserted):
             dask.config.set({"daskml-exec.workers-timeout": "50ms"}),
             pytest.raises(TimeoutError, match=r"has no worker.*within 0.05 s") as info,
         ):
-            rounds.run(np.multiply, 1, np.add, name="r")
+            rounds.run(Ask(np.multiply, 1), name="r")
         assert deserted.scheduler_address in str(info.value)
 
 
+@tuned(look_seconds=0.01)
 def test_a_worker_that_comes_later(deserted, monkeypatch):
-    monkeypatch.setattr(_gather, "_LOOK_EVERY", 0.01)
     with Client(deserted, set_as_default=False) as client:
         looks = []
 
@@ -115,16 +116,15 @@ def test_other_exceptions_pass(client, error):
 def test_a_deadly_task():
     killed = KilledWorker("load-3", None, 3)
     with (
-        pytest.raises(RuntimeError, match=r"^loading: the task 'load-3' was running on 4") as info,
+        pytest.raises(RuntimeError, match=r"^loading: the task 'load-3' was running 4") as info,
         explained_losses("loading", {}),
     ):
         raise killed
     assert info.value.__cause__ is killed
 
 
+@tuned(look_seconds=0.01, listen_seconds=0.01)
 def test_a_worker_that_is_busy_with_other_work_is_waited_for_and_named(client, monkeypatch):
-    monkeypatch.setattr(_gather, "_LOOK_EVERY", 0.01)
-    monkeypatch.setattr(_gather, "_LISTEN_EVERY", 0.01)
     worker = min(client.nthreads())
     said = []
     with Gate() as gate:

@@ -96,18 +96,16 @@ class Recorder:
     """A Client that keeps the plugins that it is to register."""
 
     def __init__(self, *nannies):
-        self.nannies = nannies
+        self.workers = {at: {"nanny": nanny} for at, nanny in enumerate(nannies)}
         self.plugins = []
-
-    def scheduler_info(self, n_workers):
-        return {"workers": {at: {"nanny": nanny} for at, nanny in enumerate(self.nannies)}}
 
     def register_plugin(self, plugin):
         self.plugins.append(plugin)
 
 
 @pytest.mark.parametrize(("nannies", "restart"), [(("a", "b"), True), (("a", None), False)])
-def test_pip_on_workers(nannies, restart):
+def test_pip_on_workers(nannies, restart, monkeypatch):
+    monkeypatch.setattr(_install, "workers_now", lambda client: client.workers)
     client = Recorder(*nannies)
     _install.pip_install(client, [])
     _install.pip_install(client, ["https://example.org/daskml_exec.whl"])

@@ -5,6 +5,7 @@ import pytest
 
 from daskml_exec.executor import fold
 from tests.executor.gates import Gate
+from tests.tiers import slow
 
 NAMES = [f"x{i}" for i in range(40)]
 
@@ -25,10 +26,7 @@ def break_down(left, right):
     raise ArithmeticError(f"{left} and {right}")
 
 
-@pytest.mark.parametrize(
-    "fan_in",
-    [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow), 16],
-)
+@pytest.mark.parametrize("fan_in", [slow(2), 4, slow(8), slow(16)])
 def test_the_tree_is_that_of_fold(executor, fan_in):
     jobs = [executor.run(identity, NAMES[:n]) for n in range(1, 41)]
     totals = [executor.reduce(job, parenthesise, fan_in=fan_in) for job in jobs]

@@ -19,6 +19,7 @@ from distributed import Event, get_worker
 from daskml_exec import Executor
 from daskml_exec.linear_model import LogisticRegression
 from daskml_exec.training import RoundEvent
+from tests.tiers import slow
 
 ROWS, COLUMNS, CHUNK = 1_000, 6, 130
 
@@ -61,8 +62,23 @@ def kill(executor: Executor, address: str) -> None:
 
 @pytest.fixture
 def executor() -> Iterator[Executor]:
+    """Two worker processes in which something may be replaced."""
     with Executor(n_workers=2) as executor:
         yield executor
+
+
+@pytest.fixture(scope="module")
+def plain_processes() -> Iterator[Executor]:
+    with Executor(n_workers=2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def shared(plain_processes: Executor) -> Iterator[Executor]:
+    """Two worker processes that may be killed; the Nanny starts a new one for each."""
+    plain_processes.client.wait_for_workers(2)
+    with plain_processes:
+        yield plain_processes
 
 
 # Both go the same way through the cluster.
@@ -78,7 +94,7 @@ def undisturbed(solver: str) -> bytes:
         return bits(LogisticRegression(solver=solver).fit(*lazy_data()))
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 4])
+@pytest.mark.parametrize("n_workers", [slow(1), 2, slow(4)])
 def test_same_bits_on_any_number_of_worker_processes(
     n_workers: int, solver: str, undisturbed: bytes
 ) -> None:
@@ -88,22 +104,22 @@ def test_same_bits_on_any_number_of_worker_processes(
     assert model.history_.workers_lost == 0
 
 
-def test_killed_a_moment_before_a_fit(executor: Executor, solver: str, undisturbed: bytes) -> None:
+def test_killed_a_moment_before_a_fit(shared: Executor, solver: str, undisturbed: bytes) -> None:
     for _ in range(2):
-        kill(executor, executor.workers()[0].address)
+        kill(shared, shared.workers()[0].address)
         assert bits(LogisticRegression(solver=solver).fit(*lazy_data())) == undisturbed
 
 
 @pytest.mark.parametrize("moment", [0, 1, 4])
 def test_killed_between_two_rounds(
-    executor: Executor, moment: int, solver: str, undisturbed: bytes
+    shared: Executor, moment: int, solver: str, undisturbed: bytes
 ) -> None:
     victims: list[str] = []
 
     def kill_after_round(event: RoundEvent) -> None:
         if event.record.round == moment:
-            victims.append(executor.workers()[0].address)
-            kill(executor, victims[0])
+            victims.append(shared.workers()[0].address)
+            kill(shared, victims[0])
 
     model = LogisticRegression(solver=solver, callbacks=[kill_after_round])
     model.fit(*lazy_data())
@@ -127,9 +143,9 @@ def wait_inside(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 def gate_kernel(name: str, dask_worker: Any) -> None:
     """Replace a kernel in this worker process by one that waits inside."""
-    from daskml_exec.linear_model import _newton, _problem
+    from daskml_exec.linear_model import _problem, _queries
 
-    (module,) = (module for module in (_newton, _problem) if hasattr(module, name))
+    (module,) = (module for module in (_queries, _problem) if hasattr(module, name))
     setattr(module, name, wait_inside(getattr(module, name)))
 
 
@@ -185,7 +201,7 @@ def test_killed_while_data_is_loaded(executor: Executor, solver: str, undisturbe
     assert model.history_.workers_lost == 1
 
 
-def test_killed_with_data_that_the_driver_owns(executor: Executor, solver: str) -> None:
+def test_killed_with_data_that_the_driver_owns(shared: Executor, solver: str) -> None:
     rows = make_rows(0, ROWS)
     X, y = np.ascontiguousarray(rows[:, :COLUMNS]), rows[:, COLUMNS]
 
@@ -195,7 +211,7 @@ def test_killed_with_data_that_the_driver_owns(executor: Executor, solver: str) 
 
     def kill_after_moments(event: RoundEvent) -> None:
         if event.record.step == "moments":
-            kill(executor, executor.workers()[0].address)
+            kill(shared, shared.workers()[0].address)
 
     expected = fit()
     model = fit(kill_after_moments)

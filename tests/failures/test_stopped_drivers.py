@@ -12,7 +12,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from daskml_exec import Executor
-from daskml_exec.executor.peers import _admission
+from daskml_exec.executor import tuned
 from tests.conftest import ROOT
 from tests.executor.peers.leftovers import until_nothing_is_left
 from tests.neural_network.block_fits import bits, blocks, fit
@@ -39,28 +39,26 @@ dask.config.set(
 )
 
 from daskml_exec import Executor
-from daskml_exec.executor.peers import Crew
+from daskml_exec.executor.peers import PeerGroup
 from tests.neural_network.block_fits import bits, blocks, fit
 
-admit, turns = Crew.admit, []
+admit, turns = PeerGroup.admit, []
 
-def admit_and_tell(crew):
-    admit(crew)
-    turns.append(crew)
+def admit_and_tell(group):
+    admit(group)
+    turns.append(group)
     if len(turns) == 3:
         print("has the workers", flush=True)
         time.sleep(2)  # here it is stopped
 
-Crew.admit = admit_and_tell
+PeerGroup.admit = admit_and_tell
 with Executor(sys.argv[1]):
     print(hashlib.sha256(bits(fit(blocks()))).hexdigest(), flush=True)
 """
 
 
-def test_a_driver_that_is_stopped_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_admission, "_LOOK_EVERY", 0.1)
+@tuned(admission_look_seconds=0.1)
+def test_a_driver_that_is_stopped_and_goes_on(tmp_path: Path) -> None:
     script = tmp_path / "driver.py"
     script.write_text(OTHER_DRIVER)
     with (

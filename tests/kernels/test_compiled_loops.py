@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from daskml_exec.kernels import compiled_loops, loss_sums, moments
-from daskml_exec.kernels.losses import BinaryLogistic, HalfPoisson, HalfSquaredError
+from daskml_exec.kernels.distributions import Gaussian, Poisson
+from daskml_exec.kernels.losses import BinaryLogistic
 
 pytest.importorskip("numba", reason="numba is not installed: pip install 'daskml-exec[numba]'")
 
@@ -45,7 +46,7 @@ def test_loops_are_the_products_they_say(n, d, seed):
     assert_allclose(second, w @ double**2, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("loss", [BinaryLogistic(), HalfSquaredError(), HalfPoisson()])
+@pytest.mark.parametrize("loss", [BinaryLogistic(), Gaussian(), Poisson()])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_sums_with_and_without(loss, weighted, without_numba):
     X, w = single(3000, 300)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from daskml_exec.kernels import cross_moments as module
+from daskml_exec.kernels.block_sizes import sized_blocks
 from daskml_exec.kernels.cross_moments import CrossMoments, cross_moments
 from daskml_exec.kernels.moments import Moments
 from daskml_exec.kernels.standardisation import standardisation
@@ -20,9 +20,10 @@ KINDS = [np.asarray, sp.csr_array, sp.csr_matrix]
 
 
 @pytest.fixture
-def small_blocks(monkeypatch):
+def small_blocks():
     """Several blocks of rows, the last one not full."""
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * 5 * 13)
+    with sized_blocks(product_bytes=8 * 5 * 13):
+        yield
 
 
 def problem(n=97, d=4, *, seed=0, mean=0.0):
@@ -66,12 +67,12 @@ def test_the_scatter_is_numpys_covariance():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("rows", [13, 3000])
-def test_a_mean_of_1e9_leaves_a_spread_of_one_its_digits(kind, weighted, rows, monkeypatch):
+def test_a_mean_of_1e9_leaves_a_spread_of_one_its_digits(kind, weighted, rows):
     """Means that are added are rounded to the spacing of doubles, 1e-7 here; others are not."""
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * 5 * rows)
     X, y, weight = problem(3000, mean=1e9)
     weight = weight if weighted else None
-    found = cross_moments(kind(X), y, weight)
+    with sized_blocks(product_bytes=8 * 5 * rows):
+        found = cross_moments(kind(X), y, weight)
     _, mean, scatter = expected(X, y, weight)
     assert_allclose(found.mean, mean, rtol=1e-15)
     precision = 1e-11 if rows == 3000 else np.spacing(1e9)

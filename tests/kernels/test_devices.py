@@ -10,9 +10,10 @@ from numpy.testing import assert_allclose
 
 from daskml_exec.kernels.array_namespace import beside, is_host, to_device_of, to_host, total
 from daskml_exec.kernels.cross_moments import cross_moments
+from daskml_exec.kernels.distributions import Gaussian, Poisson
 from daskml_exec.kernels.hessian_sums import hessian_sums
 from daskml_exec.kernels.loss_sums import loss_sums
-from daskml_exec.kernels.losses import BinaryLogistic, HalfPoisson, HalfSquaredError, Multinomial
+from daskml_exec.kernels.losses import BinaryLogistic, Multinomial
 from daskml_exec.kernels.moments import column_moments, first_non_finite
 from daskml_exec.kernels.row_sample import row_sample, take_rows
 from daskml_exec.kernels.standardisation import standardisation
@@ -30,8 +31,8 @@ DEVICES = [
 LOSSES = {
     "binary": BinaryLogistic(),
     "softmax-3": Multinomial(3),
-    "squares": HalfSquaredError(),
-    "poisson": HalfPoisson(),
+    "squares": Gaussian(),
+    "poisson": Poisson(),
 }
 MODULES = [
     import_module(f"daskml_exec.kernels.{name}")

@@ -7,17 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from daskml_exec.kernels import hessian_sums as module
+from daskml_exec.kernels.block_sizes import sized_blocks
+from daskml_exec.kernels.distributions import Gaussian, Poisson
 from daskml_exec.kernels.hessian_sums import HessianSums, hessian_sums
 from daskml_exec.kernels.loss_sums import loss_sums
-from daskml_exec.kernels.losses import BinaryLogistic, HalfPoisson, HalfSquaredError, Multinomial
+from daskml_exec.kernels.losses import BinaryLogistic, Multinomial
 from daskml_exec.kernels.moments import column_moments
 from daskml_exec.kernels.standardisation import standardisation
 
 LOSSES = {
     "binary": BinaryLogistic(),
-    "squares": HalfSquaredError(),
-    "poisson": HalfPoisson(),
+    "squares": Gaussian(),
+    "poisson": Poisson(),
     "softmax-2": Multinomial(2),
     "softmax-3": Multinomial(3),
 }
@@ -26,9 +27,10 @@ on_losses = pytest.mark.parametrize("name", LOSSES)
 
 
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
+def small_blocks():
     """Several blocks of rows, the last one not full."""
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * 5 * 13)
+    with sized_blocks(product_bytes=8 * 5 * 13):
+        yield
 
 
 def problem(loss, n=60, d=4, *, seed=0, fit_intercept=True, constant=False):
@@ -108,8 +110,8 @@ def test_columns_far_from_zero_keep_their_digits(single):
         for X in (away, away + 1.7e9)
     )
     at = np.zeros((1, 3))
-    expected = hessian_sums(HalfSquaredError(), near[0], None, near[1], at).matrix
-    found = hessian_sums(HalfSquaredError(), far[0], None, far[1], at, single=single).matrix
+    expected = hessian_sums(Gaussian(), near[0], None, near[1], at).matrix
+    found = hessian_sums(Gaussian(), far[0], None, far[1], at, single=single).matrix
     assert_allclose(found, expected, rtol=1e-5 if single else 1e-9, atol=1e-3 if single else 1e-6)
 
 

@@ -12,16 +12,17 @@ from scipy.optimize import approx_fprime
 from sklearn import _loss as oracles
 from sklearn.linear_model._linear_loss import LinearModelLoss
 
-from daskml_exec.kernels import row_blocks
+from daskml_exec.kernels.block_sizes import sized_blocks
+from daskml_exec.kernels.distributions import Gaussian, Poisson
 from daskml_exec.kernels.loss_sums import LossSums, loss_sums
-from daskml_exec.kernels.losses import BinaryLogistic, HalfPoisson, HalfSquaredError, Multinomial
+from daskml_exec.kernels.losses import BinaryLogistic, Multinomial
 
 LOSSES = {
     "binary": (BinaryLogistic(), oracles.HalfBinomialLoss()),
     "softmax-3": (Multinomial(3), oracles.HalfMultinomialLoss(n_classes=3)),
     "softmax-7": (Multinomial(7), oracles.HalfMultinomialLoss(n_classes=7)),
-    "squares": (HalfSquaredError(), oracles.HalfSquaredError()),
-    "poisson": (HalfPoisson(), oracles.HalfPoissonLoss()),
+    "squares": (Gaussian(), oracles.HalfSquaredError()),
+    "poisson": (Poisson(), oracles.HalfPoissonLoss()),
 }
 KINDS = [np.asarray, sp.csr_matrix, sp.csr_array]
 NAMES = ("weight", "loss", "coef", "intercept")
@@ -40,8 +41,8 @@ def problem(n, d, loss, *, seed=0, scale=1.0):
     y = {
         BinaryLogistic: lambda: rng.integers(0, 2, n),
         Multinomial: lambda: rng.integers(0, K, n),
-        HalfSquaredError: lambda: rng.normal(size=n),
-        HalfPoisson: lambda: rng.poisson(2.0, n).astype(float),
+        Gaussian: lambda: rng.normal(size=n),
+        Poisson: lambda: rng.poisson(2.0, n).astype(float),
     }[type(loss)]()
     return (
         rng.normal(size=(n, d)) * (rng.random((n, d)) < 0.5),
@@ -78,9 +79,7 @@ def test_sums_are_those_of_scikit_learn(name, weighted, kind):
     assert_allclose(sums.intercept, grad_intercept, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize(
-    "loss", [BinaryLogistic(), Multinomial(4), HalfSquaredError(), HalfPoisson()]
-)
+@pytest.mark.parametrize("loss", [BinaryLogistic(), Multinomial(4), Gaussian(), Poisson()])
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_array])
 def test_gradient_is_the_slope_of_the_loss(loss, kind):
     X, y, weight, coef, intercept = problem(40, 3, loss)
@@ -124,8 +123,8 @@ def test_no_rows_sum_to_zero(loss, kind, dtype):
 @pytest.mark.parametrize("loss", [loss for loss, _ in LOSSES.values()])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_center_is_taken_from_each_row(loss, dtype, weighted, monkeypatch):
-    monkeypatch.setattr(row_blocks, "_BLOCK_BYTES", 8 * 4 * 17)
+@sized_blocks(row_bytes=8 * 4 * 17)
+def test_a_center_is_taken_from_each_row(loss, dtype, weighted):
     X, y, weight, coef, intercept = problem(90, 4, loss, scale=0.5)
     weight = weight if weighted else None
     center = np.array([0.5, -1.0, 0.0, 3.0])
@@ -170,7 +169,7 @@ def test_extreme_multinomial_margins_neither_overflow_nor_lose_the_loss(margin):
 def test_a_poisson_step_that_is_far_too_long_is_not_finite_and_does_not_warn(kind, weighted):
     X = np.array([[1e3, 0.0], [-1e3, 1.0], [0.0, 0.0], [1e3, -2.0]])
     weight = np.array([1.0, 2.0, 1.0, 0.0]) if weighted else None
-    sums = loss_sums(HalfPoisson(), kind(X), np.ones(4), weight, np.ones((1, 2)), np.zeros(1))
+    sums = loss_sums(Poisson(), kind(X), np.ones(4), weight, np.ones((1, 2)), np.zeros(1))
     assert not np.isfinite(sums.loss)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from daskml_exec.kernels import row_blocks
+from daskml_exec.kernels.block_sizes import sized_blocks
 from daskml_exec.kernels.moments import Moments, column_moments, first_non_finite
 from daskml_exec.kernels.standardisation import standardisation
 
@@ -48,9 +48,9 @@ def test_moments_are_the_sums_of_the_definition(kind, dtype, weighted):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("mean", "spread"), [(1.7e9, 1e3), (1e9, 1.0), (-1e12, 1.0), (1e4, 1.0)])
-def test_columns_far_from_zero_keep_their_digits(kind, weighted, mean, spread, monkeypatch):
+@sized_blocks(row_bytes=8 * 3 * 100)
+def test_columns_far_from_zero_keep_their_digits(kind, weighted, mean, spread):
     """Time stamps; beside them a column about zero, and one that is mostly zero."""
-    monkeypatch.setattr(row_blocks, "_BLOCK_BYTES", 8 * 3 * 100)
     rng = np.random.default_rng(0)
     X = np.column_stack(
         [

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from daskml_exec.kernels import row_blocks as module
+from daskml_exec.kernels.block_sizes import sized_blocks
 from daskml_exec.kernels.row_blocks import row_blocks
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(0, 3), (1, 3), (7, 3), (8, 3), (5, 0), (3, 1000)])
-def test_blocks_are_the_rows_in_order(monkeypatch, shape, dtype):
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 8 * 3)
+@sized_blocks(row_bytes=4 * 8 * 3)
+def test_blocks_are_the_rows_in_order(shape, dtype):
     X = np.arange(shape[0] * shape[1], dtype=dtype).reshape(shape)
     rows, seen = [], []
     for where, block in row_blocks(X):
@@ -32,9 +32,9 @@ def test_a_block_is_about_two_mebibytes():
 
 
 @pytest.mark.parametrize("offset", [1, 4, 7])
-def test_rows_at_odd_addresses_are_brought_to_even_ones(offset, monkeypatch):
+@sized_blocks(row_bytes=4 * 8 * 3)
+def test_rows_at_odd_addresses_are_brought_to_even_ones(offset):
     """They come out of messages like that, and BLAS would copy them in each call."""
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 8 * 3)
     X = np.random.default_rng(0).normal(size=(10, 3))
     odd = np.frombuffer(bytes(offset) + X.tobytes(), offset=offset).reshape(10, 3)
     assert not odd.flags.aligned

@@ -7,14 +7,15 @@ import pytest
 import scipy.sparse as sp
 
 from daskml_exec.kernels.cross_moments import cross_moments
+from daskml_exec.kernels.distributions import Gaussian, Poisson
 from daskml_exec.kernels.hessian_sums import hessian_sums
 from daskml_exec.kernels.loss_sums import loss_sums
-from daskml_exec.kernels.losses import BinaryLogistic, HalfPoisson, HalfSquaredError, Multinomial
+from daskml_exec.kernels.losses import BinaryLogistic, Multinomial
 from daskml_exec.kernels.moments import column_moments, first_non_finite
 from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.kernels.standardisation import standardisation
 
-LOSSES = [BinaryLogistic(), Multinomial(3), HalfSquaredError(), HalfPoisson()]
+LOSSES = [BinaryLogistic(), Multinomial(3), Gaussian(), Poisson()]
 
 
 def odd(array):

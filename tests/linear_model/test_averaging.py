@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as Sklearn
 
 from daskml_exec.linear_model import LogisticRegression
+from tests.tiers import each_pair
 
 CUTS = [0, 100, 180, 180, 400]
 
@@ -25,10 +26,12 @@ def spread(executor, X, cuts=CUTS):
     return executor.client.scatter([X[a:b] for a, b in itertools.pairwise(cuts)], hash=False)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
+@each_pair(
+    n_classes=[2, 3],
+    weighted=[False, True],
+    fit_intercept=[False, True],
+    kind=[np.asarray, sp.csr_matrix],
+)
 def test_one_average_is_the_weighted_mean_of_local_models(
     executor, n_classes, weighted, fit_intercept, kind
 ):

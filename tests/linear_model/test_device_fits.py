@@ -16,8 +16,8 @@ from numpy.testing import assert_allclose
 
 from daskml_exec.executor import Executor
 from daskml_exec.kernels import array_namespace
+from daskml_exec.kernels.distributions import Gaussian, Logistic, Poisson
 from daskml_exec.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
-from daskml_exec.linear_model._family import Gaussian, Logistic, Poisson
 from daskml_exec.linear_model._plan import Plan
 from daskml_exec.linear_model._problem import Penalty
 from tests.device_standin import HOST, LOG, REMOTE, Remote, look, send

@@ -16,8 +16,14 @@ LBFGS = LogisticRegression(solver="lbfgs")
 AVERAGING = LogisticRegression(solver="averaging")
 
 
-@parametrize_with_checks([*DEFAULTS, LBFGS, AVERAGING])
+@parametrize_with_checks(DEFAULTS)
 def test_in_memory(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([LBFGS, AVERAGING])
+def test_the_other_solvers(estimator, check):
     check(estimator)
 
 

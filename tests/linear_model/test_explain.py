@@ -52,7 +52,12 @@ def test_it_says_data_regime_reason_and_rounds(kind, model, target, regime):
     assert said == f"regime    {regime}: {explanation.reason}"
     if "lbfgs" in repr(model) or "averaging" in repr(model):
         assert explanation.reason == "the solver was named"
-    assert others[0] == "measured"  # so few rows are not sampled
+    assert others[0].split() == [
+        "measured",
+        "rounds",
+        "seconds",
+        "moved",
+    ]  # so few rows are not sampled
     steps = [line.split()[0] for line in others[1:]]
     assert steps == [*dict.fromkeys(record.step for record in model.history_), "all"]
     counts = [int(line.split()[1]) for line in others[1:]]

@@ -9,21 +9,14 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daskml_exec.kernels.distributions import Gaussian, Logistic, Poisson
 from daskml_exec.kernels.fixed_tree import fold
-from daskml_exec.linear_model._family import Gaussian, Logistic, Poisson
-from daskml_exec.linear_model._grid_fit import run_fit
-from daskml_exec.linear_model._grid_problem import (
-    GradientExchange,
-    MomentsPass,
-    joined_moments,
-    joined_sums,
-    slices,
-)
-from daskml_exec.linear_model._grid_rounds import Evaluated
+from daskml_exec.linear_model._on_cells import missed_least_norm, on_cells
 from daskml_exec.linear_model._plan import GRADIENTS, PRODUCTS, Plan
 from daskml_exec.linear_model._problem import GLMProblem, Penalty
 from daskml_exec.partitions import Cell, Partition
 from tests.linear_model.oracles import OPTIMA, assert_optimum, features, relative, targets
+from tests.tiers import each_pair, each_value
 
 N, D = 200, 7
 # Family, kind of target, classes, and the strength of the penalty with its name for the oracle.
@@ -38,17 +31,14 @@ CASES = {
 
 @dataclass
 class _Outcome:
-    seconds_by_worker: dict
-    workers_lost: int = 0
-    tasks_recomputed: int = 0
-    retries: int = 0
+    columns: list
+    rows: object
 
 
 class LocalGrid:
-    """The rounds of `GridRounds`, over cells in this process."""
+    """A grid of cells in this process, with the rounds of a `GridRunner`."""
 
-    def __init__(self, problem, X, y, weight, rows, columns):
-        self.problem = problem
+    def __init__(self, X, y, weight, rows, columns):
         rows, columns = [0, *sorted(rows), X.shape[0]], [0, *sorted(columns), X.shape[1]]
         self.blocks = [slice(a, b) for a, b in itertools.pairwise(columns)]
         self.cells = [
@@ -60,47 +50,47 @@ class LocalGrid:
             for i, (a, b) in enumerate(itertools.pairwise(rows))
         ]
 
-    def moments(self, share):
-        over = MomentsPass(share)
+    def run_pass(self, over, *, name):
         columns = [
             fold([over.of_cell(row[j], t) for row, t in self.rows()], lambda a, b: a + b)
             for j in range(len(self.blocks))
         ]
         rows = fold([over.of_row(row) for row in self.targets], lambda a, b: a + b)
-        return self._evaluated(joined_moments(columns, rows, None))
+        return _Outcome(columns, rows)
 
-    def gradient(self, at, *, homogeneous=False):
-        exchange = GradientExchange(self.problem.family.loss, homogeneous)
-        messages = slices(at, self.blocks)
+    def run(self, exchange, outgoing, common, returning, *, name):
         back, sums = [], []
         for row, target in self.rows():
-            parts = [exchange.forward(c, m) for c, m in zip(row, messages, strict=True)]
-            residual, of_row = exchange.meet(target, parts, at.intercept)
-            back.append([exchange.backward(c, residual, messages[c.column].center) for c in row])
+            parts = [exchange.forward(c, m) for c, m in zip(row, outgoing, strict=True)]
+            residual, of_row = exchange.meet(target, parts, common)
+            back.append([exchange.backward(c, residual, returning[c.column]) for c in row])
             sums.append(of_row)
         columns = [fold(list(c), np.add) for c in zip(*back, strict=True)]
-        return self._evaluated(joined_sums(columns, fold(sums, lambda a, b: a + b)))
+        return _Outcome(columns, fold(sums, lambda a, b: a + b))
 
     def rows(self):
         return zip(self.cells, self.targets, strict=True)
-
-    def _evaluated(self, total):
-        return Evaluated(total, 0, 0, 0, _Outcome({"here": 0.0}))
 
 
 def fit(
     case, X, y, weight=None, *, rows=(60,), columns=(3,), intercept=True, penalty=None, share=1.0
 ):
-    """Return the state and the rounds; of redundant columns the least norm is reached."""
+    """Return the state and the steps; of redundant columns the least norm is reached."""
     family, _, _, own, _ = CASES[case]
     problem = GLMProblem(family, own if penalty is None else penalty, intercept)
-    grid = LocalGrid(problem, X, y, weight, rows, columns)
+    grid = LocalGrid(X, y, weight, rows, columns)
     plan = Plan(PRODUCTS, "", pool_share=share) if share else Plan(GRADIENTS, "")
     if family == Gaussian() and X.shape[0] < X.shape[1]:
         plan = Plan(GRADIENTS, "")
-    found = run_fit(plan, problem, grid, X.shape, tol=1e-10, max_iter=2000)
-    assert found.least_norm
-    return found.state, found.records
+    algorithm, state = on_cells(plan, problem, X.shape, tol=1e-10, max_iter=2000)
+    steps = []
+    while (query := algorithm.ask(state)) is not None:
+        over = query.over_cells(grid.blocks)
+        answer = over.joined(over.submit(grid, "local"))
+        state, _ = algorithm.tell(state, query, answer)
+        steps.append(query.step)
+    assert not missed_least_norm(state)
+    return state.solution, steps
 
 
 def problem_of(case, *, sparse=False, n=N):
@@ -129,8 +119,8 @@ def test_any_cut_of_both_axes_is_the_whole(case, rows, columns, sparse, intercep
     X, y, weight = problem_of(case, sparse=sparse)
     weight = weight if weighted else None
     how = {"rows": rows, "columns": columns, "intercept": intercept, "share": share}
-    state, records = fit(case, X, y, weight, **how)
-    assert state.converged and len(records) <= 80
+    state, steps = fit(case, X, y, weight, **how)
+    assert state.converged and len(steps) <= 80
     assert_optimum(state, optimum(case, X, y, weight, intercept=intercept))
 
 
@@ -167,22 +157,21 @@ def factors(rng, n, d, noise):
     return X * np.logspace(-2, 2, d)
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(
-    ("noise", "share", "most"),
-    [(0.1, 0.0, 300), (0.01, 0.0, 500), (0.01, 0.2, 250), (0.01, 1.0, 30)],
+@each_value(
+    case=CASES, given=[(0.1, 0.0, 300), (0.01, 0.0, 500), (0.01, 0.2, 250), (0.01, 1.0, 30)]
 )
-def test_correlated_columns(case, noise, share, most):
+def test_correlated_columns(case, given):
     """With steps remembered for each column, correlations cost no more rounds than a few times d.
 
     With thirty steps these take up to two thousand, and some do not converge. A sample of the
     rows saves most of them.
     """
+    noise, share, most = given
     rng = np.random.default_rng(0)
     X = factors(rng, 500, 40, noise)
     y = targets(rng, X, CASES[case][1], CASES[case][2])
-    state, records = fit(case, X, y, columns=(10, 20, 30), share=share)
-    of_search = [record for record in records if record.step != "project"]
+    state, steps = fit(case, X, y, columns=(10, 20, 30), share=share)
+    of_search = [step for step in steps if step != "project"]
     assert state.converged and len(of_search) <= most
     assert_optimum(state, optimum(case, X, y))
 
@@ -193,8 +182,8 @@ def test_few_rows_of_columns_in_different_units(C):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(50, 120)) * np.logspace(-2, 2, 120)
     y = targets(rng, X, "logistic", 2)
-    state, records = fit("binary", X, y, penalty=Penalty(1.0 / C, of_sum=True), columns=(40, 80))
-    assert state.converged and len(records) <= 250
+    state, steps = fit("binary", X, y, penalty=Penalty(1.0 / C, of_sum=True), columns=(40, 80))
+    assert state.converged and len(steps) <= 250
     assert_optimum(state, optimum("binary", X, y, C=C))
 
 
@@ -211,9 +200,11 @@ def redundant(rng, kind):
     return A
 
 
-@pytest.mark.parametrize("kind", ["copies", "categories", "low rank", "few rows", "regular"])
-@pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("sparse", [False, True])
+@each_pair(
+    kind=["copies", "categories", "low rank", "few rows", "regular"],
+    intercept=[True, False],
+    sparse=[False, True],
+)
 def test_the_solution_of_least_norm(kind, intercept, sparse):
     """In the columns' own units, also where columns are redundant in different ones.
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+from daskml_exec.executor import Capacity
 from daskml_exec.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -132,21 +133,42 @@ CHUNKS = ColumnChunks((50_000, 50_000), most_rows=10_000, itemsize=8, sparse=Fal
 @pytest.mark.parametrize(
     ("n_features", "chunks", "memory", "solver", "parallel", "reason"),
     [
-        (100_000, CHUNKS, 4e9, "auto", "model", "takes 8 GB, more than 0.3 of"),
+        (100_000, CHUNKS, 4_000_000_000, "auto", "model", "takes 8 GB, more than 0.3 of"),
         (100_000, CHUNKS, 40e9, "auto", "data", "takes 8 GB, which fits"),
-        (100_000, CHUNKS, None, "auto", "data", "no memory limit"),
-        (100_000, CHUNKS, 4e9, "newton", "data", "solver='newton' needs whole rows"),
-        (100_000, CHUNKS, 4e9, "lbfgs", "model", "more than 0.3"),
-        (10, None, 4e9, "auto", "data", "not chunked along its features"),
-        (None, None, 4e9, "auto", "data", "not chunked along its features"),
-        (100, ColumnChunks((100,), 10, 8, False), 4e9, "auto", "data", "not chunked along"),
-        (100_000, ColumnChunks((5, 5), None, 8, False), 4e9, "auto", "data", "is not known"),
-        (100_000, ColumnChunks((5, 5), 10, 8, True), 4e9, "auto", "data", "is not known"),
-        (10**9, None, 4e9, "auto", "model", "vectors of 1,000,000,000 coefficients take 48 GB"),
+        (100_000, CHUNKS, 0, "auto", "data", "no memory limit"),
+        (100_000, CHUNKS, 4_000_000_000, "newton", "data", "solver='newton' needs whole rows"),
+        (100_000, CHUNKS, 4_000_000_000, "lbfgs", "model", "more than 0.3"),
+        (10, None, 4_000_000_000, "auto", "data", "not chunked along its features"),
+        (None, None, 4_000_000_000, "auto", "data", "not chunked along its features"),
+        (
+            100,
+            ColumnChunks((100,), 10, 8, False),
+            4_000_000_000,
+            "auto",
+            "data",
+            "not chunked along",
+        ),
+        (
+            100_000,
+            ColumnChunks((5, 5), None, 8, False),
+            4_000_000_000,
+            "auto",
+            "data",
+            "is not known",
+        ),
+        (100_000, ColumnChunks((5, 5), 10, 8, True), 4_000_000_000, "auto", "data", "is not known"),
+        (
+            10**9,
+            None,
+            4 * 10**9,
+            "auto",
+            "model",
+            "1,000,000,000 coefficients take 48 GB",
+        ),
     ],
 )
 def test_choice(n_features, chunks, memory, solver, parallel, reason):
-    choice = choose(n_features, chunks, memory, solver=solver)
+    choice = choose(n_features, chunks, Capacity(memory), solver=solver)
     assert choice.parallel == parallel and reason in choice.reason
 
 
@@ -172,9 +194,9 @@ def test_auto_asks_for_the_smallest_worker(monkeypatch, rows):
     )
     LogisticRegression(parallel="auto").fit(chunked(X), y)
     Ridge(parallel="auto").fit(X, y)
-    (d, chunks, memory), options = asked[0]
+    (d, chunks, capacity), options = asked[0]
     assert (d, chunks.widths, chunks.most_rows) == (D, (1, 3), 25)
-    assert memory is None or memory > 1e6
+    assert capacity.limit == 0 or capacity.limit > 1e6
     assert options == {"solver": "auto"} and asked[1][0][:2] == (D, None)
 
 

@@ -12,17 +12,16 @@ import scipy.sparse as sp
 from distributed import get_worker
 
 from daskml_exec import Executor
-from daskml_exec.executor import _grid_rounds
-from daskml_exec.executor._grid_rounds import GridRunner
+from daskml_exec.executor import _submission, tuned
+from daskml_exec.executor._submission import Submission
 from daskml_exec.linear_model import (
     LinearRegression,
     LogisticRegression,
     PoissonRegressor,
     Ridge,
 )
-from daskml_exec.linear_model import _grid_problem as stages
-from daskml_exec.linear_model import _grid_rounds as sums
-from daskml_exec.partitions import _grid_data
+from daskml_exec.linear_model import _cell_sums as stages
+from daskml_exec.linear_model import _cell_sums as sums
 from tests.linear_model.oracles import features, targets
 from tests.linear_model.test_same_bits import bits
 
@@ -55,13 +54,12 @@ def chunked(X):
     [pytest.param(2e6, [0, 1, 4], marks=pytest.mark.slow), (1000, [3])],
     ids=["one band", "several bands"],
 )
-def test_any_number_of_workers(monkeypatch, prompt_clients, band_bytes, cases):
+def test_any_number_of_workers(prompt_clients, band_bytes, cases):
     """Rows may meet in one task of each column block, or in tasks of their own."""
-    monkeypatch.setattr(_grid_data, "_BAND_BYTES", band_bytes)
     found = defaultdict(set)
     workers = set()
     for n_workers in (1, 2, 4):
-        with Executor(processes=False, n_workers=n_workers):
+        with tuned(band_bytes=band_bytes), Executor(processes=False, n_workers=n_workers):
             for i in cases:
                 model, kind, K, sparse = CASES[i]
                 X, y, weight = problem(kind, K, sparse=sparse)
@@ -72,16 +70,13 @@ def test_any_number_of_workers(monkeypatch, prompt_clients, band_bytes, cases):
     assert {i: len(each) for i, each in found.items()} == dict.fromkeys(cases, 1)
 
 
-def test_bands_change_no_bits(monkeypatch, executor):
+def test_bands_change_no_bits(executor):
     model, kind, K, sparse = CASES[2]
     X, y, weight = problem(kind, K, sparse=sparse)
     found = set()
-    for band_bytes in (2e6, 1500):
-        monkeypatch.setattr(_grid_data, "_BAND_BYTES", band_bytes)
-        found.add(bits(model.fit(chunked(X), y, weight)))
-    monkeypatch.setattr(_grid_data, "_BAND_BYTES", 2e6)
-    monkeypatch.setattr(_grid_rounds, "_FEW_COLUMNS", 2)
-    found.add(bits(model.fit(chunked(X), y, weight)))
+    for numbers in ({}, {"band_bytes": 1500}, {"few_columns": 2}):
+        with tuned(**numbers):
+            found.add(bits(model.fit(chunked(X), y, weight)))
     assert len(found) == 1
 
 
@@ -163,12 +158,12 @@ def test_no_worker_is_sent_all_coefficients(monkeypatch, prompt_clients, n_block
 
 def test_a_round_takes_two_tasks_a_column_block(monkeypatch, executor):
     """However many row blocks there are, as long as their margins are small."""
-    submitted = GridRunner._submitted
+    submitted = Submission._submitted
     numbers = []
     monkeypatch.setattr(
-        GridRunner,
+        Submission,
         "_submitted",
-        lambda self, steps: numbers.append(len(steps)) or submitted(self, steps),
+        lambda self, steps, *rest: numbers.append(len(steps)) or submitted(self, steps, *rest),
     )
     X, y, _ = problem("logistic", 2)
     LogisticRegression(parallel="model").fit(da.from_array(X, chunks=(20, 2)), y)
@@ -180,11 +175,11 @@ def test_large_coefficients_are_sent_once(monkeypatch, executor):
     model, kind, K, sparse = CASES[0]
     X, y, weight = problem(kind, K, sparse=sparse)
     expected = bits(model.fit(chunked(X), y, weight))
-    monkeypatch.setattr(_grid_rounds, "_LITERALS_BYTES", 0)
     shared = []
-    share = _grid_rounds.share
+    share = _submission.share
     monkeypatch.setattr(
-        _grid_rounds, "share", lambda *args, **kwargs: shared.append(1) or share(*args, **kwargs)
+        _submission, "share", lambda *args, **kwargs: shared.append(1) or share(*args, **kwargs)
     )
-    assert bits(model.fit(chunked(X), y, weight)) == expected
+    with tuned(grid_literals_bytes=0):
+        assert bits(model.fit(chunked(X), y, weight)) == expected
     assert len(shared) == 3 * (len(model.history_) - 1)

@@ -185,18 +185,19 @@ def test_history_counts_what_moved(iris, solver):
     p, number = K * (d + 1), 4 * 8  # float64 to or from each of four partitions
     moments, *others = model.history_
     assert moments.step == "moments"
-    # Newton's says how large a sample is wanted: none of so few rows. Weight, means and spreads of
-    # the columns come back, and those of the target.
-    assert moments.bytes_out == (number if solver == "newton" else 0)
+    # It says how large a sample is wanted: none of so few rows. Weight, means and spreads of the
+    # columns come back, and those of the target.
+    assert moments.bytes_out == number
+    loss = number * (K > 1)  # the number of classes
     assert moments.bytes_back == number * (1 + 2 * d + 3)
     for record in others:
         assert record.loss is None or record.gradient_norm is not None
         if record.step == "gradient":
-            assert record.bytes_out == number * p
+            assert record.bytes_out == number * p + loss
             assert record.bytes_back == number * (2 + p)
         elif record.step == "hessian":
             # Parameters, the point and the coordinates, and two numbers of the request.
-            assert record.bytes_out == number * (2 * p + 3 * d + 3 + 2)
+            assert record.bytes_out == number * (2 * p + 3 * d + 3 + 2) + loss
             assert record.bytes_back == number * (2 + p + 1 + p * p)
         else:
             assert record.step == "solve" and record.loss is None

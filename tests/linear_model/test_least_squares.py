@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from daskml_exec.linear_model._family import Gaussian
+from daskml_exec.kernels.distributions import Gaussian
 from daskml_exec.linear_model._problem import Penalty
 from tests.linear_model.oracles import (
     assert_optimum,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from daskml_exec.kernels.distributions import Gaussian, Logistic, Poisson
 from daskml_exec.kernels.row_sample import row_sample
-from daskml_exec.linear_model._family import Gaussian, Logistic, Poisson
-from daskml_exec.linear_model._newton import NewtonFit, NewtonRounds
+from daskml_exec.linear_model._newton import Newton, NewtonBeginning
 from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from tests.linear_model import without_dask
@@ -20,6 +20,7 @@ from tests.linear_model.oracles import (
     targets,
 )
 from tests.linear_model.without_dask import cut, logistic, newton, poisson, run
+from tests.tiers import each_pair, each_value
 
 CUTS = (90, 107, 107, 207)
 FAMILIES = [("logistic", 2), ("logistic", 4), ("poisson", 1)]
@@ -36,12 +37,15 @@ def dense(X):
     return X.toarray() if sp.issparse(X) else X
 
 
-@pytest.mark.parametrize(("kind", "K"), FAMILIES)
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("intercept", [False, True])
-@pytest.mark.parametrize("strength", [1e-3, 1.0, 100.0])
-def test_the_optimum_in_few_rounds(kind, K, sparse, weighted, intercept, strength):
+@each_pair(
+    family=FAMILIES,
+    sparse=[False, True],
+    weighted=[False, True],
+    intercept=[False, True],
+    strength=[1e-3, 1.0, 100.0],
+)
+def test_the_optimum_in_few_rounds(family, sparse, weighted, intercept, strength):
+    kind, K = family
     X, y, weight = problem(kind, K, sparse=sparse)
     options = {STRENGTH[kind]: strength, "intercept": intercept}
     weight = weight if weighted else None
@@ -70,35 +74,31 @@ def test_squared_errors_are_a_family_like_others(alpha):
     assert_optimum(state, ridge_optimum(X, y, weight, alpha=alpha))
 
 
-@pytest.mark.parametrize(("kind", "K"), FAMILIES)
-@pytest.mark.parametrize(
-    ("plan", "most"),
-    [
-        (Plan(HESSIAN, "", 1.0, 0.0, every_round=True), 14),
-        (Plan(HESSIAN, "", 1.0, 1 / 20), 16),
-        (Plan(HESSIAN, "", 1 / 16, 1 / 20), 24),
-        (Plan(HESSIAN, "", 1 / 16), 40),
-        (Plan(HESSIAN, "", 1 / 400), 80),
-        (Plan(PRODUCTS, "", pool_share=1.0), 20),
-        (Plan(PRODUCTS, "", pool_share=1 / 16), 40),
-        (Plan(PRODUCTS, "", pool_share=1 / 400), 150),
-    ],
-    ids=lambda value: (
-        f"{value.regime[:8]}-{value.hessian_share:.3f}-{value.pool_share:.3f}"
-        if isinstance(value, Plan)
-        else str(value)
-    ),
-)
-def test_any_regime_and_any_sample_reaches_the_optimum(kind, K, plan, most):
+PLANS = {
+    "all rows, every round": (Plan(HESSIAN, "", 1.0, 0.0, every_round=True), 14),
+    "all rows, pooled start": (Plan(HESSIAN, "", 1.0, 1 / 20), 16),
+    "a sample, pooled start": (Plan(HESSIAN, "", 1 / 16, 1 / 20), 24),
+    "a sample": (Plan(HESSIAN, "", 1 / 16), 40),
+    "ten rows": (Plan(HESSIAN, "", 1 / 400), 80),
+    "products, all rows": (Plan(PRODUCTS, "", pool_share=1.0), 20),
+    "products, a sample": (Plan(PRODUCTS, "", pool_share=1 / 16), 40),
+    "products, ten rows": (Plan(PRODUCTS, "", pool_share=1 / 400), 150),
+}
+"""With the most rounds that each may take."""
+
+
+@each_value(family=FAMILIES, plan=PLANS)
+def test_any_regime_and_any_sample_reaches_the_optimum(family, plan):
+    (kind, K), (plan, most) = family, PLANS[plan]
     X, y, weight = problem(kind, K, n=4000, d=8)
     state, rounds = getattr(without_dask, kind)(X, y, weight, plan=plan, cuts=(0, 100, 2000))
     assert state.converged and len(rounds) <= most
     assert_optimum(state, OPTIMA[kind](X, y, weight))
 
 
-@pytest.mark.parametrize("share", [1.0, 1 / 8])
-@pytest.mark.parametrize(("kind", "K"), FAMILIES)
-def test_products_on_sparse_rows(kind, K, share):
+@each_value(share=[1.0, 1 / 8], family=FAMILIES)
+def test_products_on_sparse_rows(family, share):
+    kind, K = family
     X, y, weight = problem(kind, K, n=2000, d=40, sparse=True)
     plan = Plan(PRODUCTS, "", pool_share=share)
     state, rounds = getattr(without_dask, kind)(X, y, weight, plan=plan, cuts=(500, 600))
@@ -132,7 +132,7 @@ def test_a_sample_without_weight_says_nothing():
 def resumed(family, X, y, start, *, max_iter=200, plan=None, tol=1e-10):
     problem = GLMProblem(family, Penalty(1.0, of_sum=True), True)
     plan = plan or Plan(HESSIAN, "", 1.0, 0.0, every_round=True)
-    return run(NewtonRounds(problem, tol), NewtonFit(start, max_iter, plan=plan), cut(X, y))
+    return run(Newton(problem, tol), NewtonBeginning(plan, max_iter, start), cut(X, y))
 
 
 @pytest.mark.parametrize("regime", [HESSIAN, PRODUCTS])
@@ -182,8 +182,7 @@ def test_rows_sorted_by_label_without_a_pooled_start(sparse):
     assert_optimum(state, logistic_optimum(dense(X), y))
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2, 1.0])
-@pytest.mark.parametrize("C", [1.0, 1e4])
+@each_value(share=[0.05, 0.2, 1.0], C=[1.0, 1e4])
 def test_sampled_rows_that_say_nothing_of_most_columns(share, C):
     """Directions that are wrong by the inverse of the penalty end in plain gradients."""
     rng = np.random.default_rng(0)

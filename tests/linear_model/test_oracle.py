@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression as Sklearn
 
 from daskml_exec.linear_model import LogisticRegression
+from tests.tiers import each_pair, each_value
 
 SOLVERS = ["newton", "lbfgs", "averaging"]
 N, D = 300, 6
@@ -57,20 +58,17 @@ def assert_same(model, expected, tol):
     assert np.array_equal(model.classes_, expected.classes_)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize(("C", "fit_intercept"), [(1e-2, True), (1.0, False), (100.0, True)])
-def test_dense(solver, n_classes, fit_intercept, C):
+@each_pair(solver=SOLVERS, n_classes=[2, 3], C=[1e-2, 1.0, 100.0])
+def test_dense(solver, n_classes, C):
     X, y, weight = problem(n_classes)
-    params = {"C": C, "fit_intercept": fit_intercept}
+    params = {"C": C, "fit_intercept": C != 1.0}
     model = LogisticRegression(solver=solver, **params).fit(chunked(X), y, weight)
     assert_same(model, oracle(X, y, weight, **params), 1e-6)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize(("C", "n_classes"), [(1e-2, 3), (1.0, 2), (100.0, 3)])
-def test_sparse(solver, n_classes, C):
-    X, y, weight = problem(n_classes, sparse=True)
+@each_value(solver=SOLVERS, C=[1e-2, 1.0, 100.0])
+def test_sparse(solver, C):
+    X, y, weight = problem(2 if C == 1.0 else 3, sparse=True)
     model = LogisticRegression(solver=solver, C=C).fit(chunked(X), y, weight)
     # newton-cg stops early on columns of such different units, and newton-cholesky is dense.
     assert_same(model, oracle(X.toarray(), y, weight, C=C), 1e-6)
@@ -96,11 +94,7 @@ def test_class_weights(solver, class_weight, weighted):
     )
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize(
-    ("n_classes", "sparse", "in_memory"),  # each pair of values
-    [(2, False, False), (2, True, True), (3, False, True), (3, True, False)],
-)
+@each_pair(solver=SOLVERS, n_classes=[2, 3], sparse=[False, True], in_memory=[False, True])
 def test_single_precision(solver, n_classes, sparse, in_memory):
     X, y, _ = problem(n_classes, sparse=sparse)
     X = X.astype(np.float32)
@@ -148,9 +142,9 @@ def test_wide_data(solver):
     assert_same(model, oracle(X, y), 1e-6)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize(("C", "value"), [(1.0, 1e4 / 3), (1e6, 0.0), (1e6, 1.0)])
-def test_constant_and_repeated_columns(solver, C, value):
+@each_value(solver=SOLVERS, given=[(1.0, 1e4 / 3), (1e6, 0.0), (1e6, 1.0)])
+def test_constant_and_repeated_columns(solver, given):
+    C, value = given
     X, y, _ = problem(2)
     X = np.column_stack([X, X[:, 3]])
     with_constant = np.column_stack([X, np.full(N, value)])
@@ -179,17 +173,7 @@ def test_separable_classes_with_a_tiny_penalty(solver):
     assert_same(model, oracle(X, y, C=1e6), 1e-6)
 
 
-@pytest.mark.parametrize(
-    ("solver", "n_classes", "in_memory"),
-    [
-        *itertools.product(["newton", "lbfgs"], [2, 4], [False, True]),
-        ("averaging", 2, False),
-        ("averaging", 4, True),
-        # Hundreds of rounds, where the two above have each of the parts.
-        pytest.param("averaging", 4, False, marks=pytest.mark.slow),
-        pytest.param("averaging", 2, True, marks=pytest.mark.slow),
-    ],
-)
+@each_pair(solver=SOLVERS, n_classes=[2, 4], in_memory=[False, True])
 def test_separable_classes_without_penalty_have_no_optimum_but_a_prediction(
     solver, n_classes, in_memory
 ):

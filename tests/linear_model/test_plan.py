@@ -201,12 +201,13 @@ def test_an_explanation_has_plan_and_measurements():
         "data      8,000 rows x 100 columns, dense, 6.4 MB in 4 partitions, 3 outputs",
         "regime    hessian: because",
         "sample    1,000 rows on the driver (800 kB)",
-        "measured",
-        "  moments      1 round     0.500 s       2 MB moved",
-        "  hessian      1 round     0.500 s       2 MB moved",
-        "  gradient     2 rounds    1.000 s       4 MB moved",
-        "  all          4 rounds    2.000 s       8 MB moved",
+        "measured  rounds  seconds  moved",
+        "moments        1    0.500   2 MB",
+        "hessian        1    0.500   2 MB",
+        "gradient       2    1.000   4 MB",
+        "all            4    2.000   8 MB",
     ]
+    assert "<td>gradient</td><td>2</td><td>1.000</td><td>4 MB</td>" in explanation._repr_html_()
     assert repr(explanation) == str(explanation)
 
 

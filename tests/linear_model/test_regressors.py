@@ -20,6 +20,7 @@ from sklearn.metrics import d2_tweedie_score, r2_score
 from daskml_exec.linear_model import LinearRegression, PoissonRegressor, Ridge
 from daskml_exec.training import History
 from tests.linear_model.toolbox import NAMES, as_csr, as_dask, as_frame, as_futures, computed
+from tests.tiers import each_value
 
 SKLEARN = {
     LinearRegression: lambda: SklearnLinearRegression(tol=1e-15),
@@ -93,8 +94,7 @@ def test_data_may_be_a_mixture_of_kinds(model, rows, x_kind, y_kind, w_kind):
     np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("given", [Ridge, PoissonRegressor])  # LinearRegression's is Ridge's
-@pytest.mark.parametrize("kind", KINDS)
+@each_value(given=[Ridge, PoissonRegressor], kind=KINDS)  # LinearRegression's is Ridge's
 def test_score_is_the_metric_of_scikit_learn(given, rows, kind):
     X, y, weight = rows
     model = given()

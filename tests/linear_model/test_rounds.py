@@ -1,11 +1,14 @@
 """How many rounds there are depends on the problem, neither on the cut nor on the order of rows."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, Plan
 from tests.linear_model import without_dask
 from tests.linear_model.oracles import OPTIMA, assert_optimum, features, fitted, relative, targets
+from tests.tiers import each_value
 
 N = 4000
 FAMILIES = [("logistic", 2), ("logistic", 3), ("poisson", 1)]
@@ -16,9 +19,11 @@ PLANS = {
 }
 
 
-@pytest.fixture(scope="module", params=FAMILIES, ids=lambda given: f"{given[0]}{given[1]}")
-def problem(request):
-    kind, K = request.param
+on_families_and_plans = each_value(family=FAMILIES, plan=PLANS)
+
+
+@cache
+def problem(kind, K):
     rng = np.random.default_rng(3)
     X = features(rng, N, 10)
     y = targets(rng, X, kind, K)
@@ -41,31 +46,28 @@ def orders(X, y):
     }
 
 
-@pytest.fixture(params=PLANS)
-def plan(request):
-    return PLANS[request.param]
-
-
-def test_rounds_do_not_grow_with_partitions(problem, plan):
-    X, y, fit, _ = problem
-    found = [fit(X, y, cuts=cuts(k), plan=plan) for k in (1, 4, 16, 64, 256)]
+@on_families_and_plans
+def test_rounds_do_not_grow_with_partitions(family, plan):
+    X, y, fit, _ = problem(*family)
+    found = [fit(X, y, cuts=cuts(k), plan=PLANS[plan]) for k in (1, 4, 16, 64, 256)]
     counts = [len(rounds) for _, rounds in found]
     assert max(counts) - min(counts) <= 1
     for state, _ in found:
         assert relative(fitted(state)[0], fitted(found[0][0])[0]) <= 1e-7
 
 
-def test_sorted_rows_take_about_as_many_rounds_as_shuffled_ones(problem, plan):
-    X, y, fit, optimum = problem
+@on_families_and_plans
+def test_sorted_rows_take_about_as_many_rounds_as_shuffled_ones(family, plan):
+    X, y, fit, optimum = problem(*family)
     for n_partitions in (4, 64):
         counts = {}
         for name, order in orders(X, y).items():
-            state, rounds = fit(X[order], y[order], cuts=cuts(n_partitions), plan=plan)
+            state, rounds = fit(X[order], y[order], cuts=cuts(n_partitions), plan=PLANS[plan])
             assert state.converged
             assert_optimum(state, optimum)
             counts[name] = len(rounds)
         # Samples are of other rows in another order, and may serve a little worse.
-        assert max(counts.values()) <= counts["shuffled"] + (2 if plan is None else 4)
+        assert max(counts.values()) <= counts["shuffled"] + (2 if plan == "auto" else 4)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])

@@ -18,6 +18,7 @@ from daskml_exec.linear_model import (
 )
 from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, SPAN, Plan
 from tests.linear_model.oracles import features, targets
+from tests.tiers import slow
 
 N = 500
 CHUNKS = [40, 60, 0, 100, 30, 150, 110, 10]
@@ -65,14 +66,18 @@ def bits(model):
 
 
 @pytest.mark.parametrize(
-    ("kind", "cases"),
-    [(np.asarray, DENSE), pytest.param(sp.csr_array, SPARSE, marks=pytest.mark.slow)],
+    ("kind", "cases", "clusters"),  # of so many workers: pieces in turn, and all on one of four
+    [
+        (np.asarray, DENSE, [(1, 0), (4, 3)]),
+        slow(np.asarray, DENSE, [(1, 0), (2, 0)]),
+        slow(sp.csr_array, SPARSE, [(1, 0), (2, 0), (4, 3)]),
+    ],
 )
-def test_any_number_of_workers_and_any_placement(monkeypatch, kind, cases):
+def test_any_number_of_workers_and_any_placement(monkeypatch, kind, cases, clusters):
     """All cases on each cluster in turn, because starting one takes longer than all fits."""
     found = {i: set() for i in cases}
     placements = set()
-    for n_workers, shift in [(1, 0), (2, 0), (4, 3)]:  # in turn, and all on one of four
+    for n_workers, shift in clusters:
         with Executor(processes=False, n_workers=n_workers) as executor:
             workers = list(executor.check_workers())
             for i, (model, K, plan) in ((i, CASES[i]) for i in cases):
@@ -92,7 +97,7 @@ def test_any_number_of_workers_and_any_placement(monkeypatch, kind, cases):
                     regime = {"products": PRODUCTS, "span": SPAN}.get(plan, HESSIAN)
                     assert model.explain().regime == regime
                 monkeypatch.undo()
-    assert placements == {1, 2, 4}
+    assert placements == {n_workers for n_workers, _ in clusters}
     assert {i: len(each) for i, each in found.items()} == dict.fromkeys(found, 1)
 
 

@@ -11,6 +11,7 @@ import sklearn.linear_model
 from sklearn.exceptions import DataConversionWarning
 
 import daskml_exec.linear_model
+from tests.tiers import each_value
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 2))
@@ -31,9 +32,9 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("name", "arguments"), CASES)
-def test_shapes_are_those_of_scikit_learn(executor, name, arguments, way):
+@each_value(case=CASES, way=WAYS)
+def test_shapes_are_those_of_scikit_learn(executor, case, way):
+    name, arguments = case
     y = TARGETS[name][:, None]
     expected = getattr(sklearn.linear_model, name)(**arguments)
     with warnings.catch_warnings():

@@ -6,10 +6,10 @@ from functools import reduce
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.linear_model._family import Gaussian, Logistic, Poisson
-from daskml_exec.linear_model._gradient_rounds import GradientFit, GradientRounds
-from daskml_exec.linear_model._least_squares import LeastSquaresFit, LeastSquaresRounds
-from daskml_exec.linear_model._newton import NewtonFit, NewtonRounds
+from daskml_exec.kernels.distributions import Gaussian, Logistic, Poisson
+from daskml_exec.linear_model._first_order import Beginning, Gradients
+from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
+from daskml_exec.linear_model._newton import Newton, NewtonBeginning
 from daskml_exec.linear_model._plan import Shape, newton_plan
 from daskml_exec.linear_model._problem import GLMProblem, Penalty
 from daskml_exec.partitions import Partition
@@ -29,12 +29,10 @@ def cut(X, y, weight=None, cuts=()):
 def run(algorithm, state, partitions, *, max_rounds=1000):
     """Return the last state, and the step and what was measured of each round."""
     rounds = []
-    while not state.done and len(rounds) < max_rounds:
-        step, message = state.step, algorithm.outgoing(state)
-        total = reduce(algorithm.combine, [algorithm.partial(part, message) for part in partitions])
-        state, measured = algorithm.update(state, total)
-        rounds.append((step, measured))
-    assert not state.failure, state.failure
+    while (query := algorithm.ask(state)) is not None and len(rounds) < max_rounds:
+        total = reduce(query.combine, [query.partial(part) for part in partitions])
+        state, measured = algorithm.tell(state, query, total)
+        rounds.append((query.step, measured))
     return state, rounds
 
 
@@ -49,7 +47,7 @@ def newton(family, X, y, weight=None, *, penalty, cuts=(), plan=None, tol=1e-10,
     problem = GLMProblem(family, penalty, intercept)
     shape = shape_of(X, problem.n_outputs, intercept)
     plan = plan or newton_plan(shape, penalised=penalty.strength > 0)
-    return run(NewtonRounds(problem, tol), NewtonFit(None, 200, plan=plan), cut(X, y, weight, cuts))
+    return run(Newton(problem, tol), NewtonBeginning(plan, 200), cut(X, y, weight, cuts))
 
 
 def logistic(X, y, weight=None, *, C=1.0, **options):
@@ -63,11 +61,10 @@ def poisson(X, y, weight=None, *, alpha=1.0, **options):
 
 def least_squares(X, y, weight=None, *, alpha=0.0, cuts=(), intercept=True, tol=1e-10):
     problem = GLMProblem(Gaussian(), Penalty(alpha, of_sum=True), intercept)
-    algorithm = LeastSquaresRounds(problem, tol)
-    return run(algorithm, LeastSquaresFit(50), cut(X, y, weight, cuts))
+    algorithm = LeastSquares(problem, tol)
+    return run(algorithm, LeastSquaresBeginning(50), cut(X, y, weight, cuts))
 
 
 def lbfgs(family, X, y, weight=None, *, penalty, cuts=(), tol=1e-10, intercept=True):
     problem = GLMProblem(family, penalty, intercept)
-    state = GradientFit(None, 2000, averaging=False)
-    return run(GradientRounds(problem, tol), state, cut(X, y, weight, cuts), max_rounds=5000)
+    return run(Gradients(problem, tol), Beginning(2000), cut(X, y, weight, cuts), max_rounds=5000)

@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from tests.linear_model.toolbox import NAMES, as_csr, as_dask, as_frame, as_futures, computed
 from tests.neural_network.without_dask import cut, plain
+from tests.tiers import each_pair, each_value
 
 pytestmark = [
     pytest.mark.usefixtures("executor"),
@@ -115,11 +116,12 @@ def in_four(X):
     return -(-(X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) // 4)
 
 
-@pytest.mark.parametrize(
-    ("n_classes", "dtype"), [(2, np.float32), (3, np.float64), (None, np.float32)]
+@each_value(
+    kind=[*DENSE, *SPARSE],
+    given=[(2, np.float32), (3, np.float64), (None, np.float32)],
 )
-@pytest.mark.parametrize("kind", [*DENSE, *SPARSE])
-def test_kinds_that_are_cut_alike_give_the_same_bits(executor, kind, dtype, n_classes):
+def test_kinds_that_are_cut_alike_give_the_same_bits(executor, kind, given):
+    n_classes, dtype = given
     data = X.astype(dtype)
     rows, y, weight = (DENSE | SPARSE)[kind](executor, data, target(n_classes), WEIGHT)
     in_memory = isinstance(rows, (np.ndarray, pd.DataFrame)) or sp.issparse(rows)
@@ -151,8 +153,7 @@ def test_whole_numbers_are_trained_in_double_precision(n_classes):
     assert bits(model) == bits(estimator(n_classes).fit(as_dask(whole.astype(float)), y))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@on_targets
+@each_value(n_classes=[2, 3, None], dtype=[np.float32, np.float64])
 def test_predictions_are_lazy_and_of_the_kind_of_the_rows(executor, n_classes, dtype):
     data = X.astype(dtype)
     model = estimator(n_classes).fit(as_dask(data), target(n_classes))
@@ -212,9 +213,7 @@ def test_scores_are_counted_where_the_rows_are(executor, n_classes):
     assert model.score(X, da.from_array(y, chunks=90), WEIGHT) == expected
 
 
-@on_targets
-@pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("kind", [np.asarray, as_csr])
+@each_pair(n_classes=[2, 3, None], early_stopping=[False, True], kind=[np.asarray, as_csr])
 def test_what_rows_without_weight_hold_changes_nothing(kind, early_stopping, n_classes):
     """They keep their places in the batches, whatever they are."""
     weight = np.where(RNG.random(N) < 0.3, 0.0, WEIGHT)

@@ -10,9 +10,9 @@ import pytest
 from distributed import Client, LocalCluster, Worker
 
 from daskml_exec import Executor
-from daskml_exec.executor.peers import Crew, _files
+from daskml_exec.executor.peers import PeerGroup, _files
 from daskml_exec.executor.peers._runs import PLUGIN
-from daskml_exec.training import _segment
+from daskml_exec.training.groups import _segment
 from tests.executor.peers.leftovers import until_nothing_is_left
 from tests.executor.peers.test_commits import BAD, spoil
 from tests.neural_network.block_fits import bits, blocks, fit, replicas
@@ -192,19 +192,19 @@ def test_a_fit_that_is_repeated_lets_others_have_their_turn(
     """And writes backups on its way, so that another loss does not take it back again."""
     cluster, executor = three_workers
     turns, orders = [], []
-    units, leave = _segment._units, Crew.leave
+    units, leave = _segment._units, PeerGroup.leave
 
     def noting(peer, algorithm, order):
         if peer.index == 0:
-            orders.append((order.position, order.work is not None, order.stage))
+            orders.append((order.position, order.segment is not None, order.stage))
         return units(peer, algorithm, order)
 
-    def leaving(crew):
+    def leaving(group):
         turns.append(len(orders))
-        leave(crew)
+        leave(group)
 
     monkeypatch.setattr(_segment, "_units", noting)
-    monkeypatch.setattr(Crew, "leave", leaving)
+    monkeypatch.setattr(PeerGroup, "leave", leaving)
 
     def lose_all_backups(event):
         if event.record.round == ROUND:

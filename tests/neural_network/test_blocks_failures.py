@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from distributed import get_worker
 
+from daskml_exec.executor import tuned
 from daskml_exec.executor.peers import PeersInterrupted, _commits
-from daskml_exec.neural_network import _block_segments
-from daskml_exec.training import _segment, _segment_runner
+from daskml_exec.neural_network import _block_steps
+from daskml_exec.training.groups import _segment, _segment_runner
 from tests.executor.gates import Gate
 from tests.executor.peers.leftovers import until_nothing_is_left
 from tests.neural_network.block_fits import (
@@ -80,7 +81,7 @@ def restored(monkeypatch):
 
 
 MOMENTS = {
-    "training": (_block_segments, "BlockExchange", 2, 1),
+    "training": (_block_steps, "BlockExchange", 2, 1),
     "before the first commit": (_segment, "write_to_next", 1, None),
     "before a commit": (_segment, "write_to_next", 3, 2),
     "within a commit": (_commits, "_send_chunk", {0: 30, 2: 15}, 1),
@@ -113,10 +114,11 @@ def test_a_worker_closed(
     cluster, executor = three_workers
     module, name, call, version = MOMENTS[moment]
     if moment == "training" and kind is replicas:
-        name = "average_replicas"
+        name, call = "average_replicas", 5  # the first of the second epoch
     call = call[victim] if isinstance(call, dict) else call
     fate = Fate(cluster, monkeypatch, module, name, victims=[victim], call=call)
-    model = fit(kind())
+    with dask.config.set({"daskml-exec.segment-duration": "1h"}):  # an epoch each
+        model = fit(kind())
     assert fate.happened()
     assert bits(model) == undisturbed_blocks[kind]
     assert set(restored) == (set() if version is None else {version})
@@ -234,12 +236,12 @@ def test_a_worker_that_is_busy_for_long(three_workers, undisturbed_blocks, caplo
     until_nothing_is_left(executor.client)
 
 
+@tuned(longest_pause_seconds=0.01)
 def test_workers_that_are_lost_again_and_again(two_workers, monkeypatch):
     def interrupted(peer, algorithm, order):
         raise PeersInterrupted("a partition is not to be had")
 
     monkeypatch.setattr(_segment_runner, "follow", interrupted)
-    monkeypatch.setattr(_segment_runner, "_LONGEST_PAUSE", 0.01)
     with two_workers, pytest.raises(RuntimeError, match=r"interrupted 10 times.*not to be had"):
         fit(blocks())
     until_nothing_is_left(two_workers.client)

@@ -9,7 +9,7 @@ from distributed import get_worker
 
 from daskml_exec import Executor
 from daskml_exec.executor.peers import PeerTimeoutError
-from daskml_exec.neural_network import DivergenceError, _block_segments
+from daskml_exec.neural_network import DivergenceError, _block_steps
 from tests.executor.peers.leftovers import until, until_nothing_is_left
 from tests.neural_network.block_fits import (
     CHUNKS,
@@ -119,7 +119,7 @@ def test_an_error_of_a_worker(two_workers, monkeypatch):
         raise LookupError("of a kernel")
         yield
 
-    monkeypatch.setattr(_block_segments, "train_blocks", broken)
+    monkeypatch.setattr(_block_steps, "train_blocks", broken)
     with two_workers, pytest.raises(LookupError, match="of a kernel"):
         fit(blocks())
     until_all_is_gone(two_workers)
@@ -128,7 +128,7 @@ def test_an_error_of_a_worker(two_workers, monkeypatch):
 def test_a_worker_that_hangs(two_workers, monkeypatch):
     """In a kernel, say; its peer says so after a while."""
     hanging, woken = [], threading.Event()
-    train = _block_segments.train_blocks
+    train = _block_steps.train_blocks
 
     def hang(group, *args, **options):
         if 0 in group.blocks:
@@ -136,7 +136,7 @@ def test_a_worker_that_hangs(two_workers, monkeypatch):
             woken.wait(30)
         return train(group, *args, **options)
 
-    monkeypatch.setattr(_block_segments, "train_blocks", hang)
+    monkeypatch.setattr(_block_steps, "train_blocks", hang)
     with (
         two_workers,
         dask.config.set({"daskml-exec.peer-timeout": "0.3s"}),

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from daskml_exec import Executor
-from daskml_exec.executor.peers import Crew
+from daskml_exec.executor.peers import PeerGroup
 from tests.neural_network.block_fits import (
     TARGETS,
     WEIGHT,
@@ -106,19 +106,21 @@ def test_once_more_watched_and_committed(case, on_one_worker):
 
 
 @pytest.mark.usefixtures("executor")
-@pytest.mark.parametrize("case", ["three blocks", "weights", "momentum"])
+@pytest.mark.parametrize(
+    "case", ["three blocks", "weights", "momentum", "two replicas", "three replicas"]
+)
 def test_segments_of_any_length(case, on_one_worker, monkeypatch):
     """How long a segment is depends on the machine's speed: weights must not."""
-    crew_init = Crew.__init__
+    group_init = PeerGroup.__init__
     lengths = set()
     for seconds in (1e-9, 1e9):
 
         def init(self, *args, seconds=seconds):
-            crew_init(self, *args)
+            group_init(self, *args)
             self.segment_seconds = seconds
 
         with monkeypatch.context() as patch:
-            patch.setattr(Crew, "__init__", init)
+            patch.setattr(PeerGroup, "__init__", init)
             model = trained(case)
         assert bits(model) == bits(on_one_worker[case])
         assert model.loss_curve_ == on_one_worker[case].loss_curve_

@@ -1,6 +1,7 @@
 """Compressed rounds lose nothing for good, and all copies of the parameters stay equal."""
 
 import pickle
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,13 +9,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from daskml_exec.executor import fold
+from daskml_exec.executor import fold, tuned
 from daskml_exec.kernels.networks.optimisers import SGD, Adam
-from daskml_exec.neural_network import _compressed
-from daskml_exec.neural_network._compressed import Continuation, EncodedChanges
 from daskml_exec.neural_network._divergence import DivergenceError
-from daskml_exec.neural_network._model import Changes, Model, Training
 from daskml_exec.training._payload import payload_nbytes
+from daskml_exec.training.averaging import Changes, Model, _compressed_steps
+from daskml_exec.training.averaging._compressed_steps import Continuation, EncodedChanges
 from daskml_exec.training.compression import codec_named
 from tests.neural_network.without_dask import cut, plain
 
@@ -61,8 +61,9 @@ class Mute(Lossless):
 
 
 @pytest.fixture
-def exact_every(monkeypatch):
-    return lambda rounds: monkeypatch.setattr(_compressed, "EXACT_EVERY", rounds)
+def exact_every():
+    with ExitStack() as until_the_end:
+        yield lambda rounds: until_the_end.enter_context(tuned(exact_every=rounds))
 
 
 def compressed_fit(bounds, codec, *, dtype=float, **options):
@@ -89,15 +90,15 @@ def test_without_loss_they_are_uncompressed_rounds(bounds, outer, sync_every, ev
 @with_cuts
 def test_moments_stay_where_they_are_between_exact_rounds(bounds, optimiser):
     fit = compressed_fit(bounds, Lossless(), optimiser=optimiser)
-    problem = fit.algorithm.rounds.problem
+    problem = fit.algorithm.steps.problem
     theta = fit.state.model.parameters
     states = [fit.state.model.optimiser] * len(fit.partitions)
     while not fit.state.done:
-        work = fit.algorithm.outgoing(fit.state).work
+        work = fit.algorithm.ask(fit.state).work
         total, weights = np.zeros_like(theta), 0.0
         for k, partition in enumerate(fit.partitions):
             start = Model(theta, states[k])
-            _, local, weight = problem.train(partition, Training(start, work))
+            _, local, weight = problem.train(partition, start, work)
             total += weight * (local.parameters - theta)
             weights, states[k] = weights + weight, local.optimiser
         theta = theta + total / weights
@@ -115,7 +116,7 @@ def test_copies_are_the_drivers_parameters_to_the_bit(codec, bounds, dtype, oute
     compared = exact = 0
     while not fit.state.done:
         before = fit.state.model.parameters
-        exact += fit.algorithm.ends_carrying(fit.state)
+        exact += fit.algorithm.ask(fit.state).last
         fit.round()
         assert fit.state.model.parameters.dtype == dtype
         for carry in fit.carries:
@@ -131,14 +132,14 @@ def test_chains_begin_whole_and_end_exact(codec, exact_every):
     fit = compressed_fit(EVEN, codec, max_iter=10)
     kinds, ends = [], []
     while not fit.state.done:
-        message = fit.algorithm.outgoing(fit.state)
-        result, carry = fit.algorithm.partial_carrying(fit.partitions[0], message, fit.carries[0])
-        kinds.append((type(message), type(result), carry is None))
-        ends.append(fit.algorithm.ends_carrying(fit.state))
+        message = fit.algorithm.ask(fit.state)
+        result, carry = message.partial(fit.partitions[0], fit.carries[0])
+        kinds.append((type(message.begin), type(result), carry is None))
+        ends.append(fit.algorithm.ask(fit.state).last)
         fit.round()
         assert (fit.state.link is None) == ends[-1]
     first, inner, last = (
-        (Training, EncodedChanges, False),
+        (_compressed_steps.Whole, EncodedChanges, False),
         (Continuation, EncodedChanges, False),
         (Continuation, Changes, True),
     )
@@ -152,7 +153,7 @@ def test_the_last_round_is_exact(codec, sync_every):
     """Nothing is left unsaid, and another fit may go on from there."""
     fit = compressed_fit(UNEVEN, codec, sync_every=sync_every, max_iter=3)
     while not fit.state.done:
-        exact = fit.algorithm.ends_carrying(fit.state)
+        exact = fit.algorithm.ask(fit.state).last
         fit.round()
         assert exact == fit.state.done
     assert fit.state.link is None and fit.carries == [None] * 5
@@ -162,13 +163,13 @@ def test_what_was_never_sent_comes_with_the_exact_round(exact_every):
     """With nothing sent, each partition trains on by itself, and all that it learnt comes then."""
     exact_every(4)
     fit = compressed_fit(EVEN, Mute(), optimiser=PLAIN_SGD, sync_every="epoch", max_iter=9)
-    problem, start = fit.algorithm.rounds.problem, fit.state.model
+    problem, start = fit.algorithm.steps.problem, fit.state.model
     alone = [start] * len(fit.partitions)
     for number in range(4):
-        work = fit.algorithm.outgoing(fit.state).work
+        work = fit.algorithm.ask(fit.state).work
         assert work.exact == (number == 3)
         trained = [
-            problem.train(partition, Training(model, work))
+            problem.train(partition, model, work)
             for partition, model in zip(fit.partitions, alone, strict=True)
         ]
         alone = [local for _, local, _ in trained]
@@ -182,10 +183,10 @@ def test_what_was_never_sent_comes_with_the_exact_round(exact_every):
 def test_exact_rounds_bring_what_partitions_owe_and_drop_what_the_driver_does(codec, exact_every):
     exact_every(3)
     fit = compressed_fit(EVEN, codec, optimiser=PLAIN_SGD, sync_every=2, max_iter=6)
-    problem, ended = fit.algorithm.rounds.problem, 0
+    problem, ended = fit.algorithm.steps.problem, 0
     while not fit.state.done:
-        before, exact = fit.state, fit.algorithm.ends_carrying(fit.state)
-        work = fit.algorithm.outgoing(before).work
+        before, exact = fit.state, fit.algorithm.ask(fit.state).last
+        work = fit.algorithm.ask(before).work
         carries = list(fit.carries)
         fit.round()
         if not exact:
@@ -195,7 +196,7 @@ def test_exact_rounds_bring_what_partitions_owe_and_drop_what_the_driver_does(co
         for partition, carry in zip(fit.partitions, carries, strict=True):
             assert carry.residual.any()
             here = replace(carry.model, parameters=before.model.parameters + carry.residual)
-            _, local, weight = problem.train(partition, Training(here, work))
+            _, local, weight = problem.train(partition, here, work)
             total += weight * local.parameters
             weights += weight
         assert_allclose(fit.state.model.parameters, total / weights, rtol=1e-11, atol=1e-13)
@@ -207,20 +208,20 @@ def test_exact_rounds_bring_what_partitions_owe_and_drop_what_the_driver_does(co
 @with_cuts
 def test_what_a_partition_sent_and_keeps_is_what_it_changed(codec, bounds):
     fit = compressed_fit(bounds, codec, optimiser=PLAIN_SGD, max_iter=3)
-    problem, codec = fit.algorithm.rounds.problem, codec_named(codec)
+    problem, codec = fit.algorithm.steps.problem, codec_named(codec)
     theta = fit.state.model.parameters
     sent = [np.zeros_like(theta) for _ in fit.partitions]
     changed = [np.zeros_like(theta) for _ in fit.partitions]
-    while not fit.algorithm.ends_carrying(fit.state):
-        message = fit.algorithm.outgoing(fit.state)
+    while not fit.algorithm.ask(fit.state).last:
+        message = fit.algorithm.ask(fit.state)
         for k, partition in enumerate(fit.partitions):
             here = fit.state.model.parameters
             if fit.carries[k] is not None and fit.carries[k].residual is not None:
                 here = here + fit.carries[k].residual
             start = Model(here, fit.state.model.optimiser)
-            result, _ = fit.algorithm.partial_carrying(partition, message, fit.carries[k])
+            result, _ = message.partial(partition, fit.carries[k])
             sent[k] += sum((codec.decode(piece) for _, piece in result.pieces), np.zeros(1))
-            _, local, _ = problem.train(partition, Training(start, message.work))
+            _, local, _ = problem.train(partition, start, message.work)
             changed[k] += local.parameters - start.parameters
         fit.round()
         for k, carry in enumerate(fit.carries):
@@ -231,7 +232,7 @@ def test_what_a_partition_sent_and_keeps_is_what_it_changed(codec, bounds):
 @with_codecs
 def test_partitions_out_of_rows_keep_what_they_have_not_sent(codec):
     fit = compressed_fit(UNEVEN, codec)
-    assert fit.algorithm.rounds.problem.batching.steps == [3, 3, 1, 0, 1]
+    assert fit.algorithm.steps.problem.batching.steps == [3, 3, 1, 0, 1]
     fit.round()
     small, none = fit.carries[2], fit.carries[3]
     assert small.residual.any() and none.residual is None
@@ -266,13 +267,13 @@ def test_partitions_out_of_rows_in_the_exact_round_lose_nothing(exact_every):
 def test_a_chain_that_is_replayed_gives_the_same_carry(codec):
     fit = compressed_fit(UNEVEN, codec, max_iter=3)
     messages = []
-    while not fit.algorithm.ends_carrying(fit.state):
-        messages.append(pickle.loads(pickle.dumps(fit.algorithm.outgoing(fit.state))))
+    while not fit.algorithm.ask(fit.state).last:
+        messages.append(pickle.loads(pickle.dumps(fit.algorithm.ask(fit.state))))
         fit.round()
     for k, partition in enumerate(fit.partitions):
         carry = None
         for message in messages:
-            _, carry = fit.algorithm.partial_carrying(partition, message, carry)
+            _, carry = message.partial(partition, carry)
         assert np.array_equal(carry.model.parameters, fit.carries[k].model.parameters)
         assert np.array_equal(carry.model.optimiser.moments, fit.carries[k].model.optimiser.moments)
         if carry.residual is not None:
@@ -281,12 +282,12 @@ def test_a_chain_that_is_replayed_gives_the_same_carry(codec):
 
 def test_sums_of_encoded_changes_do_not_depend_on_the_grouping():
     fit = compressed_fit(EVEN, "topk:0.1")
-    message = fit.algorithm.outgoing(fit.state)
-    a, b, c, d = (fit.algorithm.partial_carrying(p, message, None)[0] for p in fit.partitions)
-    combine = fit.algorithm.combine
+    message = fit.algorithm.ask(fit.state)
+    a, b, c, d = (message.partial(p, None)[0] for p in fit.partitions)
+    combine = message.combine
     for total in (combine(a, combine(b, combine(c, d))), combine(combine(combine(a, b), c), d)):
-        state, _ = fit.algorithm.update(fit.state, total)
-        expected, _ = fit.algorithm.update(fit.state, fold([a, b, c, d], combine))
+        state, _ = fit.algorithm.tell(fit.state, message, total)
+        expected, _ = fit.algorithm.tell(fit.state, message, fold([a, b, c, d], combine))
         assert np.array_equal(state.model.parameters, expected.model.parameters)
 
 
@@ -296,11 +297,11 @@ def test_messages_are_far_smaller_than_models(codec):
     fit = compressed_fit(EVEN, codec, hidden=(64, 32), dtype=np.float32)
     model = payload_nbytes(fit.state.model.parameters)
     fit.round()
-    message = fit.algorithm.outgoing(fit.state)
-    result, _ = fit.algorithm.partial_carrying(fit.partitions[0], message, fit.carries[0])
+    message = fit.algorithm.ask(fit.state)
+    result, _ = message.partial(fit.partitions[0], fit.carries[0])
     assert payload_nbytes(message) < share * model
     assert payload_nbytes(result) < share * model
-    assert payload_nbytes(fit.algorithm.outgoing(replace(fit.state, link=None))) > 3 * model
+    assert payload_nbytes(fit.algorithm.ask(replace(fit.state, link=None))) > 3 * model
 
 
 @with_codecs
@@ -316,11 +317,11 @@ def test_parameters_that_diverge_never_reach_the_state(codec, optimiser, dtype, 
         learning_rate=10.0**exponent,
         max_iter=40,
     )
-    while not fit.state.done and fit.state.failure is None:
+    while not fit.state.done and fit.failure is None:
         with np.errstate(over="ignore", invalid="ignore"):
             fit.round()
         assert np.isfinite(fit.state.model.parameters).all()
-    assert isinstance(fit.state.failure, DivergenceError)
+    assert isinstance(fit.failure, DivergenceError)
 
 
 @with_codecs
@@ -330,14 +331,14 @@ def test_what_is_not_finite_is_named_before_any_training(codec):
     bad[5, 3] = np.nan
     fit.partitions[2] = replace(fit.partitions[2], X=bad)
     fit.round()
-    assert "NaN in partition 2, column 3" in str(fit.state.failure)
+    assert "NaN in partition 2, column 3" in str(fit.failure)
 
 
 @with_codecs
 def test_scores_are_taken_between_compressed_rounds(codec):
     fit = compressed_fit(EVEN, codec, validation_fraction=0.25, max_iter=3)
     state = fit.run()
-    assert len(state.progress.scores) == 3 and state.progress.best_parameters is not None
+    assert len(state.progress.scores) == 3 and state.progress.best is not None
 
 
 @with_codecs

@@ -2,19 +2,18 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daskml_exec.executor import Calibration
 from daskml_exec.kernels.networks.layout import Layout
-from daskml_exec.neural_network._batching import batching
-from daskml_exec.neural_network._block_costs import blocks_estimate
-from daskml_exec.neural_network._block_plan import block_plan
-from daskml_exec.neural_network._choice import choose, require_fit
-from daskml_exec.neural_network._costs import Workload, data_estimate, impossible
-from daskml_exec.neural_network._parallel import default_n_blocks
+from daskml_exec.neural_network._block_plan import block_plan, default_n_blocks
+from daskml_exec.neural_network._workload import require_room
+from daskml_exec.neural_network.planning import Calibration, Workload
+from daskml_exec.neural_network.planning._block_costs import blocks_estimate
+from daskml_exec.neural_network.planning._costs import data_estimate, impossible
+from daskml_exec.neural_network.planning._strategies import choose
+from daskml_exec.training.averaging import batching
 
 CLUSTER = Calibration(
     n_workers=2,
@@ -33,10 +32,9 @@ CLUSTER = Calibration(
     adam_cached_parameters_per_second=3e9,
     call_seconds=2.3e-7,
 )
-SINGLE = np.dtype(np.float32)
 
 
-def work(units, rows, *, n_workers=2, memory_limit=0, nonzeros=None, n_moments=2, dtype=SINGLE):
+def work(units, rows, *, n_workers=2, memory_limit=0, nonzeros=None, n_moments=2, dtype="float32"):
     return Workload(units, n_moments, dtype, tuple(rows), nonzeros, n_workers, memory_limit)
 
 
@@ -61,14 +59,14 @@ def estimates(what, batch, calibration=CLUSTER, *, n_blocks=None, n_replicas=2):
 
 def test_a_large_model_on_little_data_is_cut():
     found = estimates(work((784, 4096, 4096, 10), [500] * 4), 256)
-    assert choose(found).chosen.parallel == "model"
+    assert choose(found)[0].parallel == "model"
 
 
 def test_a_small_model_on_much_data_is_averaged():
     found = estimates(work((784, 128, 10), [30_000] * 2), 200)
-    choice = choose(found)
-    assert choice.chosen.parallel == "data"
-    assert "sooner than model" in choice.reason and "hybrid" in choice.reason
+    chosen, reason = choose(found)
+    assert chosen.parallel == "data"
+    assert "sooner than model" in reason and "hybrid" in reason
 
 
 def test_bytes_are_those_that_history_counts():
@@ -109,7 +107,7 @@ def test_one_worker_exchanges_nothing():
 def test_without_a_calibration_there_are_no_seconds():
     found = estimates(work((50, 40, 3), [100, 100]), 20, None)
     assert all(each.seconds_per_epoch is None for each in found)
-    assert choose(found).chosen.parallel == "data"
+    assert choose(found)[0].parallel == "data"
 
 
 def test_sparse_rows_cost_their_stored_values():
@@ -125,12 +123,12 @@ def test_sparse_rows_cost_their_stored_values():
 def test_what_fits_is_chosen_before_what_is_fast():
     what = work((784, 1024, 10), [20_000] * 2)
     free = estimates(what, 256)
-    fastest = choose(free).chosen
+    fastest = choose(free)[0]
     others = [each for each in free if each is not fastest]
     slow = max(others, key=lambda each: -each.memory_per_worker)
     limit = slow.memory_per_worker
     tight = [replace(each, memory_limit=limit) for each in free]
-    chosen = choose(tight).chosen
+    chosen = choose(tight)[0]
     assert chosen.fits and chosen.memory_per_worker <= limit
 
 
@@ -147,16 +145,16 @@ def test_where_nothing_fits_the_error_says_what_each_needs():
 def test_what_was_asked_for_and_does_not_fit_is_refused():
     data = estimates(work((784, 4096, 4096, 10), [500] * 4, memory_limit=300_000_000), 256)[0]
     with pytest.raises(ValueError, match=r"parallel='data' needs .* on a worker, which has 300 MB"):
-        require_fit(data)
-    require_fit(replace(data, memory_limit=0))
-    require_fit(replace(data, memory_limit=data.memory_per_worker))
+        require_room("data", data.memory_per_worker, data.memory_limit)
+    for enough in (0, data.memory_per_worker):
+        require_room("data", data.memory_per_worker, enough)
 
 
 def test_reasons_name_what_restricts():
     found = estimates(work((784, 4096, 4096, 10), [500] * 4), 256)
-    choice = choose([found[0], impossible("model", "early_stopping=True: no")])
-    assert choice.chosen.parallel == "data"
-    assert choice.reason == "the only one possible; not model, early_stopping=True: no"
+    chosen, reason = choose([found[0], impossible("model", "early_stopping=True: no")])
+    assert chosen.parallel == "data"
+    assert reason == "the only one possible; not model, early_stopping=True: no"
 
 
 @st.composite
@@ -189,9 +187,7 @@ def test_more_work_is_never_quicker(shape):
         for one, other in zip(base, others, strict=True):
             assert other.seconds_per_epoch >= one.seconds_per_epoch
             assert other.memory_per_worker >= one.memory_per_worker
-    double = estimates(
-        work(units, rows, n_workers=n_workers, dtype=np.dtype(np.float64)), batch, n_blocks=2
-    )
+    double = estimates(work(units, rows, n_workers=n_workers, dtype="float64"), batch, n_blocks=2)
     for one, other in zip(base, double, strict=True):
         assert other.bytes_per_epoch == pytest.approx(2 * one.bytes_per_epoch, abs=2)
         assert other.seconds_per_epoch >= one.seconds_per_epoch

@@ -3,6 +3,8 @@
 The device is a stand-in that refuses every way to the host but the explicit one, and logs that.
 """
 
+import operator
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -46,12 +48,6 @@ CASES = {
 on_cases = pytest.mark.parametrize("name", CASES)
 
 
-def _transposed(array):
-    if array.ndim != 2:
-        raise ValueError("the standard transposes arrays of two dimensions only")
-    return Namespace.matrix_transpose(array)
-
-
 def _of_values(function):
     return staticmethod(lambda array: Remote(function(array._values)))
 
@@ -60,13 +56,13 @@ def _of_values(function):
 def device_for_networks(monkeypatch):
     """The stand-in, with what networks need beyond what the linear models do; nothing logged."""
     LOG.clear()
-    for name in ("tanh", "sqrt"):
+    for name in ("tanh", "sign"):
         monkeypatch.setattr(Namespace, name, _of_values(getattr(np, name)), raising=False)
-    stack = staticmethod(lambda arrays: Remote(np.stack([array._values for array in arrays])))
-    monkeypatch.setattr(Namespace, "stack", stack, raising=False)
+    for name in ("divide", "matmul"):
+        function = getattr(operator, {"divide": "truediv"}.get(name, name))
+        monkeypatch.setattr(Namespace, name, staticmethod(function), raising=False)
     arange = staticmethod(lambda n, *, device: Remote(np.arange(n), device))
     monkeypatch.setattr(Namespace, "arange", arange, raising=False)
-    monkeypatch.setattr(Remote, "T", property(_transposed), raising=False)
     # Not in the standard, but NumPy, CuPy and PyTorch have it.
     reshape = lambda array, shape: Namespace.reshape(array, shape)  # noqa: E731
     monkeypatch.setattr(Remote, "reshape", reshape, raising=False)

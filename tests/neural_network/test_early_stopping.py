@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from daskml_exec.kernels.networks.batches import held_out
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from tests.linear_model.toolbox import as_csr, as_dask
+from tests.tiers import each_pair, each_value
 
 pytestmark = [
     pytest.mark.usefixtures("executor"),
@@ -53,10 +54,13 @@ def rows_held_out(bounds):
     )
 
 
-@on_both
-@pytest.mark.parametrize(("given", "bounds"), [(np.asarray, (0, N)), (as_dask, BOUNDS)])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_the_best_parameters_are_kept(kind, given, bounds, weighted):
+@each_pair(
+    kind=[MLPClassifier, MLPRegressor],
+    data=[(np.asarray, (0, N)), (as_dask, BOUNDS)],
+    weighted=[False, True],
+)
+def test_the_best_parameters_are_kept(kind, data, weighted):
+    given, bounds = data
     y, weight = TARGETS[kind], WEIGHT if weighted else None
     best = []
 
@@ -97,11 +101,12 @@ def test_attributes_are_those_of_sklearn(kind):
     assert ours.validation_scores_ is None and ours.best_loss_ == min(ours.loss_curve_)
 
 
-@on_both
-@pytest.mark.parametrize(
-    ("given", "compression"), [(np.asarray, None), (as_dask, "topk:0.2"), (as_csr, None)]
+@each_value(
+    kind=[MLPClassifier, MLPRegressor],
+    data=[(np.asarray, None), (as_dask, "topk:0.2"), (as_csr, None)],
 )
-def test_it_is_reproducible(kind, given, compression):
+def test_it_is_reproducible(kind, data):
+    given, compression = data
     model = kind(**ARGUMENTS | {"max_iter": 5}, compression=compression)
     first = bits(model.fit(given(X), TARGETS[kind])), model.validation_scores_
     assert (bits(model.fit(given(X), TARGETS[kind])), model.validation_scores_) == first

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from daskml_exec import Executor
-from daskml_exec.executor import calibrated
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
+from daskml_exec.neural_network.planning import _strategies, calibrated
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning"
@@ -62,12 +62,23 @@ def test_bytes_and_steps_are_as_predicted(rows, parallel):
     assert chosen.parallel == parallel
     # Rounds count a few scalars, too.
     assert model.history_.bytes / 2 == pytest.approx(chosen.bytes_per_epoch, rel=0.01)
-    if parallel != "model":  # whose first segment is short, to see how long a step takes
+    if parallel == "data":  # of others a first segment is short, to see how long a step takes
         assert len(model.history_) == 2 * chosen.rounds_per_epoch
     text = str(model.explain())
     assert f"* {parallel}" in text and f"asked for by parallel='{parallel}'" in text
     assert "took " in text and "s per epoch" in text
     assert all(f" {each} " in text for each in EACH)
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("parallel", EACH)
+def test_what_was_asked_for_is_compared_when_somebody_looks(rows, parallel, monkeypatch):
+    with monkeypatch.context() as patch:
+        for name in ("data_estimate", "blocks_estimate", "calibrate"):
+            patch.delattr(_strategies, name)
+        model = network(parallel, hidden=(8,)).fit(*rows)
+    assert model.explain().strategies.chosen.parallel == parallel
+    assert model.explain().strategies == model.explain().strategies
 
 
 @pytest.mark.usefixtures("executor")

@@ -118,7 +118,8 @@ def test_bytes_are_those_of_the_model_and_its_moments(kind):
     size = sum(piece.size for piece in (*model.coefs_, *model.intercepts_))
     whole = 4 * 3 * 8 * size  # parameters and two moments, to four partitions, in float64
     for record in model.history_[1:]:
-        assert whole < record.bytes_out < whole + 4 * 100
+        # Beside the model travel the steps to take, and what the network is: some 250 bytes.
+        assert whole < record.bytes_out < whole + 4 * 300
         assert whole < record.bytes_back < whole + 4 * 100
 
 

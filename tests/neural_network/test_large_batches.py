@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
+from tests.tiers import each_pair
 
 pytestmark = [
     pytest.mark.usefixtures("executor"),
@@ -34,17 +35,17 @@ def told(caught):
     return [str(w.message) for w in caught if w.category is UserWarning]
 
 
-@on_both
-@pytest.mark.parametrize("given", [np.asarray, chunks])
-@pytest.mark.parametrize(
-    ("arguments", "rows"),
-    [
+@each_pair(
+    kind=[MLPClassifier, MLPRegressor],
+    given=[np.asarray, chunks],
+    case=[
         ({}, 90),
         ({"early_stopping": True, "validation_fraction": 0.2}, 72),
         ({"parallel": "model", "n_blocks": 2}, 90),
     ],
 )
-def test_a_step_takes_all_rows_and_the_fit_says_so(kind, given, arguments, rows):
+def test_a_step_takes_all_rows_and_the_fit_says_so(kind, given, case):
+    arguments, rows = case
     data = given(X), given(TARGETS[kind])
     with pytest.warns(UserWarning, match=f"batch_size=91 is more than the {rows} rows") as caught:
         model = kind(**ARGUMENTS | arguments, batch_size=91).fit(*data)

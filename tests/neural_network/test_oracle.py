@@ -7,6 +7,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from daskml_exec.kernels.networks.layout import Layout, initial_parameters
 from daskml_exec.kernels.networks.optimisers import SGD, Adam
 from tests.neural_network.without_dask import cut, plain
+from tests.tiers import each_pair
 
 N, D = 600, 7
 RNG = np.random.default_rng(5)
@@ -45,10 +46,12 @@ def distance(layout, parameters, model):
     return np.linalg.norm(parameters - other) / np.linalg.norm(other)
 
 
-@pytest.mark.parametrize("solver", OPTIMISERS)
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
-@pytest.mark.parametrize("weighted", [False, True])
+@each_pair(
+    solver=OPTIMISERS,
+    target=TARGETS,
+    activation=["relu", "tanh", "logistic", "identity"],
+    weighted=[False, True],
+)
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_weights_after_twenty_batches_are_those_of_sklearn(solver, target, activation, weighted):
     y, n_classes = TARGETS[target]

@@ -1,7 +1,5 @@
 """Training that goes on where it was: `partial_fit`, and `warm_start`."""
 
-import dataclasses
-
 import dask.array as da
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from daskml_exec.neural_network import DivergenceError, MLPClassifier, MLPRegres
 from tests.linear_model.toolbox import as_csr, as_dask, as_frame
 from tests.neural_network.test_oracle import distance, sklearn_from
 from tests.neural_network.without_dask import cut, plain
+from tests.tiers import each_pair
 
 pytestmark = [
     pytest.mark.usefixtures("executor"),
@@ -109,19 +108,63 @@ def rounds(new, compression):
     )
 
 
-@on_both
-@pytest.mark.parametrize("compression", [None, "fp16", "topk:0.1"])
-def test_calls_over_dask_are_epochs_of_one_fit(new, compression):
-    """Each ends with a round in full, which brings residuals and moments home."""
-    model = new(compression=compression, outer="average")
-    fit = rounds(new, compression)
+@each_pair(
+    new=[classifier, regressor],
+    compression=[None, "fp16", "topk:0.1"],
+    outer=["average", "nesterov"],
+)
+def test_calls_over_dask_are_epochs_of_one_fit(new, compression, outer):
+    """Momentum, what the driver has not said, and what each partition has not said, go on."""
+    arguments = {"compression": compression, "outer": outer, "sync_every": 3}
+    model = new(**arguments)
     for calls in (1, 2, 3):
         more(model, as_dask(X), da.from_array(target(model), chunks=101))
-        fit.state = dataclasses.replace(fit.state, max_iter=calls)
-        assert bits(model) == fit.run().model.parameters.tobytes()
-        assert model.loss_curve_ == list(fit.state.progress.loss_curve)
+        whole = new(max_iter=calls, **arguments).fit(as_dask(X), target(model))
+        assert bits(model) == bits(whole)
+        assert model.loss_curve_ == whole.loss_curve_
     assert model.n_iter_ == 3 and model.t_ == 3 * N
     assert model.history_.n_partitions == 4
+
+
+@on_both
+def test_weights_that_were_changed_since_are_gone_on_from(new):
+    model, other = (new(compression="topk:0.1", outer="nesterov") for _ in range(2))
+    for each in (model, other):
+        more(each, as_dask(X), target(each))
+    other.coefs_ = [np.zeros_like(coef) for coef in other.coefs_]
+    for each in (model, other):
+        more(each, as_dask(X), target(each))
+    assert bits(model) != bits(other)
+
+
+def test_the_last_event_has_the_weights_that_are_fitted():
+    seen = []
+    model = regressor(
+        compression="topk:0.1", callbacks=[lambda event: seen.append(event.estimator)]
+    )
+    more(model, as_dask(X), NUMBERS)
+    assert bits(seen[-1]) == bits(model)
+
+
+def test_residuals_cannot_go_on_over_other_partitions():
+    """Then training goes on from the weights that are shown."""
+    model = regressor(compression="topk:0.1")
+    more(model, as_dask(X), NUMBERS)
+    more(model, da.from_array(X, chunks=(150, -1)), NUMBERS)
+    assert model.n_iter_ == 2 and np.isfinite(model.loss_)
+
+
+@each_pair(
+    new=[classifier, regressor], outer=["average", "nesterov", "auto"], solver=["adam", "sgd"]
+)
+def test_as_many_calls_are_a_fit_of_as_many_epochs(new, outer, solver):
+    arguments = {"outer": outer, "solver": solver, "n_iter_no_change": 10}
+    model, whole = new(**arguments), new(max_iter=3, **arguments)
+    for _ in range(3):
+        more(model, as_dask(X), target(model))
+    whole.fit(as_dask(X), target(whole))
+    assert bits(model) == bits(whole)
+    assert model.loss_curve_ == whole.loss_curve_ and model.t_ == whole.t_
 
 
 @on_both

@@ -88,7 +88,7 @@ def test_partial_fit_checks_its_arguments_too(rows, given, kind):
 def test_y_is_required(rows, given, kind):
     with pytest.raises(ValueError, match=f"{given.__name__} requires y to be passed"):
         given().fit(kind(rows[0]), None)
-    with pytest.raises(TypeError, match="y"):
+    with pytest.raises(ValueError, match=f"{given.__name__} requires y to be passed"):
         given().fit(kind(rows[0]))
 
 

@@ -7,9 +7,11 @@ import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
 from daskml_exec import Executor
-from daskml_exec.neural_network import MLPClassifier, MLPRegressor, _compressed
+from daskml_exec.executor import tuned
+from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from tests.failures.test_lost_workers import kill, lazy_data
 from tests.neural_network.without_dask import cut, plain
+from tests.tiers import each_pair
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning"
@@ -40,22 +42,29 @@ def target(model):
 
 def bits(model):
     steps = tuple(record.step for record in model.history_)
-    pieces = (*model.coefs_, *model.intercepts_, *model._remembered)
+    kept = [piece for piece in model._remembered if piece is not None]
+    pieces = (*model.coefs_, *model.intercepts_, *kept)
     scores = () if model.validation_scores_ is None else tuple(model.validation_scores_)
     return b"".join(p.tobytes() for p in pieces), tuple(model.loss_curve_), scores, steps
 
 
 @pytest.fixture(autouse=True)
-def short_chains(monkeypatch):
+def short_chains():
     """So that fits of few rounds have rounds of all kinds: first, carrying, exact."""
-    monkeypatch.setattr(_compressed, "EXACT_EVERY", 4)
+    with tuned(exact_every=4):
+        yield
 
 
-def test_any_number_of_workers_and_any_placement():
+@pytest.mark.parametrize(
+    "clusters",
+    [[(1, 0), (4, 3)], pytest.param([(1, 0), (2, 1)], marks=pytest.mark.slow)],
+    ids=["one and four", "one and two"],
+)
+def test_any_number_of_workers_and_any_placement(clusters):
     """All cases on each cluster in turn, because starting one takes longer than a fit."""
     found = {i: set() for i in range(len(CASES))}
     placements = set()
-    for n_workers, shift in [(1, 0), (2, 1), (4, 3)]:
+    for n_workers, shift in clusters:
         with Executor(processes=False, n_workers=n_workers) as executor:
             workers = list(executor.check_workers())
             for i, model in enumerate(CASES):
@@ -71,7 +80,7 @@ def test_any_number_of_workers_and_any_placement():
                 assert model.history_.n_partitions == len(CHUNKS) and len(model.history_) >= 6
                 found[i].add(bits(model))
                 placements.add(max(record.workers for record in model.history_))
-    assert placements == {1, 2, 4}
+    assert placements == {n_workers for n_workers, _ in clusters}
     assert {i: len(each) for i, each in found.items()} == dict.fromkeys(found, 1)
 
 
@@ -88,13 +97,10 @@ def test_once_more_and_watched(model):
 
 
 @pytest.mark.usefixtures("executor")
-@pytest.mark.parametrize("compression", COMPRESSIONS)
-@pytest.mark.parametrize("watched", [False, True], ids=["one task", "watched"])
-@pytest.mark.parametrize(
-    ("n_classes", "outer"), [(2, "average"), (3, "nesterov"), (None, "nesterov")]
-)
-def test_one_partition_is_the_fit_without_dask(n_classes, watched, compression, outer):
+@each_pair(compression=COMPRESSIONS, watched=[False, True], n_classes=[2, 3, None])
+def test_one_partition_is_the_fit_without_dask(n_classes, watched, compression):
     """Nothing travels, so that neither codec nor outer rule matters."""
+    outer = "average" if n_classes == 2 else "nesterov"
     y = NUMBERS if n_classes is None else np.minimum(CODES, n_classes - 1)
     fit = plain(
         cut(X, y, WEIGHT, bounds=[0, N]),

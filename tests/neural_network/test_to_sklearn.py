@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from tests.linear_model.toolbox import NAMES, as_dask, as_frame
+from tests.tiers import each_value
 
 pytestmark = [
     pytest.mark.usefixtures("executor"),
@@ -38,8 +39,7 @@ def model(request):
     return clone(request.param).set_params(callbacks=None)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("kind", [as_dask, as_frame])
+@each_value(n_classes=[2, 3], kind=[as_dask, as_frame])
 def test_it_is_the_class_of_scikit_learn_and_predicts_the_same(model, n_classes, kind):
     X, y = load_iris(return_X_y=True)
     X, y = X[y < n_classes], y[y < n_classes]

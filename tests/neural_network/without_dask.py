@@ -11,14 +11,19 @@ from daskml_exec.kernels.networks.batches import rows_trained_on
 from daskml_exec.kernels.networks.layout import Layout, initial_parameters
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Adam, init
-from daskml_exec.neural_network._batching import batching
-from daskml_exec.neural_network._compressed import CompressedRounds
-from daskml_exec.neural_network._model import Model
-from daskml_exec.neural_network._outer import outer_rule
 from daskml_exec.neural_network._problem import Classes, NetworkProblem, Numbers
-from daskml_exec.neural_network._progress import Progress, Stopping
-from daskml_exec.neural_network._rounds import NetworkFit, NetworkRounds
+from daskml_exec.neural_network._target_spread import SEEN
 from daskml_exec.partitions import Partition
+from daskml_exec.training.averaging import (
+    AveragedSteps,
+    AveragingState,
+    CompressedSteps,
+    Model,
+    Progress,
+    Stopping,
+    batching,
+    outer_rule,
+)
 from daskml_exec.training.compression import codec_named
 
 ADAM = Adam(0.9, 0.999, 1e-8)
@@ -40,33 +45,35 @@ def cut(X, y, sample_weight=None, *, bounds) -> list[Partition]:
 
 @dataclass
 class Plain:
-    """A network's fit without Dask; `state` is that after the last round."""
+    """A network's fit without Dask: `state` after the last round, `failure` if it has failed."""
 
     algorithm: Any
     partitions: list[Partition]
-    state: NetworkFit
+    state: AveragingState
+    failure: ValueError | None = None
 
-    def round(self) -> NetworkFit:
+    def round(self) -> AveragingState:
         """Run one round."""
-        message = self.algorithm.outgoing(self.state)
-        if isinstance(self.algorithm, CompressedRounds):
-            ends = self.algorithm.ends_carrying(self.state)
+        query = self.algorithm.ask(self.state)
+        if query.carries:
             results = [
-                self.algorithm.partial_carrying(p, message, carry)
+                query.partial(p, carry)
                 for p, carry in zip(self.partitions, self.carries, strict=True)
             ]
-            self.carries = [None if ends else carry for _, carry in results]
+            self.carries = [None if query.last else carry for _, carry in results]
             partials = [value for value, _ in results]
         else:
-            partials = [self.algorithm.partial(p, message) for p in self.partitions]
-        self.state, self.measured = self.algorithm.update(
-            self.state, fold(partials, self.algorithm.combine)
-        )
+            partials = [query.partial(p) for p in self.partitions]
+        total = fold(partials, query.combine)
+        try:
+            self.state, self.measured = self.algorithm.tell(self.state, query, total)
+        except ValueError as error:
+            self.failure = error
         return self.state
 
-    def run(self) -> NetworkFit:
+    def run(self) -> AveragingState:
         """Run all rounds."""
-        while not self.state.done and self.state.failure is None:
+        while self.failure is None and self.algorithm.ask(self.state) is not None:
             self.round()
         return self.state
 
@@ -116,7 +123,6 @@ def plain(
         seed=seed,
         shuffle=shuffle,
         validation_fraction=validation_fraction,
-        feature_names=None,
     )
     stopping = Stopping(
         tol=tol,
@@ -126,9 +132,9 @@ def plain(
         initial_rate=learning_rate,
     )
     rule = outer_rule(outer, problem.batching.sync_steps)
-    algorithm: Any = NetworkRounds(problem, stopping, rule)
+    algorithm: Any = AveragedSteps(problem, stopping, rule, SEEN)
     codec = codec_named(compression) if isinstance(compression, str) else compression
     if codec is not None:
-        algorithm = CompressedRounds(algorithm, codec)
+        algorithm = CompressedSteps(algorithm, codec)
     model = Model(parameters, init(optimiser, layout.size, parameters.dtype))
-    return Plain(algorithm, partitions, NetworkFit(model, Progress(learning_rate), max_iter))
+    return Plain(algorithm, partitions, AveragingState(model, Progress(learning_rate), max_iter))

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daskml_exec.partitions import map_rows
+from daskml_exec.partitions import map_rows, meta_of_predictions
 from tests.partitions.toolbox import D, N, check, gathered, labels, load, rows, weights
 
 EMPTY_CHUNKS = (0, 9, 0, 0, 10, 4, 0)
@@ -162,7 +162,8 @@ def test_any_chunks_give_the_rows_in_order(executor, n, x, y, w, d):
 def test_mapped_rows_are_lazy_and_know_chunks_and_dtype(executor, function, columns, width):
     X = da.from_array(rows(), chunks=(EMPTY_CHUNKS, 3))
     dtype = np.dtype(np.float64)
-    result = map_rows(function, X, columns=columns, dtype=dtype, promote=False)
+    meta = meta_of_predictions(X, columns, dtype, promote=False)
+    result = map_rows(function, X, meta=meta)
     assert isinstance(result, da.Array)
     assert result.chunks == (EMPTY_CHUNKS, *width)
     assert result.dtype == dtype and result._meta.ndim == result.ndim
@@ -174,23 +175,13 @@ def test_mapped_rows_of_sparse_chunks_and_of_unknown_sizes(executor):
     sums = map_rows(
         lambda block: np.asarray(block.sum(axis=1)).ravel(),
         X,
-        columns=None,
-        dtype=np.dtype(np.float64),
-        promote=True,
+        meta=np.empty(0),
     )
     assert np.allclose(sums.compute(scheduler=executor.client), rows().sum(axis=1))
     some = unknown(da.from_array(rows(), chunks=(23, D)), even_rows)
-    first = map_rows(
-        lambda block: block[:, 0], some, columns=None, dtype=np.dtype(float), promote=False
-    )
+    first = map_rows(lambda block: block[:, 0], some, meta=np.empty(0))
     assert np.isnan(first.chunks[0]).all()
     assert np.array_equal(first.compute(scheduler=executor.client), rows()[::2, 0])
-
-
-@pytest.mark.parametrize("ndim", [1, 3])
-def test_mapped_rows_want_two_dimensions(ndim):
-    with pytest.raises(ValueError, match=f"Expected 2D array, got {ndim}D dask.array"):
-        map_rows(len, da.ones((4,) * ndim), columns=None, dtype=np.dtype(int), promote=False)
 
 
 @pytest.mark.parametrize(
@@ -199,5 +190,5 @@ def test_mapped_rows_want_two_dimensions(ndim):
 )
 def test_promoted_dtype_is_the_wider_one(x_dtype, dtype, expected):
     X = da.ones((4, 2), dtype=x_dtype)
-    result = map_rows(len, X, columns=None, dtype=np.dtype(dtype), promote=True)
-    assert result.dtype == expected
+    meta = meta_of_predictions(X, None, np.dtype(dtype), promote=True)
+    assert map_rows(len, X, meta=meta).dtype == expected

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daskml_exec.partitions import map_rows
+from daskml_exec.partitions import map_rows, meta_of_predictions
 from tests.partitions.toolbox import N, check, labels, load, rows, weights
 
 NAMES = ["length", "width", "height", "mass"]
@@ -93,13 +93,8 @@ def test_partitions_left_empty_by_a_filter(executor):
 
 def test_mapped_rows_keep_index_and_divisions(executor):
     ddf = spread(frame())
-    single = map_rows(
-        lambda block: block["mass"].to_numpy(),
-        ddf,
-        columns=None,
-        dtype=np.dtype(np.float64),
-        promote=False,
-    )
+    meta = meta_of_predictions(ddf, None, np.dtype(np.float64), promote=False)
+    single = map_rows(lambda block: block["mass"].to_numpy(), ddf, meta=meta)
     assert isinstance(single, dd.Series) and single.divisions == ddf.divisions
     assert single.dtype == np.float64
     expected = pd.Series(rows()[:, 3], INDEX)
@@ -109,13 +104,8 @@ def test_mapped_rows_keep_index_and_divisions(executor):
 @pytest.mark.parametrize("columns", [["a", "b"], np.array([3, 5]), np.array([False, True])])
 def test_mapped_rows_with_columns_are_a_frame(executor, columns):
     ddf = spread(frame(np.float32))
-    double = map_rows(
-        lambda block: block[NAMES[:2]].to_numpy(),
-        ddf,
-        columns=columns,
-        dtype=np.dtype(np.float32),
-        promote=True,
-    )
+    meta = meta_of_predictions(ddf, columns, np.dtype(np.float32), promote=True)
+    double = map_rows(lambda block: block[NAMES[:2]].to_numpy(), ddf, meta=meta)
     assert isinstance(double, dd.DataFrame) and double.divisions == ddf.divisions
     expected = pd.DataFrame(rows(np.float32)[:, :2], INDEX, columns)
     found = double.compute(scheduler=executor.client)
@@ -125,12 +115,11 @@ def test_mapped_rows_with_columns_are_a_frame(executor, columns):
 
 @pytest.mark.parametrize("classes", [np.array(["no", "yes"]), np.array(["no", "yes"], object)])
 def test_mapped_labels_are_what_the_meta_says(executor, classes):
+    ddf = spread(frame())
     result = map_rows(
         lambda block: classes[block["mass"].to_numpy().astype(int) % 2],
-        spread(frame()),
-        columns=None,
-        dtype=classes.dtype,
-        promote=False,
+        ddf,
+        meta=meta_of_predictions(ddf, None, classes.dtype, promote=False),
     )
     found = result.compute(scheduler=executor.client)
     assert found.dtype == result.dtype

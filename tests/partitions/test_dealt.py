@@ -19,6 +19,7 @@ from daskml_exec import Executor
 from daskml_exec.executor import LostPartitionError, RoundRunner, _ship
 from daskml_exec.partitions import dealt
 from daskml_exec.partitions._dealt import Deal
+from tests.executor.rounds import Ask
 from tests.partitions.test_futures import remove_worker
 from tests.partitions.toolbox import gathered, load_target, rows, weights, whole
 
@@ -194,7 +195,7 @@ def test_data_that_was_lost_is_named_in_the_first_round():
         new = dealt(given, 0)
         runner = RoundRunner(executor, new.futures, lambda _: 8, 0)
         with pytest.raises(LostPartitionError, match="of the data were lost"):
-            runner.run(lambda part, _: len(part.y), None, int.__add__, name="count")
+            runner.run(Ask(lambda part, _: len(part.y), None), name="count")
         new.release()
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import DataConversionWarning
 
 from daskml_exec import Executor
-from daskml_exec.executor import LostPartitionError
+from daskml_exec.executor import LostPartitionError, workers_now
 from daskml_exec.linear_model import LogisticRegression, Ridge
 from daskml_exec.partitions import map_rows
 from tests.partitions.toolbox import N, check, labels, load, rows, weights
@@ -106,7 +106,7 @@ async def remove_worker(address, dask_scheduler):
 def test_data_that_was_scattered_to_a_lost_worker_is_named():
     with Executor(processes=False, n_workers=2) as executor:
         client = executor.client
-        doomed, other = sorted(client.scheduler_info()["workers"])
+        doomed, other = sorted(workers_now(client))
         X = [
             client.scatter(rows()[:10], workers=[other], hash=False),
             client.scatter(rows()[10:], workers=[doomed], hash=False),
@@ -118,7 +118,7 @@ def test_data_that_was_scattered_to_a_lost_worker_is_named():
 
 def test_mapped_futures_are_futures(executor):
     X = scattered(executor, rows())
-    result = map_rows(lambda b: b[:, 0], X, columns=None, dtype=np.dtype(float), promote=True)
+    result = map_rows(lambda b: b[:, 0], X, meta=np.empty(0))
     found = executor.client.gather(result)
     assert [len(piece) for piece in found] == [4, 0, 11, 8]
     assert np.array_equal(np.concatenate(found), rows()[:, 0])

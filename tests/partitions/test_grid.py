@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskml_exec import Executor
-from daskml_exec.partitions import classification_grid, regression_grid
+from daskml_exec.partitions import Cells, Labels, Numbers, load_checked
 from daskml_exec.partitions._grid_columns import block_bounds, column_chunks, overlaps
 from tests.executor.rounds import until_released
 from tests.partitions.toolbox import D, N, dense, labels, rows, target, weights
@@ -41,8 +41,9 @@ KINDS = {
 
 
 def load(executor, X, y, weight=None, n_blocks="auto", **options):
-    options = {"feature_names": None, "n_blocks": n_blocks} | options
-    return regression_grid(executor, X, y, weight, **options)
+    target = Numbers(several=False)
+    data = load_checked(executor, X, y, weight, target=target, cut=Cells(n_blocks), **options)
+    return data.partitions
 
 
 def gathered(executor, grid):
@@ -65,6 +66,7 @@ def gathered(executor, grid):
             else:
                 assert cell.X.flags.c_contiguous
         assert (targets[i].index, targets[i].start, targets[i].X) == (i, start, None)
+        assert targets[i].__sizeof__() >= targets[i].y.nbytes
         assert len(targets[i].y) == grid.rows[i]
         start += grid.rows[i]
     X = np.concatenate([np.concatenate([dense(c.X) for c in row], axis=1) for row in cells])
@@ -129,9 +131,8 @@ def test_classes_are_those_of_partitions(executor):
     X = da.from_array(rows(), chunks=(9, 2))
     names = np.array(["a", "b", "c"])[labels()]
     weight = (names != "c").astype(float)
-    data = classification_grid(
-        executor, X, names, weight, n_blocks="auto", class_weight={"a": 2.0}, feature_names=None
-    )
+    target = Labels({"a": 2.0})
+    data = load_checked(executor, X, names, weight, target=target, cut=Cells())
     assert data.classes.tolist() == ["a", "b"]
     _, codes, found = gathered(executor, data.partitions)
     np.testing.assert_array_equal(found, weight * np.where(names == "a", 2.0, 1.0))

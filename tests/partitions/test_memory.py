@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskml_exec import Executor
+from daskml_exec.partitions import Labels, load_checked
 from daskml_exec.partitions._memory import row_bounds
 from tests.partitions.toolbox import check, gathered, labels, load, rows, weights
 
@@ -31,13 +32,9 @@ def test_csr_matrices_are_made_canonical_without_touching_the_users(executor):
 
 
 def test_feature_names_are_passed_on(executor):
-    from daskml_exec.partitions import classification_data
-
     names = ("a", "b", "c", "d")
-    data = classification_data(
-        executor, rows(), labels(), None, class_weight=None, feature_names=names
-    )
-    assert data.partitions.feature_names == names
+    data = load_checked(executor, rows(), labels(), None, target=Labels(), feature_names=names)
+    assert data.feature_names == names
 
 
 def test_workers_share_the_arrays_of_their_own_process(executor):

@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from daskml_exec import Executor
+from daskml_exec.kernels.distributions import Poisson
 from tests.partitions.toolbox import N, check_target, gathered, load_target, rows, target, weights
 
 CUTS = [0, 4, 4, 15, N]
@@ -161,7 +162,7 @@ def test_what_is_wrong_is_told_with_its_place(executor, name, in_memory):
     where, row = ("the data", 12) if in_memory else ("partition 2", 2)
     X = rows() if in_memory else chunked(rows())
     with pytest.raises((ValueError, TypeError), match=message.format(row=row, where=where)):
-        load_target(executor, X, y, weight, y_min=0.0)
+        load_target(executor, X, y, weight, distribution=Poisson())
 
 
 @pytest.mark.parametrize("X", [np.ones((0, 3)), da.ones((0, 3))], ids=["memory", "dask"])
@@ -184,5 +185,5 @@ def test_columns_that_differ(executor):
 def test_workers_log_no_failure(caplog):
     caplog.set_level(logging.WARNING, logger="distributed.worker")
     with Executor(processes=False, n_workers=1) as executor, pytest.raises(ValueError, match=LOSS):
-        load_target(executor, chunked(rows()), chunked(target() - 1), y_min=0)
+        load_target(executor, chunked(rows()), chunked(target() - 1), distribution=Poisson())
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -155,4 +155,4 @@ def test_futures_that_were_cancelled_are_not_predicted(executor):
     X = executor.client.scatter([FRAME[:20], FRAME[20:]], hash=False)
     executor.client.cancel([X[1]])
     with pytest.raises(LostPartitionError, match="partition 1 of X was lost"):
-        map_rows(len, X, columns=None, dtype=np.dtype(float), promote=False)
+        map_rows(len, X, meta=np.empty(0))

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.partitions import classification_data, regression_data
+from daskml_exec.partitions import Labels, Numbers, load_checked
 
 N, D = 23, 4
 
@@ -33,13 +33,13 @@ def dense(X):
 
 
 def load(executor, X, y, sample_weight=None, *, class_weight=None):
-    return classification_data(
-        executor, X, y, sample_weight, class_weight=class_weight, feature_names=None
-    )
+    return load_checked(executor, X, y, sample_weight, target=Labels(class_weight))
 
 
-def load_target(executor, X, y, sample_weight=None, *, y_min=None, feature_names=None):
-    return regression_data(executor, X, y, sample_weight, feature_names=feature_names, y_min=y_min)
+def load_target(executor, X, y, sample_weight=None, *, feature_names=None, **options):
+    target = Numbers(several=False, **options)
+    data = load_checked(executor, X, y, sample_weight, target=target, feature_names=feature_names)
+    return data.partitions
 
 
 def gathered(executor, partitions, *, y_kind="f"):

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.fixes import parse_version
 
-from daskml_exec import Executor
+from daskml_exec import Executor, open_model, save
 from daskml_exec.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from tests.estimator_kit import collection, computed
@@ -133,6 +133,15 @@ def test_partial_fit(model):
     assert np.isfinite(model.score(X, y))
 
 
+@pytest.mark.parametrize("model", [*LINEAR, *NETWORKS], ids=lambda model: repr(model)[:40])
+def test_saved_and_opened(model, tmp_path):
+    X, y = load_iris(return_X_y=True)
+    save(model.fit(X, y), tmp_path / "model")
+    opened = open_model(tmp_path / "model")
+    np.testing.assert_array_equal(opened.predict(X), model.predict(X))
+    assert str(opened.explain()) == str(model.explain())
+
+
 @pytest.mark.parametrize("model", [LogisticRegression(), Ridge()], ids=repr)
 def test_the_checks_of_this_release(model):
     """None is left out with any release: elsewhere all estimators meet those of the newest."""
@@ -147,7 +156,8 @@ def test_within_scikit_learns_own_tools():
 
 
 def test_callbacks_of_scikit_learn_where_it_has_them():
-    """scikit-learn has callbacks from 1.9 on; below, nothing of the package asks for them."""
+    """scikit-learn has callbacks from 1.9 on, and so have we; below, there is nothing to set."""
     has_them = parse_version(sklearn.__version__).base_version >= "1.9"
     assert has_them == hasattr(sklearn.linear_model.LogisticRegression, "set_callbacks")
+    assert has_them == hasattr(LogisticRegression, "set_callbacks")
     assert LogisticRegression(callbacks=[]).fit([[0.0], [1.0], [2.0]], [0, 1, 1]).n_iter_

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from daskml_exec.training._payload import payload_nbytes
-from daskml_exec.training.compression import codec_named, compressed
+from daskml_exec.training.compression import WholeChange, codec_named, compressed
 from daskml_exec.training.compression._half import HalfPrecision
 from daskml_exec.training.compression._top_k import TopK, index_dtype
 
@@ -189,6 +189,23 @@ def test_codecs_are_values(spec):
     assert codec == pickle.loads(pickle.dumps(codec))
     assert len({codec, codec_named(spec)}) == 1
     assert codec != codec_named("topk:0.5")
+
+
+@given(change=changes())
+def test_whole_changes_are_what_was_sent(change):
+    codec = WholeChange()
+    encoded, residual = compressed(codec, change, None)
+    assert encoded is change and residual is None
+    assert payload_nbytes(encoded) == change.nbytes
+    received = codec.decode(pickle.loads(pickle.dumps(encoded)))
+    assert received.dtype == change.dtype and received.tobytes() == change.tobytes()
+    assert not np.shares_memory(codec.decode(encoded), change)
+
+
+def test_users_cannot_ask_for_whole_changes():
+    assert codec_named(None) is None
+    with pytest.raises(ValueError, match="'whole' is not supported"):
+        codec_named(WholeChange().name)
 
 
 def test_without_compression_there_is_no_codec():

@@ -1,9 +1,16 @@
+import json
 import pickle
 
 import matplotlib
 import pytest
 
-from daskml_exec.training import History, RoundRecord
+from daskml_exec.training import (
+    History,
+    Measured,
+    RoundRecord,
+    state_from_arrays,
+    state_to_arrays,
+)
 
 RECORD = RoundRecord(
     round=0,
@@ -54,7 +61,7 @@ def test_pickles(history):
 def test_repr_is_a_table_with_a_summary(history):
     summary, head, *rows = repr(history).splitlines()
     assert summary == (
-        "3 rounds over 4 partitions, 0.75 s, 3,468 bytes moved, 1 workers lost, 3 tasks run again"
+        "3 rounds over 4 partitions, 0.75 s, 3,468 bytes moved, 1 worker lost, 3 tasks run again"
     )
     assert head.split() == ["round", "step", "loss", "gradient", "ms", "bytes", "workers", "lost"]
     assert rows[0].split() == ["0", "moments", "250.0", "1,000", "2"]
@@ -71,7 +78,7 @@ def test_repr_of_many_rounds_leaves_out_the_middle():
 
 def test_repr_of_no_rounds():
     none = History((), n_partitions=1)
-    assert repr(none).startswith("0 rounds over 1 partitions, 0.00 s, 0 bytes moved")
+    assert repr(none).startswith("0 rounds over 1 partition, 0.00 s, 0 bytes moved")
     assert none.to_frame().empty and "<table>" in none._repr_html_()
 
 
@@ -87,7 +94,43 @@ def test_frame_has_the_rounds_as_index(history):
     assert frame.index.tolist() == [0, 1, 2] and frame.index.name == "round"
     assert frame["loss"].isna().tolist() == [True, False, False]
     assert frame.loc[2, "workers_lost"] == 1
-    assert set(frame.columns) == set(vars(RECORD)) - {"round"}
+    assert set(frame.columns) == set(vars(RECORD)) - {"round", "scores"}
+
+
+def scored(index, **scores):
+    return record(index, step="score", loss=None, gradient_norm=None, score=0.5, scores=scores)
+
+
+def test_named_scores_are_columns_of_their_names():
+    trained = record(0, step="train", gradient_norm=None)
+    history = History((trained, scored(1, recall=0.25), scored(2, recall=0.5, loss=2.0)), 1)
+    _, head, *rows = repr(history).splitlines()
+    assert head.split()[:7] == ["round", "step", "loss", "score", "recall", "loss", "ms"]
+    assert rows[2].split() == ["2", "score", "0.5000", "0.5000", "2.0000", "250.0", "1,234", "2"]
+    assert "<th>recall</th>" in history._repr_html_()
+    frame = history.to_frame()
+    assert list(frame.columns[-2:]) == ["recall", "scores.loss"]
+    assert frame["recall"].isna().tolist() == [True, False, False]
+    assert frame.loc[2, "scores.loss"] == 2.0 and frame["loss"].isna().tolist() == [0, 1, 1]
+
+
+def test_named_scores_survive_files_and_pickles():
+    history = History((RECORD, scored(1, recall=0.25)), 1)
+    states = (History, RoundRecord)
+    arrays, about = state_to_arrays(history, states)
+    assert state_from_arrays(arrays, json.loads(json.dumps(about)), states) == history
+    assert pickle.loads(pickle.dumps(history)) == history
+    assert len({*history}) == 2
+
+
+@pytest.mark.parametrize("scores", [{"recall": "high"}, {1: 0.5}, [0.5], {"recall": None}])
+def test_scores_are_numbers_by_name(scores):
+    with pytest.raises(TypeError, match="numbers by name"):
+        Measured(scores=scores)
+
+
+def test_rounds_have_no_scores_of_each_others():
+    assert Measured().scores == {} and Measured().scores is not Measured().scores
 
 
 @pytest.fixture

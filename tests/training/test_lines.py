@@ -6,6 +6,7 @@ import pytest
 
 from daskml_exec.training import Reached, RoundEvent, RoundLines, RoundRecord
 from daskml_exec.training._lines import TimeLeft, duration
+from tests.training.toolbox import OPENING, fitting
 
 
 class Clock:
@@ -25,7 +26,9 @@ def told():
     return []
 
 
-def event(number, *, reached=None, loss=0.5, gradient=None, score=None, seconds=1.0, lost=0):
+def event(
+    number, *, reached=None, loss=0.5, gradient=None, score=None, seconds=1.0, lost=0, **named
+):
     record = RoundRecord(
         round=number,
         step="train",
@@ -40,22 +43,25 @@ def event(number, *, reached=None, loss=0.5, gradient=None, score=None, seconds=
         tasks_recomputed=3 * lost,
         retries=0,
         score=score,
+        scores=named,
     )
     return RoundEvent(record, lambda: None, reached)
 
 
 def test_each_round_has_a_line_with_the_epoch_and_the_time_left(clock, told):
-    with RoundLines("a network", write=told.append, clock=clock) as lines:
-        assert told == ["a network"]  # before any round
+    with fitting(RoundLines(write=told.append, clock=clock)) as lines:
+        assert told == [OPENING]  # before any round
         lines(event(0, reached=Reached("epoch", 0.5, 10), seconds=2.0))
         lines(event(1, reached=Reached("epoch", 1.0, 10), seconds=2.0))
         lines(event(2, reached=Reached("epoch", 1.0, 10), loss=None, score=0.75, seconds=0.5))
         lines(event(3, reached=Reached("epoch", 10.0, 10), seconds=2.0))
+        lines(event(4, loss=None, score=0.75, recall=0.5))
     assert told[1:] == [
         "round    0  epoch  0.50 of 10  train     loss 0.50000000  2000.0 ms  at most 38.0 s left",
         "round    1  epoch  1.00 of 10  train     loss 0.50000000  2000.0 ms  at most 36.0 s left",
         "round    2  epoch  1.00 of 10  train     score 0.7500  500.0 ms  at most 40.5 s left",
         "round    3  epoch 10.00 of 10  train     loss 0.50000000  2000.0 ms",
+        "round    4  train     score 0.7500  recall 0.5000  1000.0 ms",
     ]
 
 
@@ -78,16 +84,16 @@ def test_a_gradient_that_says_nothing_leaves_the_limit(gradient):
 
 
 def test_where_nothing_is_known_nothing_is_said(clock, told):
-    with RoundLines(write=told.append, clock=clock) as lines:
+    with fitting(RoundLines(write=told.append, clock=clock)) as lines:
         lines(event(0))
-    assert told == ["round    0  train     loss 0.50000000  1000.0 ms"]
+    assert told[1:] == ["round    0  train     loss 0.50000000  1000.0 ms"]
 
 
 def test_a_long_round_gives_signs_of_life(clock, told):
-    with RoundLines("opening", write=told.append, patience=10.0, clock=clock) as lines:
+    with fitting(RoundLines(write=told.append, patience=10.0, clock=clock)) as lines:
         clock.now += 9.0
         lines.tick()
-        assert told == ["opening"]
+        assert told == [OPENING]
         clock.now += 1.0
         lines.tick()
         lines.tick()
@@ -109,24 +115,24 @@ def test_the_signs_come_by_themselves(told):
         if "so far" in line:
             seen.set()
 
-    with RoundLines("opening", write=write, patience=0.01):
+    with fitting(RoundLines(write=write, patience=0.01)):
         assert seen.wait(30)
-    assert told[0] == "opening" and told[1].startswith("round    0  has taken ")
+    assert told[0] == OPENING and told[1].startswith("round    0  has taken ")
     assert not [thread for thread in threading.enumerate() if thread.name == "verbose"]
 
 
 def test_lines_come_first_last_and_at_intervals(clock, told):
-    with RoundLines(write=told.append, interval=2.0, clock=clock) as lines:
+    with fitting(RoundLines(write=told.append, interval=2.0, clock=clock)) as lines:
         for number in range(11):
             lines(event(number))
             clock.now += 0.7
-    assert [line.split()[1] for line in told] == ["0", "3", "6", "9", "10"]
+    assert [line.split()[1] for line in told[1:]] == ["0", "3", "6", "9", "10"]
 
 
 def test_the_last_round_before_a_failure_is_told(clock, told):
     with (
         pytest.raises(KeyboardInterrupt),
-        RoundLines(write=told.append, interval=2.0, clock=clock) as lines,
+        fitting(RoundLines(write=told.append, interval=2.0, clock=clock)) as lines,
     ):
         lines(event(0))
         lines(event(1))
@@ -135,10 +141,10 @@ def test_the_last_round_before_a_failure_is_told(clock, told):
 
 
 def test_a_lost_worker_is_told_at_once(clock, told):
-    with RoundLines(write=told.append, interval=2.0, clock=clock) as lines:
+    with fitting(RoundLines(write=told.append, interval=2.0, clock=clock)) as lines:
         lines(event(0))
         lines(event(1, lost=1))
-        assert told[1:] == ["round    1  workers lost: 1, tasks run again: 3"]
+        assert told[2:] == ["round    1  workers lost: 1, tasks run again: 3"]
 
 
 @pytest.mark.parametrize(

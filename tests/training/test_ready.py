@@ -10,7 +10,7 @@ from daskml_exec import Executor
 from daskml_exec.kernels import compiled_loops
 from daskml_exec.kernels.networks import compiled_updates
 from daskml_exec.linear_model import LogisticRegression
-from daskml_exec.neural_network import MLPClassifier, _beginning
+from daskml_exec.neural_network import MLPClassifier, _fits
 
 pytest.importorskip("numba")
 pytestmark = pytest.mark.filterwarnings(
@@ -45,7 +45,7 @@ def test_it_happens_once_before_the_first_round_in_a_task(executor, monkeypatch)
         happened.append(threading.current_thread().name)
         compile_updates(dtype)
 
-    monkeypatch.setattr(_beginning, "compile_updates", noted)
+    monkeypatch.setattr(_fits, "compile_updates", noted)
     network(callbacks=[lambda event: happened.append("round")]).fit(chunks(X), chunks(Y))
     first_round = happened.index("round")
     before, rounds = happened[:first_round], happened[first_round:]

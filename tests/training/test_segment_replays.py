@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from daskml_exec.executor import Capacity, tuned
 from daskml_exec.executor.peers import Answer, PeersInterrupted, Staged
-from daskml_exec.training import _segment_runner
-from daskml_exec.training._segment import Report, follow
-from daskml_exec.training._segment_runner import SegmentRunner
+from daskml_exec.training.groups import _segment_runner
+from daskml_exec.training.groups._segment import Report, follow
+from daskml_exec.training.groups._segment_runner import SegmentRunner
 
 
-class FakeCrew:
+class FakeGroup:
     """Workers that do what they are told, but for the segments that the test lets be lost."""
 
     segment_seconds, workers_timeout = 5.0, 0.0
@@ -20,14 +21,14 @@ class FakeCrew:
         self.commit_interval = cluster.commit_interval
         self._cluster = cluster
         self.members, self.ids, self.late = (), (), frozenset()
-        cluster.crew = self
+        cluster.group = self
         self.has_turn = False
 
     def workers(self):
         return self._cluster.workers
 
-    def memory_limit(self, members):
-        return 0
+    def capacity(self, members):
+        return Capacity()
 
     def admit(self):
         assert not self.has_turn
@@ -50,7 +51,7 @@ class FakeCrew:
         if function is not follow:  # they look at their disks, and all is well
             return [Answer({}, member, 0.0, 0) for member in self.members]
         ((_, order), *_) = arguments
-        if order.work is not None:
+        if order.segment is not None:
             self._cluster.turns[-1].append(order.position)
             if self._cluster.is_lost(order):
                 raise PeersInterrupted("a worker was lost")
@@ -69,10 +70,16 @@ class FakeCrew:
         ]
 
 
+class Numbered(int):
+    """A segment that needs no data."""
+
+    def sources(self):
+        return []
+
+
 @pytest.fixture
 def fit(monkeypatch):
-    monkeypatch.setattr(_segment_runner, "Crew", FakeCrew)
-    monkeypatch.setattr(_segment_runner, "_PAUSE", 0.0)
+    monkeypatch.setattr(_segment_runner, "PeerGroup", FakeGroup)
 
     def run(is_lost, segments=20, workers=("a", "b"), commit_interval=0.0):
         cluster = SimpleNamespace(
@@ -83,15 +90,16 @@ def fit(monkeypatch):
             turns=[],
             origins=[],
         )
-        algorithm = SimpleNamespace(n_units=2, unit_nbytes=1, sources=lambda work: [])
-        runner = SegmentRunner(cluster, algorithm, [], {}, "test")
-        for segment in range(segments):
+        units = SimpleNamespace(n=2, largest_nbytes=1)
+        runner = SegmentRunner(cluster, units, [], {}, "test")
+        for segment in map(Numbered, range(segments)):
             assert [answer.value.found for answer in runner.advance(segment)] == [segment] * len(
                 workers
             )
         return SimpleNamespace(interruptions=runner.interruptions, **vars(cluster))
 
-    return run
+    with tuned(first_pause_seconds=0.0):
+        yield run
 
 
 def once_each(order, seen):

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from daskml_exec.training import _segment_runner
-from daskml_exec.training._segment_runner import SegmentRunner
+from daskml_exec.executor import Capacity, tuned
+from daskml_exec.training.groups import _segment_runner
+from daskml_exec.training.groups._segment_runner import SegmentRunner
 
 
-class FakeCrew:
+class FakeGroup:
     """A cluster whose workers come one by one, each time that somebody looks."""
 
     commit_interval, segment_seconds, workers_timeout = 60.0, 5.0, 0.0
@@ -20,34 +21,34 @@ class FakeCrew:
     def workers(self):
         return self.coming.pop(0) if len(self.coming) > 1 else self.coming[0]
 
-    def memory_limit(self, members):
-        return 1_000_000_000
+    def capacity(self, members):
+        return Capacity(1_000_000_000)
 
 
 @pytest.fixture
 def runner_on(monkeypatch):
-    monkeypatch.setattr(_segment_runner, "Crew", FakeCrew)
-    monkeypatch.setattr(_segment_runner, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(_segment_runner, "PeerGroup", FakeGroup)
 
     def runner(n_units, unit_nbytes, *coming):
-        algorithm = SimpleNamespace(n_units=n_units, unit_nbytes=unit_nbytes)
-        return SegmentRunner(list(coming), algorithm, [], {}, "test")
+        units = SimpleNamespace(n=n_units, largest_nbytes=unit_nbytes)
+        return SegmentRunner(list(coming), units, [], {}, "test")
 
-    return runner
+    with tuned(room_look_seconds=0.0):
+        yield runner
 
 
 def test_what_units_begin_with_is_released_where_no_run_begins(monkeypatch):
     def refused(*arguments):
         raise ConnectionError("the scheduler is gone")
 
-    monkeypatch.setattr(_segment_runner, "Crew", refused)
+    monkeypatch.setattr(_segment_runner, "PeerGroup", refused)
     released = []
     given = {
         unit: SimpleNamespace(release=lambda unit=unit: released.append(unit)) for unit in "ab"
     }
-    algorithm = SimpleNamespace(n_units=2, unit_nbytes=1)
+    units = SimpleNamespace(n=2, largest_nbytes=1)
     with pytest.raises(ConnectionError, match="scheduler is gone"):
-        SegmentRunner(None, algorithm, [], given, "test")
+        SegmentRunner(None, units, [], given, "test")
     assert released == ["a", "b"]
 
 
@@ -58,14 +59,14 @@ def test_no_more_workers_than_units_are_taken(runner_on):
 def test_one_that_is_late_is_left_out_where_the_others_have_room(runner_on):
     runner = runner_on(4, 100_000_000, ["a", "b", "c"])
     assert runner._suffices([10**9, 0]) and not runner._suffices([10**9, 3 * 10**8])
-    runner._crew.late = frozenset("b")
+    runner._group.late = frozenset("b")
     assert runner._choose_enough() == ["a", "c"]
-    runner._crew.late = frozenset("abc")
+    runner._group.late = frozenset("abc")
     assert runner._choose_enough() == ["a", "b", "c"]
 
 
 def test_workers_are_waited_for_where_units_have_no_room(runner_on, monkeypatch):
-    monkeypatch.setattr(FakeCrew, "workers_timeout", 60.0)
+    monkeypatch.setattr(FakeGroup, "workers_timeout", 60.0)
     runner = runner_on(4, 200_000_000, ["a"], ["a"], ["a", "b"])
     assert runner._choose_enough() == ["a", "b"]
 

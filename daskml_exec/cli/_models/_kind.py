@@ -1,11 +1,9 @@
 """What the command must know of a kind of model."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import Field
 from typing import Any, ClassVar, Protocol
-
-import numpy as np
 
 from daskml_exec.cli._errors import CommandError
 from daskml_exec.training import Callback
@@ -23,7 +21,7 @@ class ModelKind(Protocol):
     about : str
         The kind in a few words, for the help.
     reading : str
-        Python code that reads a saved model and makes "labels" of "X", for the help.
+        Python code that makes "labels" of "X" with the arrays of a saved model alone, for the help.
     usual_warnings : tuple of warning classes
         What a fit that went as was asked for warns of; not told.
     """
@@ -52,12 +50,6 @@ class ModelKind(Protocol):
 
     def loss(self, model: Any) -> str:
         """Say what the training loss is."""
-
-    def arrays(self, model: Any) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Return the parameters to save, by name."""
-
-    def metadata(self, model: Any) -> Mapping[str, Any]:
-        """Return what to save beside them, in what JSON can hold."""
 
 
 def option(name: str) -> str:

@@ -9,7 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from daskml_exec.cli._models._kind import require
-from daskml_exec.cli._text import count, number, table
+from daskml_exec.cli._text import count, number
+from daskml_exec.executor import Table
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.linear_model import LogisticRegression
 from daskml_exec.training import Callback
 
@@ -34,12 +36,11 @@ class Logistic:
     usual_warnings: ClassVar[tuple[type[Warning], ...]] = ()
     reading: ClassVar[str] = """\
 with safe_open("model.safetensors", framework="numpy") as file:
-    coef, intercept = file.get_tensor("coef"), file.get_tensor("intercept")
-    about = {key: json.loads(value) for key, value in file.metadata().items()}
-margins = X @ coef.T + intercept        # column j of X is index j + about["first_index"]
-if len(about["classes"]) == 2:          # one margin, that of the second class
+    coef, intercept, classes = map(file.get_tensor, ["coef_", "intercept_", "classes_"])
+margins = X @ coef.T + intercept
+if len(classes) == 2:                   # one margin, that of the second class
     margins = np.hstack([-margins, margins])
-labels = np.take(about["classes"], margins.argmax(axis=1))
+labels = classes[margins.argmax(axis=1)]
 """
 
     @classmethod
@@ -101,7 +102,7 @@ labels = np.take(about["classes"], margins.argmax(axis=1))
         labels = [_label(value) for value in (classes if len(classes) > 2 else classes[1:])]
         coef, intercept = model.coef_, model.intercept_
         shown = range(min(len(coef), _MAX_CLASSES))
-        yield from table(
+        yield from Table(
             ("class", "non-zero", "min", "max", "norm", "intercept"),
             [
                 (
@@ -114,15 +115,15 @@ labels = np.take(about["classes"], margins.argmax(axis=1))
                 )
                 for k in shown
             ],
-        )
+        ).lines()
         hidden = len(coef) - len(shown)
         if hidden:
             yield f"... and {count(hidden, 'class', 'classes')} more"
         yield ""
-        header, *rows = table(
+        header, *rows = Table(
             ("class", *[""] * _N_LARGEST),
             [(labels[k], *_largest(coef[k], first_index)) for k in shown],
-        )
+        ).lines()
         yield f"{header}  largest, as index:value (indices as in the file, from {first_index})"
         yield from rows
 
@@ -131,22 +132,8 @@ labels = np.take(about["classes"], margins.argmax(axis=1))
         loss = min(record.loss for record in model.history_ if record.loss is not None)
         return f"{loss:.8g} (per row, with the penalty)"
 
-    def arrays(self, model: Any) -> dict[str, np.ndarray[Any, Any]]:
-        return {"coef": model.coef_, "intercept": model.intercept_}
 
-    def metadata(self, model: Any) -> dict[str, Any]:
-        return {
-            "n_iter": int(model.n_iter_[0]),
-            "settings": {
-                "solver": self.solver,
-                "C": self.C if math.isfinite(self.C) else "inf",  # JSON has no infinity
-                "tol": self.tol,
-                "max_iter": self.max_iter,
-            },
-        }
-
-
-def _largest(coef: np.ndarray[Any, Any], first_index: int) -> list[str]:
+def _largest(coef: Array, first_index: int) -> list[str]:
     """Return the coefficients of largest magnitude, the first of equal ones first; no zeros."""
     order = np.argsort(-np.abs(coef), kind="stable")[:_N_LARGEST]
     cells = [f"{j + first_index}:{coef[j]:+#.3g}" for j in order if coef[j]]

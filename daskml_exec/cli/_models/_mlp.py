@@ -3,7 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,17 +37,17 @@ class Mlp:
     usual_warnings: ClassVar[tuple[type[Warning], ...]] = (ConvergenceWarning,)
     reading: ClassVar[str] = """\
 with safe_open("model.safetensors", framework="numpy") as file:
-    about = {key: json.loads(value) for key, value in file.metadata().items()}
-    layers = range(len(about["layers"]) - 1)
-    coefs = [file.get_tensor(f"coef_{k}") for k in layers]
-    intercepts = [file.get_tensor(f"intercept_{k}") for k in layers]
-inputs = X                              # column j of X is index j + about["first_index"]
+    layers = range(sum(name.startswith("coefs_") for name in file.keys()))
+    coefs = [file.get_tensor(f"coefs_[{k}]") for k in layers]
+    intercepts = [file.get_tensor(f"intercepts_[{k}]") for k in layers]
+    classes = file.get_tensor("classes_")
+inputs = X
 for coef, intercept in zip(coefs[:-1], intercepts[:-1]):
-    inputs = np.maximum(inputs @ coef + intercept, 0)   # about["activation"] is "relu"
+    inputs = np.maximum(inputs @ coef + intercept, 0)
 margins = inputs @ coefs[-1] + intercepts[-1]
-if len(about["classes"]) == 2:          # one margin, that of the second class
+if len(classes) == 2:                   # one margin, that of the second class
     margins = np.hstack([-margins, margins])
-labels = np.take(about["classes"], margins.argmax(axis=1))
+labels = classes[margins.argmax(axis=1)]
 """
 
     @classmethod
@@ -159,20 +159,6 @@ labels = np.take(about["classes"], margins.argmax(axis=1))
         if len(model.loss_curve_) == 1:
             return f"{last:.6g} (per row, with the penalty)"
         return f"{first:.6g} in the first epoch, {last:.6g} in the last (per row, with the penalty)"
-
-    def arrays(self, model: Any) -> dict[str, np.ndarray[Any, Any]]:
-        return {
-            **{f"coef_{k}": coef for k, coef in enumerate(model.coefs_)},
-            **{f"intercept_{k}": intercept for k, intercept in enumerate(model.intercepts_)},
-        }
-
-    def metadata(self, model: Any) -> dict[str, Any]:
-        return {
-            "layers": _layers(model),
-            "activation": model.activation,
-            "n_epochs": model.n_iter_,
-            "settings": asdict(self),
-        }
 
 
 def _layers(model: Any) -> list[int]:

@@ -13,18 +13,18 @@ from daskml_exec.executor.peers._commits import (
     worth_keeping,
     write_to_next,
 )
-from daskml_exec.executor.peers._crew import Crew
 from daskml_exec.executor.peers._errors import PeersInterrupted, PeerTimeoutError
 from daskml_exec.executor.peers._exchange import BlockExchange
 from daskml_exec.executor.peers._member_task import Answer
 from daskml_exec.executor.peers._peer import Peer, Source
+from daskml_exec.executor.peers._peer_group import PeerGroup
 
 __all__ = [
     "Answer",
     "BlockExchange",
     "Commit",
-    "Crew",
     "Peer",
+    "PeerGroup",
     "PeerTimeoutError",
     "PeersInterrupted",
     "Source",

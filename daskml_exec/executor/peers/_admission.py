@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-# How often those who wait look whether the first one is still there, in seconds.
-_LOOK_EVERY = 1.0
+from daskml_exec.executor._tuning import tuning
 
 
 class Admission:
@@ -33,7 +32,7 @@ class Admission:
         self._wake_first()
         while not turn.is_set():
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(turn.wait(), _LOOK_EVERY)
+                await asyncio.wait_for(turn.wait(), tuning().admission_look_seconds)
             first = self.first
             if first is not None and first != run_id and self._lapsed(first):
                 self.leave(first)

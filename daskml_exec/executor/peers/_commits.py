@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from daskml_exec.executor.peers._errors import BadCopyError
 from daskml_exec.executor.peers._files import (
     Copy,
@@ -19,8 +17,7 @@ from daskml_exec.executor.peers._files import (
     n_chunks,
 )
 from daskml_exec.executor.peers._peer import Peer
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.arrays import Array
 
 # Chunks that may be under way before the first of them is written.
 _WINDOW = 2

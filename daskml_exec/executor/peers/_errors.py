@@ -26,7 +26,7 @@ class PeerTimeoutError(TimeoutError):
 
 
 class MailboxFullError(RuntimeError):
-    """More letters came than a worker has room for."""
+    """More messages came than a worker has room for."""
 
 
 class SharedMemoryError(RuntimeError):

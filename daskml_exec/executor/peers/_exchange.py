@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.executor.peers._peer import Peer
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 from daskml_exec.kernels.networks.blocks.exchange import Tag, Wait
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.executor._tuning import tuning
 from daskml_exec.executor.peers._errors import BadCopyError
 from daskml_exec.executor.peers._runs import checked_id
+from daskml_exec.kernels.arrays import Array
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-CHUNK_BYTES = 8 * 2**20
-"""How much of a block is in flight, and in memory twice, at once."""
 _DIGEST_BYTES = 16
 
 
@@ -191,8 +189,9 @@ class BlockFiles:
                     raise BadCopyError(
                         f"{where} has {found.st_size} bytes on disk where {entry.nbytes} are right"
                     )
-                for at in range(0, entry.nbytes, CHUNK_BYTES):
-                    piece = np.empty(min(CHUNK_BYTES, entry.nbytes - at), np.uint8)
+                size = tuning().file_chunk_bytes
+                for at in range(0, entry.nbytes, size):
+                    piece = np.empty(min(size, entry.nbytes - at), np.uint8)
                     _read_into(piece.data, file, where)
                     yield piece
         except OSError as error:
@@ -276,10 +275,10 @@ def entries(units: Mapping[int, Mapping[str, Array]]) -> list[Entry]:
 
 def chunks_of(array: Array) -> Sequence[Array]:
     """Cut an array's bytes into views of a chunk's size."""
-    raw = array.reshape(-1).view(np.uint8)
-    return [raw[at : at + CHUNK_BYTES] for at in range(0, raw.size, CHUNK_BYTES)]
+    raw, size = array.reshape(-1).view(np.uint8), tuning().file_chunk_bytes
+    return [raw[at : at + size] for at in range(0, raw.size, size)]
 
 
 def n_chunks(entry: Entry) -> int:
     """Return how many pieces `chunks_of` makes of the array."""
-    return -(-entry.nbytes // CHUNK_BYTES)
+    return -(-entry.nbytes // tuning().file_chunk_bytes)

@@ -16,9 +16,9 @@ from daskml_exec.executor.peers._runs import CLOSED, Run
 
 # Closed runs that are remembered, so that what arrives late for one is refused.
 _REMEMBERED = 1_000
-# Letters of one generation that may wait to be taken. Peers are a step or two ahead of one another,
-# each with a few letters for each layer.
-_MOST_LETTERS = 2**16
+# Messages of one generation that may wait to be taken. Peers are a step or two ahead of each other,
+# each with a few messages for each layer.
+_MOST_MESSAGES = 2**16
 # How long one wait is at most: a condition refuses to wait for ever.
 _LONGEST_WAIT = 3600.0
 
@@ -56,7 +56,7 @@ class Announcement:
     index : int
         Of this worker.
     token : str
-        That letters of this generation have.
+        That messages of this generation have.
     """
 
     members: tuple[str, ...]
@@ -64,7 +64,7 @@ class Announcement:
     token: str
 
     def admits(self, sender: Any, token: Any) -> bool:
-        """Return whether a letter may be from the member that it says."""
+        """Return whether a message may be from the member that it says."""
         return (
             isinstance(sender, int)
             and 0 <= sender < len(self.members)
@@ -77,19 +77,19 @@ class Announcement:
 class _Box:
     """What has come for one generation and was not taken yet."""
 
-    letters: dict[Hashable, tuple[Any, int]] = field(default_factory=dict)
+    messages: dict[Hashable, tuple[Any, int]] = field(default_factory=dict)
     nbytes: int = 0
     is_full: bool = False
 
 
 class Mailbox:
-    """Letters by run and tag. The event loop files them, tasks take them.
+    """Messages by run and tag. The event loop files them, tasks take them.
 
     Parameters
     ----------
     clock : Clock, optional
     limit : int, optional
-        Bytes of letters of one generation that may wait to be taken.
+        Bytes of messages of one generation that may wait to be taken.
     """
 
     def __init__(self, clock: Clock | None = None, limit: int | None = None) -> None:
@@ -102,7 +102,7 @@ class Mailbox:
         self._closed = False
 
     def announce(self, run: Run, announcement: Announcement) -> None:
-        """Expect letters of a generation, if it has not ended."""
+        """Expect messages of a generation, if it has not ended."""
         with self._changed:
             if self._ended(run) is None:
                 self._announced[run] = announcement
@@ -122,13 +122,13 @@ class Mailbox:
             return self._announced[run]
 
     def admits(self, run: Run, sender: Any, token: Any) -> bool:
-        """Return whether a letter is from a member of a generation that was announced."""
+        """Return whether a message is from a member of a generation that was announced."""
         with self._changed:
             announced = self._announced.get(run)
         return announced is not None and announced.admits(sender, token)
 
-    def file(self, run: Run, tag: Hashable, letter: Any, nbytes: int = 0) -> bool:
-        """Keep a letter; return False, and drop it, where it is not to be kept.
+    def file(self, run: Run, tag: Hashable, message: Any, nbytes: int = 0) -> bool:
+        """Keep a message; return False, and drop it, where it is not to be kept.
 
         It is not if its generation has ended, if another one with its tag is here, which was the
         first, or if there is no room for it.
@@ -137,20 +137,20 @@ class Mailbox:
             if self._ended(run) is not None:
                 return False
             box = self._boxes.setdefault(run, _Box())
-            if tag in box.letters:
+            if tag in box.messages:
                 return False
-            if len(box.letters) >= _MOST_LETTERS or (
+            if len(box.messages) >= _MOST_MESSAGES or (
                 self._limit is not None and box.nbytes + nbytes > self._limit
             ):
                 box.is_full = True
             else:
-                box.letters[tag] = letter, nbytes
+                box.messages[tag] = message, nbytes
                 box.nbytes += nbytes
             self._changed.notify_all()
             return not box.is_full
 
     def take(self, run: Run, tag: Hashable, *, timeout: float, sender: str) -> Any:
-        """Return a letter and forget it; wait for it if it has not come.
+        """Return a message and forget it; wait for it if it has not come.
 
         Parameters
         ----------
@@ -159,14 +159,14 @@ class Mailbox:
         timeout : float
             Seconds.
         sender : str
-            Whose letter it is, for the message of an error.
+            Whose message it is, for the message of an error.
 
         Raises
         ------
         GenerationEndedError
             The generation has ended.
         PeerTimeoutError
-            The letter has not come in time.
+            The message has not come in time.
         MailboxFullError
             There was no room for it, or for another one of the generation.
         """
@@ -175,14 +175,14 @@ class Mailbox:
             while True:
                 self._require_current(run)
                 box = self._boxes.get(run, _Box())
-                if tag in box.letters:
-                    letter, nbytes = box.letters.pop(tag)
+                if tag in box.messages:
+                    message, nbytes = box.messages.pop(tag)
                     box.nbytes -= nbytes
-                    return letter
+                    return message
                 if box.is_full:
                     raise MailboxFullError(
-                        f"letters of {run} that nobody has taken yet take {box.nbytes:,} bytes in "
-                        f"{len(box.letters):,} pieces on this worker; it has no room for more"
+                        f"messages of {run} that nobody has taken yet take {box.nbytes:,} bytes in "
+                        f"{len(box.messages):,} pieces on this worker; it has no room for more"
                     )
                 left = deadline - self._clock.now()
                 if left <= 0:
@@ -205,7 +205,7 @@ class Mailbox:
             return self._floors.get(run_id, (0, ""))[0]
 
     def end_before(self, run_id: str, generation: int, reason: str) -> None:
-        """End all generations of a run below this one: drop their letters, wake who waits."""
+        """End all generations of a run below this one: drop their messages, wake who waits."""
         with self._changed:
             floor, _ = self._floors.get(run_id, (0, ""))
             if generation <= floor:
@@ -231,9 +231,9 @@ class Mailbox:
             self._changed.notify_all()
 
     def __len__(self) -> int:
-        """Return the number of letters that nobody has taken."""
+        """Return the number of messages that nobody has taken."""
         with self._changed:
-            return sum(len(box.letters) for box in self._boxes.values())
+            return sum(len(box.messages) for box in self._boxes.values())
 
     def _ended(self, run: Run) -> str | None:
         if self._closed:

@@ -51,7 +51,7 @@ def member_task(
             ids=ids,
             timeout=timeout,
             mailbox=plugin.mailbox,
-            post=plugin.post,
+            outbox=plugin.outbox,
             residents=plugin.residents,
             files=plugin.files,
             fetch=fetch_on(plugin.worker),

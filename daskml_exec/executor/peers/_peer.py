@@ -6,19 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from distributed import Worker
 from distributed.utils_comm import gather_from_workers
 
 from daskml_exec.executor.peers._errors import PeersInterrupted, PeerTimeoutError
 from daskml_exec.executor.peers._files import BlockFiles
 from daskml_exec.executor.peers._mailbox import Mailbox
-from daskml_exec.executor.peers._post import Post
+from daskml_exec.executor.peers._outbox import Outbox
 from daskml_exec.executor.peers._residents import Residents
 from daskml_exec.executor.peers._runs import Run
 from daskml_exec.executor.peers._shared_memory import LEAST_BYTES, Shared, SharedSlots, this_place
+from daskml_exec.kernels.arrays import Array
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Tag = tuple[Any, ...]
 
 
@@ -60,7 +59,7 @@ class Peer:
     ids: Sequence[str]
     timeout: float
     mailbox: Mailbox
-    post: Post
+    outbox: Outbox
     residents: Residents
     files: BlockFiles
     fetch: Fetch
@@ -104,7 +103,7 @@ class Peer:
         if worthwhile and slot is not None and self.slots is not None:
             arrays, about = (), self.slots.write((to, *slot), arrays, about)
         whole_tag = (*tag, self.index)
-        self.post.send(self.members[to], self.run, whole_tag, arrays, about, token=self.token)
+        self.outbox.send(self.members[to], self.run, whole_tag, arrays, about, token=self.token)
 
     def take(self, sender: int, tag: Tag, *, timeout: float | None = None) -> tuple[list[Any], Any]:
         """Return what a member has sent under a tag, arrays and description; wait for it.

@@ -15,9 +15,9 @@ from daskml_exec.executor.peers._runs import (
     ANNOUNCE,
     CLOSE,
     CLOSED,
+    ENDED,
     INTERRUPT,
     LEAVE,
-    NEWS,
     OPEN,
     PLUGIN,
     REGISTER,
@@ -240,8 +240,8 @@ class PeersSchedulerPlugin(SchedulerPlugin):
         run.current = False
         run.generation += 1
         self._tell(run_id, run.seen, run.generation, reason)
-        news = {"run_id": run_id, "generation": run.generation, "reason": reason}
-        self._scheduler.log_event(PLUGIN, news)
+        ended = {"run_id": run_id, "generation": run.generation, "reason": reason}
+        self._scheduler.log_event(PLUGIN, ended)
 
     async def _ask(self, worker: str, handler: str, timeout: float, **message: Any) -> Any:
         connection = self._scheduler.rpc(worker)
@@ -251,5 +251,5 @@ class PeersSchedulerPlugin(SchedulerPlugin):
         for worker in self._scheduler.stream_comms.keys() & set(workers):
             self._scheduler.worker_send(
                 worker,
-                {"op": NEWS, "run_id": run_id, "generation": generation, "reason": reason},
+                {"op": ENDED, "run_id": run_id, "generation": generation, "reason": reason},
             )

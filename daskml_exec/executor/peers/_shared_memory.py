@@ -21,11 +21,10 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.executor.peers._errors import GenerationEndedError, SharedMemoryError
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.arrays import Array
 
 LEAST_BYTES = 2**16
-"""Smaller arrays travel in the letter: that has to be sent in any case."""
+"""Smaller arrays travel in the message: that has to be sent in any case."""
 _ALIGNMENT = 64
 
 
@@ -59,7 +58,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Shared:
-    """Where arrays are, for a letter.
+    """Where arrays are, for a message.
 
     Attributes
     ----------
@@ -70,7 +69,7 @@ class Shared:
     nbytes : int
     arrays : tuple of (dtype, shape, offset)
     about : object
-        What the letter says beside them.
+        What the message says beside them.
     """
 
     slot: str
@@ -202,7 +201,7 @@ def _allocated(nbytes: int) -> _Slot:
 
 
 def _mapped(shared: Shared) -> mmap.mmap:
-    """Map memory of another process, if it is what the letter says."""
+    """Map memory of another process, if it is what the message says."""
     path = f"/proc/{int(shared.process)}/fd/{int(shared.descriptor)}"
     try:
         with open(path, "rb") as file:

@@ -6,16 +6,17 @@ from typing import Any
 
 from distributed import Status, Worker, WorkerPlugin, get_worker
 
+from daskml_exec.executor._capacity import Capacity
 from daskml_exec.executor.peers._errors import PeersInterrupted
 from daskml_exec.executor.peers._files import BlockFiles
 from daskml_exec.executor.peers._mailbox import Announcement, Mailbox
-from daskml_exec.executor.peers._post import Post
+from daskml_exec.executor.peers._outbox import Outbox
 from daskml_exec.executor.peers._residents import Residents
 from daskml_exec.executor.peers._runs import (
     ANNOUNCE,
     CLOSED,
     DELIVER,
-    NEWS,
+    ENDED,
     PLUGIN,
     STATES,
     Run,
@@ -24,9 +25,6 @@ from daskml_exec.executor.peers._runs import (
 from daskml_exec.executor.peers._shared_memory import SharedSlots
 
 logger = logging.getLogger(__name__)
-
-# The part of a worker's memory that letters of one generation may take, which nobody has taken yet.
-_LETTERS = 0.5
 
 
 class PeersPlugin(WorkerPlugin):
@@ -38,26 +36,26 @@ class PeersPlugin(WorkerPlugin):
     mailbox: Mailbox
     residents: Residents
     files: BlockFiles
-    post: Post
+    outbox: Outbox
     worker: Worker
 
     def setup(self, worker: Worker) -> None:
         """Start to receive."""
         self.worker = worker
         limit = worker.memory_manager.memory_limit
-        self.mailbox = Mailbox(limit=int(_LETTERS * limit) if limit else None)
+        self.mailbox = Mailbox(limit=Capacity.smallest([limit]).for_messages)
         self.residents = Residents()
         self.files = BlockFiles(Path(worker.local_directory) / PLUGIN)
         self._slots: dict[str, SharedSlots] = {}
         self._begun: set[Run] = set()
         self._met: set[Run] = set()
-        self.post = Post(worker.rpc, worker.loop.asyncio_loop)  # type: ignore[attr-defined]
+        self.outbox = Outbox(worker.rpc, worker.loop.asyncio_loop)  # type: ignore[attr-defined]
         worker.handlers |= {
             DELIVER: self._deliver,
             ANNOUNCE: self._announce,
             STATES: self._state,
         }
-        worker.stream_handlers[NEWS] = self._news
+        worker.stream_handlers[ENDED] = self._end
 
     def teardown(self, worker: Worker) -> None:
         """Stop the tasks that wait for something, since the worker waits for them.
@@ -101,7 +99,7 @@ class PeersPlugin(WorkerPlugin):
     ) -> None:
         run, tag = Run(run_id, generation), tuple(tag)
         if not self.mailbox.admits(run, tag[-1] if tag else None, token):
-            logger.info("a letter for %r was refused: nobody has announced its sender", run)
+            logger.info("a message for %r was refused: nobody has announced its sender", run)
             return
         self.mailbox.file(run, tag, (arrays, about), sum(array.nbytes for array in arrays))
 
@@ -124,7 +122,7 @@ class PeersPlugin(WorkerPlugin):
             "memory": self.worker.memory_manager.memory_limit or 0,
         }
 
-    def _news(self, run_id: str, generation: int, reason: str) -> None:
+    def _end(self, run_id: str, generation: int, reason: str) -> None:
         self._end_before(checked_id(run_id), generation, reason)
 
     def _end_before(self, run_id: str, generation: int, reason: str) -> None:

@@ -1,14 +1,17 @@
-"""Loss and gradient of a batch, in work space that is allocated once."""
+"""Loss and gradient of a batch, in work space that is allocated once.
+
+Arrays are of any namespace in which they can be written into, and slices are views.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
+from daskml_exec.kernels.array_namespace import array_namespace, summed, write, zeros
 from daskml_exec.kernels.networks.layout import Layers
 from daskml_exec.kernels.networks.network import Network
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -17,44 +20,38 @@ class Workspace:
 
     Attributes
     ----------
-    hidden, deltas, scratch : lists of ndarray of shape (rows, units)
-        Per hidden layer: its values, the gradient of the loss by its inputs, and space.
-    outputs : ndarray of shape (outputs, rows)
-    losses : ndarray of shape (rows,)
-    gradient : ndarray of shape (n_parameters,)
+    hidden, deltas : lists of array of shape (rows, units)
+        Per hidden layer: its values, and the gradient of the loss by its inputs.
+    outputs : array of shape (outputs, rows)
+    losses : array of shape (rows,)
+    gradient : array of shape (n_parameters,)
         Shared by the work spaces of all sizes; `layers` are its views.
     """
 
-    hidden: list[Array]
-    deltas: list[Array]
-    scratch: list[Array]
-    outputs: Array
-    losses: Array
-    gradient: Array
+    hidden: list[Any]
+    deltas: list[Any]
+    outputs: Any
+    losses: Any
+    gradient: Any
     layers: Layers
 
 
-def workspace(network: Network, rows: int, gradient: Array) -> Workspace:
-    """Return work space for batches of so many rows."""
-    units, dtype = network.layout.units, gradient.dtype
-
-    def per_layer() -> list[Array]:
-        return [np.empty((rows, n), dtype) for n in units[1:-1]]
-
+def workspace(network: Network, rows: int, gradient: Any) -> Workspace:
+    """Return work space for batches of so many rows, where the gradient is."""
+    units = network.layout.units
     return Workspace(
-        hidden=per_layer(),
-        deltas=per_layer(),
-        scratch=per_layer(),
-        outputs=np.empty((units[-1], rows), dtype),
-        losses=np.empty(rows, dtype),
+        hidden=[zeros((rows, n), gradient) for n in units[1:-1]],
+        deltas=[zeros((rows, n), gradient) for n in units[1:-1]],
+        outputs=zeros((units[-1], rows), gradient),
+        losses=zeros((rows,), gradient),
         gradient=gradient,
         layers=network.layout.layers(gradient),
     )
 
 
 def backpropagate(
-    network: Network, layers: Layers, X: Any, y: Array, weight: Array | None, space: Workspace
-) -> tuple[float, float]:
+    network: Network, layers: Layers, X: Any, y: Any, weight: Any, total: float, space: Workspace
+) -> Any:
     """Write the gradient of the batch's mean loss to the work space; no penalty.
 
     Parameters
@@ -62,30 +59,25 @@ def backpropagate(
     network : Network
     layers : Layers
         Views of the parameters.
-    X : ndarray or CSR matrix of shape (rows, features)
-    y : ndarray of shape (rows,)
+    X : array or CSR matrix of shape (rows, features)
+    y : array of shape (rows,)
         As ``network.output.targets`` returns it.
-    weight : ndarray of shape (rows,), or None for ones
+    weight : array of shape (rows,), or None for ones
+    total : float
+        Sum of the weights.
     space : Workspace
 
     Returns
     -------
-    loss : float
+    loss : float, or an array of a device
         Sum of weight times loss.
-    total : float
-        Sum of the weights. If it is zero, so is the gradient.
     """
     _forward(network, layers, X, space)
     outputs = space.outputs
     network.output.residual(outputs, y, space.losses)
-    if weight is None:
-        loss, total = float(space.losses.sum()), float(len(y))
-        outputs *= 1.0 / total
-    else:
-        loss, total = float(space.losses @ weight), float(weight.sum(dtype=np.float64))
-        outputs *= weight / (total or 1.0)
+    outputs *= (1.0 if weight is None else weight) / total
     _backward(network, layers, X, space)
-    return loss, total
+    return summed(space.losses, weight)
 
 
 def _forward(network: Network, layers: Layers, X: Any, space: Workspace) -> None:
@@ -95,29 +87,32 @@ def _forward(network: Network, layers: Layers, X: Any, space: Workspace) -> None
         hidden += intercept
         network.activation.apply(hidden)
         values = hidden
-    if values is X and not isinstance(X, np.ndarray):
+    if values is X and sp.issparse(X):
         outputs[:] = (X @ layers.coefs[-1]).T
     else:
-        np.matmul(layers.coefs[-1].T, values.T, out=outputs)
+        _product(layers.coefs[-1].T, values.T, outputs)
     outputs += layers.intercepts[-1][:, None]
 
 
 def _backward(network: Network, layers: Layers, X: Any, space: Workspace) -> None:
     """Propagate the residual back; the first layer's inputs need no gradient."""
     delta = space.outputs.T
-    np.sum(space.outputs, axis=1, out=space.layers.intercepts[-1])
+    xp = array_namespace(delta)
+    space.layers.intercepts[-1][...] = xp.sum(space.outputs, axis=1)
     for layer in range(len(layers.coefs) - 1, 0, -1):
         values, previous = space.hidden[layer - 1], space.deltas[layer - 1]
-        np.matmul(values.T, delta, out=space.layers.coefs[layer])
-        np.matmul(delta, layers.coefs[layer].T, out=previous)
-        network.activation.times_slope(values, previous, space.scratch[layer - 1])
-        np.sum(previous, axis=0, out=space.layers.intercepts[layer - 1])
+        _product(values.T, delta, space.layers.coefs[layer])
+        _product(delta, layers.coefs[layer].T, previous)
+        network.activation.times_slope(values, previous)
+        space.layers.intercepts[layer - 1][...] = xp.sum(previous, axis=0)
         delta = previous
     _product(X.T, delta, space.layers.coefs[0])
 
 
-def _product(A: Any, B: Array, out: Array) -> None:
-    if isinstance(A, np.ndarray):
+def _product(A: Any, B: Any, out: Any) -> None:
+    if type(A) is np.ndarray:  # at once: to ask takes as long as a small product
         np.matmul(A, B, out=out)
-    else:
+    elif sp.issparse(A):
         out[:] = A @ B  # SciPy has no place for the result of a sparse product
+    else:
+        write(array_namespace(B).matmul, A, B, out=out)

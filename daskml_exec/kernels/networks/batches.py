@@ -4,11 +4,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.arrays import Array
 
 _VALIDATION = -1
 # Names the random stream that chooses the rows held out; epochs count from zero.

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskml_exec.kernels.array_namespace import array_namespace
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.arrays import Array
 
 
 class Layers(NamedTuple):

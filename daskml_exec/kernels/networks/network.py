@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.array_namespace import is_host, zeros
 from daskml_exec.kernels.networks.activations import ACTIVATIONS, Activation
 from daskml_exec.kernels.networks.layout import Layout
 from daskml_exec.kernels.networks.outputs import Identity, Logistic, Output, Softmax
@@ -44,29 +45,24 @@ class Network:
 def forward(network: Network, flat: Any, X: Any, *, rows: int = 4096) -> Any:
     """Return the inputs of the output layer's activation, shape (n, outputs).
 
-    X is a NumPy array or a CSR matrix. Rows are taken in blocks, so that hidden layers take
+    X is an array or a CSR matrix. On the host rows are taken in blocks, so that hidden layers take
     little memory.
     """
     coefs, intercepts = network.layout.layers(flat)
     n = X.shape[0]
-    result = np.empty((n, network.layout.units[-1]), np.result_type(X.dtype, flat.dtype))
+    if is_host(X):
+        result = np.empty((n, network.layout.units[-1]), np.result_type(X.dtype, flat.dtype))
+    else:
+        result, rows = zeros((n, network.layout.units[-1]), X), max(1, n)
     for start in range(0, n, rows):
         stop_point()
-        values = X[start : start + rows]
+        here = slice(start, start + rows)
+        values = X[here] if is_host(X) else X
         if isinstance(values, np.ndarray):
             values = np.require(values, requirements="A")
         for coef, intercept in zip(coefs[:-1], intercepts[:-1], strict=True):
             values = values @ coef
             values += intercept
             network.activation.apply(values)
-        result[start : start + rows] = values @ coefs[-1] + intercepts[-1]
+        result[here, :] = values @ coefs[-1] + intercepts[-1]
     return result
-
-
-def forward_on(xp: Any, network: Network, flat: Any, X: Any) -> Any:
-    """Return what `forward` does, in another array namespace."""
-    coefs, intercepts = network.layout.layers(flat)
-    values = X
-    for coef, intercept in zip(coefs[:-1], intercepts[:-1], strict=True):
-        values = network.activation.apply_on(xp, values @ coef + intercept[None, :])
-    return values @ coefs[-1] + intercepts[-1][None, :]

@@ -5,15 +5,16 @@ scales, the averages of ones that say how far a moment has come from its first v
 weighted average of states, of local models in a round, is therefore again a state.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import get_blas_funcs
 
+from daskml_exec.kernels.array_namespace import array_namespace, is_host, write
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.compiled_updates import compiled_updates
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class OptimiserState:
 
 
 class Optimiser(Protocol):
-    """Changes parameters by gradients."""
+    """Changes parameters by gradients, in any namespace whose arrays can be written into."""
 
     @property
     def n_moments(self) -> int:
@@ -53,11 +54,6 @@ class Optimiser(Protocol):
     ) -> None:
         """Take a step in place; `gradient` and `scratch` are used up."""
 
-    def update_on(
-        self, xp: Any, parameters: Any, gradient: Any, state: OptimiserState, learning_rate: float
-    ) -> tuple[Any, OptimiserState]:
-        """Return parameters and state after a step, in another array namespace."""
-
 
 def init(optimiser: Optimiser, n_parameters: int, dtype: np.dtype[Any]) -> OptimiserState:
     """Return the state before the first step."""
@@ -71,6 +67,8 @@ def flush_denormals(state: OptimiserState, scratch: Array) -> None:
     Below the smallest normal number arithmetic is several times slower. What is flushed changes
     no parameter: its step is smaller than the last digit of any.
     """
+    if not is_host(state.moments):
+        return  # a device does not mind
     single = state.moments.dtype == np.float32
     for moment, smallest in zip(
         state.moments, (1e-30, 1e-33) if single else (1e-290, 1e-300), strict=False
@@ -111,9 +109,9 @@ class Adam:
         scratch: Any,
     ) -> None:
         """Take a step in place; `gradient` and `scratch` are used up."""
-        first, second = state.moments
+        first, second = state.moments[0, :], state.moments[1, :]
         rate = self._rate(state, learning_rate)
-        updates = compiled_updates()
+        updates = compiled_updates() if is_host(parameters) else None
         if updates is not None:
             updates.adam(
                 parameters,
@@ -133,28 +131,16 @@ class Adam:
                 ),
             )
             return
-        add = _axpy(parameters)
+        add, xp = axpy(parameters), array_namespace(parameters)
         first *= self.beta_1
         add(gradient, first, a=1 - self.beta_1)
         second *= self.beta_2
-        np.multiply(gradient, gradient, out=gradient)
+        gradient *= gradient
         add(gradient, second, a=1 - self.beta_2)
-        np.sqrt(second, out=scratch)
+        write(xp.sqrt, second, out=scratch)
         scratch += self.epsilon
-        np.divide(first, scratch, out=scratch)
+        write(xp.divide, first, scratch, out=scratch)
         add(scratch, parameters, a=-rate)
-
-    def update_on(
-        self, xp: Any, parameters: Any, gradient: Any, state: OptimiserState, learning_rate: float
-    ) -> tuple[Any, OptimiserState]:
-        """Return parameters and state after a step, in another array namespace."""
-        first, second = state.moments[0, :], state.moments[1, :]
-        scales = state.scales.copy()
-        rate = self._rate(OptimiserState(state.moments, scales), learning_rate)
-        first = self.beta_1 * first + (1 - self.beta_1) * gradient
-        second = self.beta_2 * second + (1 - self.beta_2) * (gradient * gradient)
-        parameters = parameters - rate * (first / (xp.sqrt(second) + self.epsilon))
-        return parameters, OptimiserState(xp.stack([first, second]), scales)
 
     def _rate(self, state: OptimiserState, learning_rate: float) -> float:
         """Advance the scales by a step, and return the learning rate that makes up for them."""
@@ -194,11 +180,11 @@ class SGD:
         scratch: Any,
     ) -> None:
         """Take a step in place; `gradient` and `scratch` are used up."""
-        add = _axpy(parameters)
+        add = axpy(parameters)
         if not self.momentum:
             add(gradient, parameters, a=-learning_rate)
             return
-        (velocity,) = state.moments
+        velocity = state.moments[0, :]
         velocity *= self.momentum
         add(gradient, velocity, a=-learning_rate)
         if self.nesterov:
@@ -207,20 +193,14 @@ class SGD:
         else:
             parameters += velocity
 
-    def update_on(
-        self, xp: Any, parameters: Any, gradient: Any, state: OptimiserState, learning_rate: float
-    ) -> tuple[Any, OptimiserState]:
-        """Return parameters and state after a step, in another array namespace."""
-        if not self.momentum:
-            return parameters - learning_rate * gradient, state
-        velocity = self.momentum * state.moments[0, :] - learning_rate * gradient
-        step = self.momentum * velocity - learning_rate * gradient if self.nesterov else velocity
-        return parameters + step, OptimiserState(xp.stack([velocity]), state.scales)
+
+def axpy(like: Any) -> Callable[..., Any]:
+    """Return ``y += a x``: on the host that of BLAS, which reads and writes y once."""
+    return _AXPY[like.dtype.char] if is_host(like) else _add
 
 
-def _axpy(like: Array) -> Any:
-    """Return BLAS's ``y += a x``, which reads and writes y once."""
-    return _AXPY[like.dtype.char]
+def _add(x: Any, y: Any, *, a: float) -> None:
+    y += a * x
 
 
 _AXPY = {char: get_blas_funcs("axpy", dtype=char) for char in "fd"}

@@ -2,15 +2,18 @@ r"""What a network's last layer says, and how wrong it is.
 
 Each output is paired with the loss whose derivative by the layer's inputs z is the difference
 between what is said and what was wanted. Arrays have the shape (outputs, rows): sums over few
-outputs then run over whole rows of memory.
+outputs then run over whole rows of memory. They are of any namespace in which they can be written
+into.
 """
 
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import expit, log_expit
+from scipy.special import log_expit
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.array_namespace import array_namespace, is_host, write
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.networks.activations import ACTIVATIONS
 
 
 class Output(Protocol):
@@ -19,11 +22,8 @@ class Output(Protocol):
     def targets(self, y: Array, dtype: np.dtype[Any]) -> Array:
         """Return what is to be trained on, one value per row, for a partition's y."""
 
-    def residual(self, z: Array, y: Array, losses: Array) -> None:
+    def residual(self, z: Any, y: Any, losses: Any) -> None:
         """Replace z by what is said less what is wanted, and write each row's loss."""
-
-    def losses_and_residual_on(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """Return each row's loss and the residual, in another array namespace."""
 
 
 class Softmax:
@@ -33,28 +33,28 @@ class Softmax:
         """Return what is to be trained on, one value per row."""
         return np.ascontiguousarray(y, dtype=np.intp)
 
-    def residual(self, z: Array, y: Array, losses: Array) -> None:
+    def residual(self, z: Any, y: Any, losses: Any) -> None:
         """Replace z by what is said less what is wanted, and write each row's loss."""
-        z -= z.max(axis=0)
-        wanted = y * z.shape[1] + np.arange(z.shape[1])
-        flat = z.reshape(-1)
-        of_label = flat[wanted]
-        np.exp(z, out=z)
-        total = z.sum(axis=0)
-        np.log(total, out=losses)
+        xp, on_host = array_namespace(z), is_host(z)
+        z -= xp.max(z, axis=0)
+        if on_host:
+            wanted = y * z.shape[1] + np.arange(z.shape[1])
+            flat = z.reshape(-1)
+            of_label = flat[wanted]
+        else:  # the standard has no way to write by indices
+            classes = xp.arange(z.shape[0], device=y.device)[:, None]
+            one_hot = xp.astype(classes == y, z.dtype)
+            of_label = xp.sum(z * one_hot, axis=0)
+        write(xp.exp, z, out=z)
+        total = xp.sum(z, axis=0)
+        write(xp.log, total, out=losses)
         losses -= of_label
         z /= total
-        _without_denormals(z)
-        flat[wanted] -= 1
-
-    def losses_and_residual_on(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """Return each row's loss and the residual, in another array namespace."""
-        z = z - xp.max(z, axis=0, keepdims=True)
-        one_hot = xp.astype(xp.arange(z.shape[0], device=y.device)[:, None] == y[None, :], z.dtype)
-        exponentials = xp.exp(z)
-        total = xp.sum(exponentials, axis=0)
-        losses = xp.log(total) - xp.sum(z * one_hot, axis=0)
-        return losses, exponentials / total[None, :] - one_hot
+        if on_host:
+            _without_denormals(z)
+            flat[wanted] -= 1
+        else:
+            z -= one_hot
 
 
 class Logistic:
@@ -64,20 +64,14 @@ class Logistic:
         """Return what is to be trained on, one value per row."""
         return np.ascontiguousarray(y, dtype=dtype)
 
-    def residual(self, z: Array, y: Array, losses: Array) -> None:
+    def residual(self, z: Any, y: Any, losses: Any) -> None:
         """Replace z by what is said less what is wanted, and write each row's loss."""
-        np.multiply(z[0], y, out=losses)
-        np.subtract(-log_expit(-z[0]), losses, out=losses)
-        expit(z, out=z)
-        _without_denormals(z)
+        margin = z[0, :]
+        losses[...] = _softplus(margin) - margin * y
+        ACTIVATIONS["logistic"].apply(z)
+        if is_host(z):
+            _without_denormals(z)
         z -= y
-
-    def losses_and_residual_on(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """Return each row's loss and the residual, in another array namespace."""
-        magnitude = xp.abs(z)
-        softplus = 0.5 * (z + magnitude) + xp.log1p(xp.exp(-magnitude))
-        losses = xp.sum(softplus, axis=0) - y * xp.sum(z, axis=0)
-        return losses, 0.5 * (1.0 + xp.tanh(0.5 * z)) - y[None, :]
 
 
 class Identity:
@@ -87,21 +81,23 @@ class Identity:
         """Return what is to be trained on, one value per row."""
         return np.ascontiguousarray(y, dtype=dtype)
 
-    def residual(self, z: Array, y: Array, losses: Array) -> None:
+    def residual(self, z: Any, y: Any, losses: Any) -> None:
         """Replace z by what is said less what is wanted, and write each row's loss."""
         z -= y
-        np.multiply(z[0], z[0], out=losses)
-        losses *= 0.5
-
-    def losses_and_residual_on(self, xp: Any, z: Any, y: Any) -> tuple[Any, Any]:
-        """Return each row's loss and the residual, in another array namespace."""
-        residual = z - y[None, :]
-        return 0.5 * xp.sum(residual * residual, axis=0), residual
+        losses[...] = 0.5 * (z[0, :] * z[0, :])
 
 
 def _without_denormals(values: Array) -> None:
     """Make numbers zero that are too small for more than a few digits: products of them crawl."""
     np.copyto(values, 0, where=values < _smallest(values.dtype))
+
+
+def _softplus(z: Any) -> Any:
+    if is_host(z):
+        return -log_expit(-z)
+    xp = array_namespace(z)
+    magnitude = xp.abs(z)
+    return 0.5 * (z + magnitude) + xp.log1p(xp.exp(-magnitude))
 
 
 def _smallest(dtype: np.dtype[Any]) -> float:

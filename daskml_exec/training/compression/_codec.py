@@ -2,13 +2,11 @@
 
 from typing import Any, Protocol
 
-import numpy as np
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from daskml_exec.kernels.arrays import Array
 
 
 class Codec(Protocol):
-    """A lossy, deterministic encoding of a change of the model.
+    """A deterministic encoding of a change of the model, lossy but for `WholeChange`.
 
     A change is a flat array in float32 or float64, not empty and finite. Whether it is finite is
     not checked, which would read it once more. A NaN comes back as NaN all the same, so that
@@ -17,7 +15,7 @@ class Codec(Protocol):
 
     @property
     def name(self) -> str:
-        """The specification that `codec_named` makes this codec from."""
+        """The specification that `codec_named` makes this codec from, if users may ask for it."""
 
     def relative_error(self, length: int) -> float:
         r"""Return the largest loss that a change of this length may suffer, in the 2-norm.
@@ -30,7 +28,7 @@ class Codec(Protocol):
         """
 
     def encode(self, change: Array) -> Any:
-        """Return what travels: a dataclass that `payload_nbytes` can count."""
+        """Return what travels: a dataclass or array that `payload_nbytes` can count."""
 
     def decode(self, encoded: Any) -> Array:
         """Return a new array of the length and dtype of the change that was encoded."""

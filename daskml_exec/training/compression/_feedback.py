@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.training.compression._codec import Array, Codec
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.training.compression._codec import Codec
+from daskml_exec.training.compression._whole import WholeChange
 
 
-def compressed(codec: Codec, change: Array, residual: Array | None) -> tuple[Any, Array]:
+def compressed(codec: Codec, change: Array, residual: Array | None) -> tuple[Any, Array | None]:
     r"""Encode a change together with what earlier messages have lost.
 
     With C for encoding and decoding again, :math:`x_t` for the changes and :math:`e_0 = 0`, the
@@ -43,10 +45,10 @@ def compressed(codec: Codec, change: Array, residual: Array | None) -> tuple[Any
 
     Returns
     -------
-    encoded : dataclass
+    encoded : dataclass or ndarray
         The message, for ``codec.decode``.
-    residual : ndarray of shape (n_parameters,)
-        What it has lost, for the next call.
+    residual : ndarray of shape (n_parameters,) or None
+        What it has lost, for the next call; None of a whole change.
 
     Examples
     --------
@@ -63,5 +65,7 @@ def compressed(codec: Codec, change: Array, residual: Array | None) -> tuple[Any
     if residual is not None:
         change = change + residual
     encoded = codec.encode(change)
+    if isinstance(codec, WholeChange):
+        return encoded, None  # as many zeros as there are parameters would take as much memory
     received = codec.decode(encoded)
     return encoded, np.subtract(change, received, out=received)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.training.compression._codec import Array
+from daskml_exec.kernels.arrays import Array
 
 _LARGEST = np.finfo(np.float16).max  # 65504, the last number below 2**16
 

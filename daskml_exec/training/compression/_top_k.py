@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.training.compression._codec import Array
+from daskml_exec.kernels.arrays import Array
 
 
 @dataclass(frozen=True)

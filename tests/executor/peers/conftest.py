@@ -4,15 +4,15 @@ import pytest
 from distributed import Client, LocalCluster
 
 from daskml_exec import Executor
-from daskml_exec.executor.peers import Crew
+from daskml_exec.executor.peers import PeerGroup
 
 
 @pytest.fixture
-def crew(executor):
-    crew = Crew(executor, "crew")
-    yield crew
-    crew.leave()
-    crew.close()
+def group(executor):
+    group = PeerGroup(executor, "group")
+    yield group
+    group.leave()
+    group.close()
 
 
 @pytest.fixture

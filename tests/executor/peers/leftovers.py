@@ -13,7 +13,7 @@ def until(condition):
 
 
 def on_worker(dask_worker=None):
-    """Letters, resident units, and files of runs."""
+    """Messages, resident units, and files of runs."""
     plugin = dask_worker.plugins[PLUGIN]
     folder = plugin.files._folder
     files = [] if folder is None else [path.name for path in folder.iterdir()]

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from daskml_exec.executor import tuned
 from daskml_exec.executor.peers import (
     Commit,
     commit_of,
@@ -13,7 +14,6 @@ from daskml_exec.executor.peers import (
     worth_keeping,
     write_to_next,
 )
-from daskml_exec.executor.peers import _files as files_module
 from daskml_exec.executor.peers._commits import _WINDOW
 from daskml_exec.executor.peers._errors import BadCopyError, PeersInterrupted
 from daskml_exec.executor.peers._files import entries
@@ -42,8 +42,9 @@ def flat(units):
 
 
 @pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(files_module, "CHUNK_BYTES", 64)
+def small_chunks():
+    with tuned(file_chunk_bytes=64):
+        yield
 
 
 def id_of(address):
@@ -86,7 +87,7 @@ def test_each_unit_survives_any_one_worker(tmp_path, owners):
         new_owners = [unit * len(living) // len(owners) for unit in range(len(owners))]
         assert brought_back(members, commit, new_owners, 3, living) == everything
         assert members.left() == 0
-        assert 0 < members.post.most_under_way <= _WINDOW + 1
+        assert 0 < members.outbox.most_under_way <= _WINDOW + 1
 
 
 def test_any_layout_gets_its_units_back(tmp_path):
@@ -226,7 +227,7 @@ def test_a_bad_copy_is_found_and_the_other_one_is_used(tmp_path, kind):
 def test_bytes_that_change_on_their_way_are_noticed(tmp_path):
     members = Members(["w0", "w1", "w2"], tmp_path)
     commit = committed(members, (0, 0))
-    send = members.post.send
+    send = members.outbox.send
 
     def flip(address, run, tag, arrays, about=None, **more):
         arrays = [np.array(array) for array in arrays]
@@ -234,14 +235,14 @@ def test_bytes_that_change_on_their_way_are_noticed(tmp_path):
             arrays[0][0] ^= 1
         send(address, run, tag, arrays, about, **more)
 
-    members.post.send = flip
+    members.outbox.send = flip
     peers = members.peers(generation=2)
 
     def errors(peer):
         try:
             restore(peer, commit, (0, 2))
         except PeersInterrupted as error:  # the others hear of the end from the scheduler
-            for mailbox in members.post.mailboxes.values():
+            for mailbox in members.outbox.mailboxes.values():
                 mailbox.end_before(RUN_ID, 3, "a member has stopped")
             return str(error)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daskml_exec.executor.peers import _files as files_module
+from daskml_exec.executor import tuned
 from daskml_exec.executor.peers._errors import BadCopyError
 from daskml_exec.executor.peers._files import (
     BlockFiles,
@@ -23,8 +23,9 @@ RUN, OTHER = "a" * 32, "b" * 32
 
 
 @pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(files_module, "CHUNK_BYTES", 64)
+def small_chunks():
+    with tuned(file_chunk_bytes=64):
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Letters are for one generation, come in time or not at all, and do not pile up."""
+"""Messages are for one generation, come in time or not at all, and do not pile up."""
 
 import threading
 
@@ -39,11 +39,11 @@ def take(mailbox, run=RUN, tag="tag", timeout=10.0):
     return mailbox.take(run, tag, timeout=timeout, sender="tcp://there")
 
 
-def test_a_letter_is_taken_once():
+def test_a_message_is_taken_once():
     clock = FakeClock()
     mailbox = Mailbox(clock)
-    assert mailbox.file(Run("a", 1), "tag", "letter")
-    assert take(mailbox) == "letter"
+    assert mailbox.file(Run("a", 1), "tag", "message")
+    assert take(mailbox) == "message"
     assert len(mailbox) == 0
     with pytest.raises(PeerTimeoutError):
         take(mailbox)
@@ -52,19 +52,19 @@ def test_a_letter_is_taken_once():
 @pytest.mark.parametrize(
     "other", [(Run("b", 1), "tag"), (Run("a", 2), "tag"), (Run("a", 1), "another")]
 )
-def test_letters_of_others_are_none_to_take(other):
+def test_messages_of_others_are_none_to_take(other):
     mailbox = Mailbox(FakeClock())
-    mailbox.file(*other, "letter")
+    mailbox.file(*other, "message")
     with pytest.raises(PeerTimeoutError):
         take(mailbox)
     assert len(mailbox) == 1
 
 
-def test_a_letter_that_comes_in_time():
+def test_a_message_that_comes_in_time():
     clock = FakeClock()
     mailbox = Mailbox(clock)
-    clock.meanwhile.append((9.0, lambda: mailbox.file(Run("a", 1), "tag", "letter")))
-    assert take(mailbox) == "letter"
+    clock.meanwhile.append((9.0, lambda: mailbox.file(Run("a", 1), "tag", "message")))
+    assert take(mailbox) == "message"
     assert clock.time == 109.0
 
 
@@ -72,7 +72,7 @@ def test_what_else_comes_does_not_put_the_deadline_off():
     clock = FakeClock()
     mailbox = Mailbox(clock)
     for tag in range(3):
-        clock.meanwhile.append((3.0, lambda tag=tag: mailbox.file(Run("a", 1), tag, "letter")))
+        clock.meanwhile.append((3.0, lambda tag=tag: mailbox.file(Run("a", 1), tag, "message")))
     with pytest.raises(
         PeerTimeoutError,
         match=r"tcp://there did not send 'tag' within 10 s.*"
@@ -117,7 +117,7 @@ def test_generations_below_the_floor_are_refused_and_those_above_are_not():
     assert not mailbox.file(Run("a", 2), "tag", "late")
     with pytest.raises(GenerationEndedError):
         mailbox.require_current(Run("a", 2))
-    mailbox.end_before("a", 2, "old news")
+    mailbox.end_before("a", 2, "an old end")
     assert mailbox.floor("a") == 3 and mailbox.floor("b") == 0
     assert take(mailbox, Run("a", 3)) == 3
     assert take(mailbox, Run("b", 1)) == "of another run"
@@ -125,7 +125,7 @@ def test_generations_below_the_floor_are_refused_and_those_above_are_not():
 
 def test_a_closed_run_takes_nothing_any_more():
     mailbox = Mailbox(FakeClock())
-    mailbox.file(Run("a", 1), "tag", "letter")
+    mailbox.file(Run("a", 1), "tag", "message")
     mailbox.end_before("a", CLOSED, "the run was closed")
     assert len(mailbox) == 0
     for generation in (1, 10**6):
@@ -137,7 +137,7 @@ def test_a_closed_run_takes_nothing_any_more():
 def test_a_worker_that_closes_lets_nobody_wait():
     clock = FakeClock()
     mailbox = Mailbox(clock)
-    mailbox.file(Run("b", 1), "tag", "letter")
+    mailbox.file(Run("b", 1), "tag", "message")
     clock.meanwhile.append((1.0, mailbox.close))
     with pytest.raises(GenerationEndedError, match="this worker closes"):
         take(mailbox)
@@ -149,7 +149,7 @@ def test_memory_is_bounded_however_many_runs_there_were():
     mailbox = Mailbox(FakeClock())
     mailbox.end_before("still open", 2, "lost")
     for number in range(_REMEMBERED + 50):
-        mailbox.file(Run(str(number), 1), "tag", "letter")
+        mailbox.file(Run(str(number), 1), "tag", "message")
         mailbox.end_before(str(number), CLOSED, "closed")
     assert len(mailbox) == 0
     assert len(mailbox._floors) <= _REMEMBERED
@@ -158,9 +158,9 @@ def test_memory_is_bounded_however_many_runs_there_were():
     assert not mailbox.file(Run(str(number), 1), "tag", "late")
 
 
-def test_taken_letters_leave_nothing_of_their_run():
+def test_taken_messages_leave_nothing_of_their_run():
     mailbox = Mailbox(FakeClock())
-    mailbox.file(Run("a", 1), "tag", "letter")
+    mailbox.file(Run("a", 1), "tag", "message")
     take(mailbox)
     mailbox.end_before("a", CLOSED, "closed")
     assert mailbox._boxes == {}
@@ -189,5 +189,5 @@ def test_what_is_kept_is_what_is_current(actions):
                 key: v for key, v in kept.items() if key[0].generation >= floors.get(key[0].id, 0)
             }
         assert len(mailbox) == len(kept)
-    for (run, tag), letter in kept.items():
-        assert take(mailbox, run, tag) == letter
+    for (run, tag), message in kept.items():
+        assert take(mailbox, run, tag) == message

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 import pytest
 from distributed.metrics import time
 
-from daskml_exec.executor.peers import _admission
+from daskml_exec.executor import tuned
 from daskml_exec.executor.peers._runs import (
     ADMIT,
     ANNOUNCE,
     CLOSE,
     CLOSED,
+    ENDED,
     INTERRUPT,
     LEAVE,
-    NEWS,
     OPEN,
     PLUGIN,
     REGISTER,
@@ -46,14 +46,14 @@ class FakeScheduler:
 
     def worker_send(self, worker, message):
         assert worker in self.stream_comms
-        assert message["op"] == NEWS
+        assert message["op"] == ENDED
         self.told.append((worker, message["run_id"], message["generation"]))
 
     def log_event(self, topic, message):
         assert topic == PLUGIN
         self.events.append((message["run_id"], message["generation"], message["reason"]))
 
-    def news(self):
+    def told_of_ends(self):
         found, self.told = sorted(self.told), []
         return found
 
@@ -120,27 +120,27 @@ def test_a_lost_member_ends_the_generation():
     assert plugged.open(A, "w0", "w1") == 1
     assert plugged.open(B, "w2") == 1
     plugged.lose("w0")
-    assert plugged.scheduler.news() == [("w1", A, 2)], "members hear of it, and nobody else"
+    assert plugged.scheduler.told_of_ends() == [("w1", A, 2)], "members hear of it, and nobody else"
     assert plugged.scheduler.events == [(A, 2, "the worker w0 was lost")]
     assert plugged.call(STANDING) == {"generation": 2, "lost": ["w0"]}
     assert plugged.open(A, "w1", "w2") == 3
     assert plugged.call(STANDING) == {"generation": 3, "lost": []}
 
 
-def test_a_lost_worker_that_is_no_member_is_no_news():
+def test_a_lost_worker_that_is_no_member_is_no_end():
     plugged = Plugged("w0", "w1")
     plugged.open(A, "w0")
     plugged.lose("w1")
-    assert plugged.scheduler.news() == [] and plugged.scheduler.events == []
+    assert plugged.scheduler.told_of_ends() == [] and plugged.scheduler.events == []
 
 
-def test_a_second_loss_before_the_next_generation_is_no_news():
+def test_a_second_loss_before_the_next_generation_is_no_end():
     plugged = Plugged("w0", "w1", "w2")
     plugged.open(A, "w0", "w1")
     plugged.lose("w0")
-    plugged.scheduler.news()
+    plugged.scheduler.told_of_ends()
     plugged.lose("w1")
-    assert plugged.scheduler.news() == []
+    assert plugged.scheduler.told_of_ends() == []
     assert plugged.open(A, "w2") == 3
 
 
@@ -217,14 +217,14 @@ def test_the_driver_interrupts_and_closes():
     plugged = Plugged("w0", "w1", "w2")
     plugged.open(A, "w0", "w1")
     plugged.call(INTERRUPT, reason="a task failed")
-    assert plugged.scheduler.news() == [("w0", A, 2), ("w1", A, 2)]
+    assert plugged.scheduler.told_of_ends() == [("w0", A, 2), ("w1", A, 2)]
     plugged.open(A, "w0", "w2")
     plugged.call(CLOSE)
     everybody = [("w0", A, CLOSED), ("w1", A, CLOSED), ("w2", A, CLOSED)]
-    assert plugged.scheduler.news() == everybody, "former members may hold something, too"
+    assert plugged.scheduler.told_of_ends() == everybody, "former members may hold something, too"
     for handler, arguments in [(CLOSE, {}), (LEAVE, {}), (INTERRUPT, {"reason": "late"})]:
         plugged.call(handler, **arguments)
-    assert plugged.scheduler.news() == []
+    assert plugged.scheduler.told_of_ends() == []
     assert plugged.call(STANDING)["generation"] == CLOSED
 
 
@@ -251,7 +251,7 @@ def test_a_driver_that_goes_away():
         assert await asyncio.wait_for(waiting, 30)
 
     asyncio.run(run())
-    assert plugged.scheduler.news() == [("w0", A, CLOSED)]
+    assert plugged.scheduler.told_of_ends() == [("w0", A, CLOSED)]
 
 
 def test_a_request_that_is_late_blocks_nobody():
@@ -275,7 +275,7 @@ def test_nobody_acts_for_another_client():
     assert plugged.wait(OPEN, A, workers=["w0"], timeout=30) == {"lapsed": True}
     for handler, arguments in [(CLOSE, {}), (LEAVE, {}), (INTERRUPT, {"reason": "mine"})]:
         plugged.call(handler, A, **arguments)
-    assert plugged.scheduler.news() == []
+    assert plugged.scheduler.told_of_ends() == []
     assert plugged.wait(OPEN, A, "other", workers=["w0"], timeout=30)["generation"] == 2
 
 
@@ -304,7 +304,7 @@ def test_a_driver_that_is_silent_while_others_wait(silent):
             waiting.cancel()
             return
         assert waiting.result()
-        assert plugged.scheduler.news() == [("w0", A, 2)], "its files stay"
+        assert plugged.scheduler.told_of_ends() == [("w0", A, 2)], "its files stay"
         # It is back, and has not heard of it yet.
         late = await plugged.call(OPEN, A, "other", workers=["w0"], timeout=30)
         assert late == {"lapsed": True}
@@ -321,8 +321,9 @@ def test_a_driver_that_is_silent_while_others_wait(silent):
 
 
 @pytest.fixture
-def look_often(monkeypatch):
-    monkeypatch.setattr(_admission, "_LOOK_EVERY", 0.01)
+def look_often():
+    with tuned(admission_look_seconds=0.01):
+        yield
 
 
 def test_a_worker_that_comes_is_told_what_has_ended():
@@ -331,10 +332,10 @@ def test_a_worker_that_comes_is_told_what_has_ended():
     plugged.open(A, "w0", "w1")
     plugged.call(REGISTER, B, lease=30.0)
     plugged.lose("w0")
-    plugged.scheduler.news()
+    plugged.scheduler.told_of_ends()
     plugged.come("w0")
     plugged.come("w3")
-    assert plugged.scheduler.news() == [("w0", A, 2), ("w3", A, 2)]
+    assert plugged.scheduler.told_of_ends() == [("w0", A, 2), ("w3", A, 2)]
 
 
 def test_what_members_do():

@@ -8,7 +8,7 @@ from distributed import Status
 
 from daskml_exec.executor.peers._errors import GenerationEndedError, MailboxFullError
 from daskml_exec.executor.peers._files import Entry
-from daskml_exec.executor.peers._runs import ANNOUNCE, CLOSED, DELIVER, NEWS, STATES, Run
+from daskml_exec.executor.peers._runs import ANNOUNCE, CLOSED, DELIVER, ENDED, STATES, Run
 from daskml_exec.executor.peers._worker_plugin import PeersPlugin
 
 A, B = "a" * 32, "b" * 32
@@ -40,12 +40,12 @@ def announce(plugin, generation, token="secret"):
 
 
 def deliver(plugin, generation, tag=("tag", 0), *, token="secret", run_id=A, value=0.0):
-    letter = [np.full(2, value)]
-    plugin.worker.handlers[DELIVER](run_id, generation, list(tag), letter, None, token)
+    message = [np.full(2, value)]
+    plugin.worker.handlers[DELIVER](run_id, generation, list(tag), message, None, token)
 
 
 def tell(plugin, generation):
-    plugin.worker.stream_handlers[NEWS](run_id=A, generation=generation, reason="told so")
+    plugin.worker.stream_handlers[ENDED](run_id=A, generation=generation, reason="told so")
 
 
 def write_file(plugin, version=1):
@@ -123,7 +123,7 @@ def test_a_generation_that_nobody_has_announced_does_not_begin(plugin):
 
 
 @pytest.mark.parametrize(
-    "letter",
+    "message",
     [
         {"token": "secrex"},
         {"token": ""},
@@ -137,16 +137,16 @@ def test_a_generation_that_nobody_has_announced_does_not_begin(plugin):
         {"tag": ()},
     ],
 )
-def test_letters_of_strangers_are_refused(plugin, letter):
+def test_messages_of_strangers_are_refused(plugin, message):
     announce(plugin, 1)
-    deliver(plugin, **{"generation": 1} | letter)
+    deliver(plugin, **{"generation": 1} | message)
     deliver(plugin, 2)
     assert len(plugin.mailbox) == 0
     deliver(plugin, 1)
     assert len(plugin.mailbox) == 1
 
 
-def test_the_first_letter_wins(plugin):
+def test_the_first_message_wins(plugin):
     announce(plugin, 1)
     deliver(plugin, 1, value=1.0)
     deliver(plugin, 1, value=2.0)
@@ -154,7 +154,7 @@ def test_the_first_letter_wins(plugin):
     assert array[0] == 1.0 and len(plugin.mailbox) == 0
 
 
-def test_letters_take_no_more_than_a_share_of_the_memory(tmp_path):
+def test_messages_take_no_more_than_a_share_of_the_memory(tmp_path):
     plugin = worker_plugin(tmp_path, limit=100)
     announce(plugin, 1)
     for number in range(5):
@@ -186,7 +186,7 @@ def test_what_a_worker_says_that_it_does(plugin):
 def test_what_comes_is_never_a_path(plugin, tmp_path, run_id):
     (tmp_path / "x").write_text("of somebody else")
     with pytest.raises(ValueError, match="32 hexadecimal digits"):
-        plugin.worker.stream_handlers[NEWS](run_id=run_id, generation=CLOSED, reason="")
+        plugin.worker.stream_handlers[ENDED](run_id=run_id, generation=CLOSED, reason="")
     with pytest.raises(ValueError, match="32 hexadecimal digits"):
         plugin.worker.handlers[ANNOUNCE](run_id, 1, ["w0"], 0, "secret")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -14,8 +14,8 @@ PATIENCE = 30  # seconds
 RUN_ID = "0" * 32
 
 
-class InMemoryPost:
-    """Files letters by reference, as workers of one process do, and notes how far chunks are."""
+class InMemoryOutbox:
+    """Files messages by reference, as workers of one process do, and notes how far chunks are."""
 
     def __init__(self):
         self.mailboxes = {}
@@ -35,14 +35,14 @@ class Members:
     """Workers that all live; `folder` is where their disks are."""
 
     def __init__(self, addresses, folder=None):
-        self.post = InMemoryPost()
-        self.post.mailboxes = {address: Mailbox() for address in addresses}
+        self.outbox = InMemoryOutbox()
+        self.outbox.mailboxes = {address: Mailbox() for address in addresses}
         self.files = {address: BlockFiles(folder / address) for address in addresses if folder}
         self.residents = {address: Residents() for address in addresses}
 
     def peers(self, addresses=None, generation=1, timeout=PATIENCE):
         """Return a generation's members, of all workers or of some of them."""
-        addresses = sorted(self.post.mailboxes if addresses is None else addresses)
+        addresses = sorted(self.outbox.mailboxes if addresses is None else addresses)
         return [
             Peer(
                 run=Run(RUN_ID, generation),
@@ -50,8 +50,8 @@ class Members:
                 members=addresses,
                 ids=[f"start of {address}" for address in addresses],
                 timeout=timeout,
-                mailbox=self.post.mailboxes[address],
-                post=self.post,
+                mailbox=self.outbox.mailboxes[address],
+                outbox=self.outbox,
                 residents=self.residents[address],
                 files=self.files.get(address),
                 fetch=None,
@@ -60,8 +60,8 @@ class Members:
         ]
 
     def left(self):
-        """Return how many letters nobody has taken."""
-        return sum(map(len, self.post.mailboxes.values()))
+        """Return how many messages nobody has taken."""
+        return sum(map(len, self.outbox.mailboxes.values()))
 
 
 def at_once(peers, function, *more):

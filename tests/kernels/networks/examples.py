@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskml_exec.kernels.array_namespace import number, total, total_weight, zeros
 from daskml_exec.kernels.networks.backpropagation import backpropagate, workspace
 from daskml_exec.kernels.networks.layout import Layout, initial_parameters
 from daskml_exec.kernels.networks.network import Network
@@ -57,18 +58,21 @@ def example(output="softmax", activation="tanh", hidden=(5, 4), *, n=60, d=6, se
 
 def loss_and_gradient(network, parameters, X, y, weight, penalty):
     """The objective of a batch, and its gradient, as `train_locally` puts them together."""
-    gradient = np.empty_like(parameters)
-    loss, total = backpropagate(
+    gradient = zeros(parameters.shape, parameters)
+    weight_of_all = total_weight(X, weight)
+    loss = backpropagate(
         network,
         network.layout.layers(parameters),
         X,
         y,
         weight,
+        weight_of_all,
         workspace(network, X.shape[0], gradient),
     )
     coefs = parameters[: network.layout.n_coefs]
-    gradient[: network.layout.n_coefs] += penalty / total * coefs
-    return (loss + 0.5 * penalty * float(coefs @ coefs)) / total, gradient
+    gradient[: network.layout.n_coefs] += penalty / weight_of_all * coefs
+    squares = total(coefs, coefs)
+    return (number(loss) + 0.5 * penalty * squares) / weight_of_all, gradient
 
 
 def odd(array):

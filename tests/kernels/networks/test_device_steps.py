@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from daskml_exec.kernels import array_namespace
 from daskml_exec.kernels.array_namespace import to_device_of, to_host
-from daskml_exec.kernels.networks import device_steps
-from daskml_exec.kernels.networks.device_steps import train_on_device
+from daskml_exec.kernels.networks import local_steps
 from daskml_exec.kernels.networks.local_steps import train_locally
 from daskml_exec.kernels.networks.optimisers import init
 from tests.kernels.networks.examples import N_OUTPUTS, OPTIMISERS, example
@@ -17,10 +17,10 @@ GENUINE = {"to_host": to_host, "to_device_of": to_device_of}
 on_devices = pytest.mark.parametrize(("device", "dtype"), DEVICES)
 
 
-def trained(train, e, X, optimiser, weight, dtype):
+def trained(e, X, optimiser, weight, dtype):
     parameters = e.parameters.copy()
     state = init(optimiser, len(parameters), np.dtype(dtype))
-    sums = train(
+    sums = train_locally(
         e.network,
         optimiser,
         X,
@@ -45,12 +45,10 @@ def test_steps_are_those_on_the_host(device, dtype, optimiser, output, weighted)
     weight = e.weight.copy()
     weight[np.random.default_rng(1).permutation(60)[16:32]] = 0  # the whole second batch
     weight = weight if weighted else None
-    expected, state, sums = trained(train_locally, e, e.X, optimiser, weight, dtype)
+    expected, state, sums = trained(e, e.X, optimiser, weight, dtype)
     there = xp.asarray(e.X, device=device)
     with no_other_way_to_the_host():
-        found, state_there, sums_there = trained(
-            train_on_device, e, there, optimiser, weight, dtype
-        )
+        found, state_there, sums_there = trained(e, there, optimiser, weight, dtype)
     rtol, atol = (1e-11, 1e-12) if dtype == np.float64 else (1e-4, 1e-4)
     assert found.dtype == dtype
     assert_allclose(found, expected, rtol=rtol, atol=atol)
@@ -70,11 +68,12 @@ def test_transfers_do_not_depend_on_the_number_of_steps(batch, monkeypatch):
             counts[name] += 1
             return GENUINE[name](*args)
 
-        monkeypatch.setattr(device_steps, name, counted)
+        for module in (array_namespace, local_steps):
+            monkeypatch.setattr(module, name, counted)
     e = example("identity")
     parameters, optimiser = e.parameters.copy(), OPTIMISERS["adam"]
     with no_other_way_to_the_host():
-        train_on_device(
+        train_locally(
             e.network,
             optimiser,
             xp.asarray(e.X, device=xp.Device("device1")),
@@ -94,8 +93,6 @@ def test_transfers_do_not_depend_on_the_number_of_steps(batch, monkeypatch):
 def test_no_weight_at_all_changes_nothing():
     e = example()
     X = xp.asarray(e.X, device=xp.Device("device1"))
-    parameters, state, sums = trained(
-        train_on_device, e, X, OPTIMISERS["adam"], np.zeros(60), np.float64
-    )
+    parameters, state, sums = trained(e, X, OPTIMISERS["adam"], np.zeros(60), np.float64)
     assert np.array_equal(parameters, e.parameters) and not state.moments.any()
     assert (sums.loss, sums.weight, sums.steps) == (0.0, 0.0, 0)

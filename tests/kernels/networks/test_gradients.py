@@ -8,8 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss
 
 from daskml_exec.kernels.array_namespace import to_host
-from daskml_exec.kernels.networks.device_steps import loss_and_gradient_on
-from daskml_exec.kernels.networks.network import forward, forward_on
+from daskml_exec.kernels.networks.network import forward
 from daskml_exec.kernels.probabilities import class_probabilities
 from tests.kernels.networks.examples import (
     ACTIVATIONS,
@@ -77,18 +76,15 @@ def test_gradients_are_slopes_of_the_objective(output, activation, hidden, weigh
 def test_devices_agree_with_the_host(output, activation, hidden, weighted, penalty, device):
     network, parameters, X, y, weight = example(output, activation, hidden)
     weight = weight if weighted else None
-    total = float(len(y) if weight is None else weight.sum())
-    loss, gradient = loss_and_gradient_on(
-        xp,
+    loss, gradient = loss_and_gradient(
         network,
         *(xp.asarray(array, device=device) for array in (parameters, X, y)),
         None if weight is None else xp.asarray(weight, device=device),
-        total,
         penalty,
     )
     assert gradient.device == device
     expected_loss, expected = loss_and_gradient(network, parameters, X, y, weight, penalty)
-    assert float(to_host(loss)) / total == pytest.approx(expected_loss, rel=1e-12)
+    assert loss == pytest.approx(expected_loss, rel=1e-12)
     assert_allclose(to_host(gradient), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -109,9 +105,7 @@ def test_predictions_do_not_depend_on_blocks_or_devices(output, activation, hidd
     network, parameters, X, _, _ = example(output, activation, hidden)
     whole = forward(network, parameters, X)
     assert_allclose(forward(network, parameters, X, rows=7), whole, rtol=1e-13, atol=1e-14)
-    there = forward_on(
-        xp, network, *(xp.asarray(array, device=DEVICES[1]) for array in (parameters, X))
-    )
+    there = forward(network, *(xp.asarray(array, device=DEVICES[1]) for array in (parameters, X)))
     assert_allclose(to_host(there), whole, rtol=1e-12, atol=1e-13)
 
 
@@ -126,11 +120,10 @@ def test_extreme_inputs_of_the_output_do_not_overflow(output, scale, dtype):
     assert loss == pytest.approx(
         objective(network, parameters.astype(float), X.astype(float), y, None, 0.0), rel=1e-4
     )
-    total = float(len(y))
-    on_device, there = loss_and_gradient_on(
-        xp, network, *(xp.asarray(array) for array in (parameters, X, y)), None, total, 0.0
+    on_device, there = loss_and_gradient(
+        network, *(xp.asarray(array) for array in (parameters, X, y)), None, 0.0
     )
-    assert float(to_host(on_device)) / total == pytest.approx(loss, rel=1e-4)
+    assert on_device == pytest.approx(loss, rel=1e-4)
     assert_allclose(to_host(there), gradient, atol=1e-4)
 
 

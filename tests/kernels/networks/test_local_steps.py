@@ -17,6 +17,7 @@ from tests.kernels.networks.examples import (
     loss_and_gradient,
     odd,
 )
+from tests.tiers import each_pair
 
 RATE, PENALTY, BATCH = 0.02, 0.3, 16
 
@@ -241,9 +242,11 @@ def test_memory_does_not_grow_with_the_steps(order):
     assert many < e.X.nbytes / 2
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["adam", "momentum", "nesterov"])
-@pytest.mark.parametrize("compiled", [True, False])
+@each_pair(
+    dtype=[np.float32, np.float64],
+    name=["adam", "momentum", "nesterov"],
+    compiled=[True, False],
+)
 def test_constant_inputs_leave_no_subnormal_moments(dtype, name, compiled, monkeypatch):
     if not compiled:
         monkeypatch.setattr(optimisers, "compiled_updates", lambda: None)

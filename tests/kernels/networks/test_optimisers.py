@@ -64,19 +64,19 @@ def test_momentum_by_hand():
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS.values(), ids=OPTIMISERS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_devices_take_the_same_steps_and_keep_what_they_are_given(optimiser, dtype):
+def test_devices_take_the_same_steps(optimiser, dtype):
     gradients = np.random.default_rng(0).normal(size=(6, 4)).astype(dtype)
     expected, state = after(optimiser, gradients)
     start = init(optimiser, 4, np.dtype(dtype))
     there = OptimiserState(xp.asarray(start.moments), start.scales)
     parameters = xp.asarray(np.zeros(4, dtype))
     for gradient in gradients:
-        parameters, there = optimiser.update_on(xp, parameters, xp.asarray(gradient), there, 0.1)
+        scratch = xp.zeros_like(parameters)
+        optimiser.update(parameters, xp.asarray(gradient), there, 0.1, scratch)
     near = {"rtol": 1e-12 if dtype == np.float64 else 1e-5, "atol": 1e-6 * (dtype == np.float32)}
     assert_allclose(np.from_dlpack(parameters), expected, **near)
     assert_allclose(np.from_dlpack(there.moments), state.moments, **near)
     assert_allclose(there.scales, state.scales, rtol=1e-15)
-    assert not start.scales.any() and not start.moments.any()
 
 
 def test_copies_are_apart():

@@ -1,14 +1,12 @@
 """Whole weight matrices from the pieces of all blocks, and pieces from whole matrices."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.kernels.networks.layout import Layers
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def assemble(layout: BlockLayout, pieces: Mapping[int, Sequence[Array]]) -> Layers:

@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.exchange import Wait
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
 from daskml_exec.kernels.networks.blocks.partial_sums import partial_sums
 from daskml_exec.kernels.networks.blocks.updates import Updater, product_rows
 from daskml_exec.kernels.networks.blocks.workspace import BackwardSpace, ForwardSpace
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def backward(
@@ -95,8 +94,7 @@ def _whole_delta(group: BlockGroup, layer: int, forth: ForwardSpace, back: Backw
 
 def _times_slopes(group: BlockGroup, layer: int, forth: ForwardSpace, back: BackwardSpace) -> None:
     for block, delta in back.deltas[layer].items():
-        values, scratch = forth.values[layer][block], back.scratch[: len(delta)]
-        group.network.activation.times_slope(values, delta, scratch)
+        group.network.activation.times_slope(forth.values[layer][block], delta)
 
 
 def _send_sums(group: BlockGroup, layer: int, back: BackwardSpace, step: int) -> Wait:

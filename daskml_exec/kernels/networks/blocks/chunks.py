@@ -1,20 +1,19 @@
 """Matrices in chunks of their rows, small enough that a chunk stays in cache while it is used."""
 
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
 from scipy.linalg import get_blas_funcs
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-CHUNK_ELEMENTS = 2**18
-# How a matrix is chunked decides how its squares are summed, so it follows from the shape alone.
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.block_sizes import block_sizes
 
 
 def rows_per_chunk(n_columns: int) -> int:
-    """Return how many rows of a matrix make up a chunk."""
-    return max(1, CHUNK_ELEMENTS // n_columns)
+    """Return how many rows of a matrix make up a chunk.
+
+    That decides how its squares are summed, so it follows from the shape alone.
+    """
+    return max(1, block_sizes().chunk_elements // n_columns)
 
 
 def row_chunks(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:

@@ -1,13 +1,11 @@
 """How the weight matrices of a network are cut into blocks."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.layout import Layout
 
-Array = np.ndarray[Any, np.dtype[Any]]
 ExchangeKind = Literal["sum_to_owners", "gather", "sum_everywhere"]
 
 

@@ -1,13 +1,11 @@
 """What the blocks of a network need from one another, whoever holds them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.fixed_tree import Node
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Wait = Callable[[], None]
 Tag = tuple[int, str]
 """Which exchange: the step, and what is exchanged."""

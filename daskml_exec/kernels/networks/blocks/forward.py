@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
 from daskml_exec.kernels.networks.blocks.partial_sums import partial_sums
 from daskml_exec.kernels.networks.blocks.workspace import ForwardSpace
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def forward(group: BlockGroup, X: Any, space: ForwardSpace, step: int) -> None:

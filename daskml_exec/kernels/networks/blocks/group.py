@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.kernels.networks.blocks.exchange import Exchange
 from daskml_exec.kernels.networks.blocks.states import BlockState
 from daskml_exec.kernels.networks.network import Network
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

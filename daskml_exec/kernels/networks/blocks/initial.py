@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.chunks import row_chunks
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def initial_pieces(

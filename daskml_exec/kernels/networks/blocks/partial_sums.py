@@ -1,13 +1,11 @@
 """Sums over the blocks of one worker, as far as they are whole subtrees of the fixed tree."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def n_buffers(blocks: Sequence[int], n_blocks: int) -> int:

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.chunks import sum_of_squares
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.kernels.networks.optimisers import Optimiser, OptimiserState, init
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.backward import backward
 from daskml_exec.kernels.networks.blocks.forward import forward
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
@@ -20,8 +21,6 @@ from daskml_exec.kernels.networks.blocks.workspace import (
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Optimiser
 from daskml_exec.kernels.stop_points import stop_point
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 _FLUSH_STEPS = 100
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import get_blas_funcs
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.chunks import row_chunks, rows_per_chunk
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
 from daskml_exec.kernels.networks.optimisers import (
@@ -15,7 +16,6 @@ from daskml_exec.kernels.networks.optimisers import (
     flush_denormals,
 )
 
-Array = np.ndarray[Any, np.dtype[Any]]
 GradientRows = Callable[[int, int, Array], None]
 """Writes the loss's gradient by some rows of a matrix, from the first to that behind the last."""
 

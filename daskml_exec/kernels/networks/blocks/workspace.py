@@ -15,14 +15,12 @@ two uses only add to what lies between. What an exchange writes is read by its o
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
 from daskml_exec.kernels.networks.blocks.partial_sums import n_buffers
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,12 @@ class BackwardSpace:
         Those of all units that a hidden layer by rows makes.
     partials : dict of layer to list of ndarray
         For the sums that layers by columns pass back.
-    scratch : ndarray
-        For the largest slice.
     losses : ndarray of shape (rows,)
     """
 
     deltas: list[dict[int, Array]]
     whole_deltas: dict[int, Array]
     partials: dict[int, list[Array]]
-    scratch: Array
     losses: Array
 
 
@@ -99,10 +94,8 @@ def backward_space(group: BlockGroup, rows: int) -> BackwardSpace:
     """Return space for the deltas of batches of so many rows."""
     layout, units = group.layout, group.layout.units
     inner = range(1, layout.n_layers - 1)
-    deltas = _slices(group, rows)
-    widest = max(len(delta) for of_layer in deltas for delta in of_layer.values())
     return BackwardSpace(
-        deltas=deltas,
+        deltas=_slices(group, rows),
         whole_deltas={
             layer: np.empty((units[layer + 1], rows), group.dtype)
             for layer in inner
@@ -113,7 +106,6 @@ def backward_space(group: BlockGroup, rows: int) -> BackwardSpace:
             for layer in inner
             if layout.by_columns(layer)
         },
-        scratch=np.empty((widest, rows), group.dtype),
         losses=np.empty(rows, group.dtype),
     )
 

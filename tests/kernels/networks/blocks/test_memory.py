@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from daskml_exec.kernels.networks.blocks import chunks
+from daskml_exec.kernels.block_sizes import sized_blocks
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
 from daskml_exec.kernels.networks.blocks.group import BlockGroup
 from daskml_exec.kernels.networks.blocks.training import NOTHING, train_blocks
@@ -56,13 +56,13 @@ def test_later_steps_allocate_no_gradient(name):
     assert peak < smallest / 2
 
 
-def test_chunks_change_nothing_but_rounding(monkeypatch):
+def test_chunks_change_nothing_but_rounding():
     e = example(hidden=(9, 8, 7))
     rows = np.tile(np.arange(60), 3)
     expected = in_blocks(e, OPTIMISERS["adam"], rows, 2)
     for elements in (1, 13, 40):
-        monkeypatch.setattr(chunks, "CHUNK_ELEMENTS", elements)
-        found = in_blocks(e, OPTIMISERS["adam"], rows, 2, [[0], [1]])
+        with sized_blocks(chunk_elements=elements):
+            found = in_blocks(e, OPTIMISERS["adam"], rows, 2, [[0], [1]])
         for block, state in expected.states.items():
             for name, array in state.arrays().items():
                 np.testing.assert_allclose(

@@ -1,0 +1,192 @@
+"""Apply a function to the rows of a collection, lazily."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+from dask.tokenize import tokenize
+
+from daskml_exec.partitions._assemble import side_by_side
+from daskml_exec.partitions._gather import held_futures, require_open
+from daskml_exec.partitions._kinds import ARRAY, FRAME, FUTURES, SERIES, kind_of
+from daskml_exec.partitions._model_nodes import as_delayed, as_node, shared_model
+from daskml_exec.partitions._predict import require_labels
+from daskml_exec.partitions._refusals import column_labels
+
+# Below, `map_partitions` hands a Delayed on as it is: the model then travels with every block.
+_FRAMES_TAKE_DELAYED = tuple(map(int, dask.__version__.split(".")[:2])) >= (2025, 5)
+
+Function = Callable[[Any], Any]
+
+
+def map_rows(
+    function: Function, X: Any, *, meta: Any, labels: tuple[str, ...] | None = None
+) -> Any:
+    """Return ``function(block)`` for each block of rows of a collection, lazily.
+
+    The function, which holds a model, is one node of the graph: it travels once to each worker
+    that uses it, and not with every block.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a block of X, such as an array, a CSR matrix, a dataframe, a series or a list, and
+        returns as many rows of the kind of `meta`. Where that is of pandas, it may return an array
+        in its place. Picklable, with a ``__name__``.
+    X : Dask array, dataframe, series or bag, or list of futures
+    meta : NumPy array, CSR matrix, pandas DataFrame or Series
+        Without rows; what the result is made of.
+    labels : tuple of str, or None
+        Column labels of blocks that are frames, if the model knows them. Those of a Dask dataframe
+        must have its own.
+
+    Returns
+    -------
+    Dask array
+        Of arrays or CSR matrices, with the row chunks of X where X has chunks; their sizes are
+        unknown elsewhere.
+    Dask dataframe or series
+        With the index and divisions of X where X has such. Rows of an array with chunks of known
+        sizes are numbered; elsewhere the index is the function's.
+    list of futures
+        For such a list, whatever the meta.
+
+    Raises
+    ------
+    LostPartitionError
+        X, or what it is computed from, is held by futures that are gone, or whose Client is closed.
+    """
+    kind = kind_of(X)
+    if kind == FUTURES:
+        return _submitted(_Model(function, meta, labels), X)
+    require_open("X", held_futures(X))
+    model = _Model(function, meta, list(X.columns) if kind == FRAME else None)
+    to_frame = isinstance(meta, (pd.DataFrame, pd.Series))
+    if kind == ARRAY and not to_frame:
+        return _blockwise(model, X, meta)
+    if kind in (FRAME, SERIES) and to_frame:
+        given = as_delayed(model) if _FRAMES_TAKE_DELAYED else model
+        return X.map_partitions(_of_block, given, meta=meta)
+    if kind != ARRAY:
+        return joined_lazily(_delayed(_of_block, X.to_delayed(), model), meta)
+    # A block of one dimension holds a frame: what Dask thinks to be an array goes no further.
+    blocks = _blockwise(model, X, np.empty(0, dtype=object)).to_delayed().tolist()
+    sizes = X.chunks[0]
+    if np.isnan(sizes).any():
+        return joined_lazily(blocks, meta)
+    starts = itertools.accumulate(sizes[:-1], initial=0)
+    return joined_lazily([_numbered(*pair) for pair in zip(blocks, starts, strict=True)], meta)
+
+
+def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None = None) -> Any:
+    """Return one Dask collection of blocks of rows.
+
+    Parameters
+    ----------
+    blocks : sequence of Delayed or Future
+    meta : as in `map_rows`
+    rows : sequence of int, optional
+        Of each block.
+    """
+    if isinstance(meta, (pd.DataFrame, pd.Series)):
+        # Objects stay what they are: the meta has said so.
+        with dask.config.set({"dataframe.convert-string": False}):
+            return dd.from_delayed(blocks, meta=meta, verify_meta=False)
+    shape = (np.nan, *meta.shape[1:])
+    arrays = [da.from_delayed(block, shape, meta=meta, dtype=meta.dtype) for block in blocks]
+    joined = da.concatenate(arrays, allow_unknown_chunksizes=True)
+    if rows is None:
+        return joined
+    # Told before, Dask would leave out the chunks without rows.
+    chunks = (tuple(rows), *joined.chunks[1:])
+    return joined.map_blocks(_as_it_is, chunks=chunks, dtype=meta.dtype, meta=meta)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What travels together, and not with every block.
+
+    `labels` of columns are None where they are those of the first block.
+    """
+
+    function: Function
+    meta: Any
+    labels: Any
+
+    @property
+    def name(self) -> str:
+        """What Dask calls the results."""
+        return self.function.__name__
+
+
+def _blockwise(model: _Model, X: Any, meta: Any) -> Any:
+    width = {"k": meta.shape[1]} if meta.ndim == 2 else {}
+    return da.blockwise(
+        _of_blocks,
+        "ik" if width else "i",
+        X,
+        "ij"[: X.ndim],
+        as_node(model),
+        "",
+        new_axes=width,
+        name=f"{model.name}-{tokenize(model, X)}",
+        concatenate=False,
+        align_arrays=False,  # which takes one row, in a chunk beside empty ones, for all chunks'
+        dtype=meta.dtype,
+        meta=meta,
+    )
+
+
+def _delayed(task: Callable[..., Any], blocks: Sequence[Any], model: _Model) -> list[Any]:
+    node, task = as_delayed(model), dask.delayed(task, pure=True)
+    return [task(block, node) for block in blocks]
+
+
+def _as_it_is(block: Any) -> Any:
+    return block
+
+
+@dask.delayed(pure=True)
+def _numbered(frame: Any, start: int) -> Any:
+    return frame.set_axis(pd.RangeIndex(start, start + len(frame)))
+
+
+def _submitted(model: _Model, X: Any) -> list[Any]:
+    require_open("X", X)
+    client = X[0].client
+    shared = shared_model(client, model)
+    first = client.submit(column_labels, X[0], pure=False) if model.labels is None else None
+    return [
+        client.submit(_of_block, block, shared, first, key=f"{model.name}-{tokenize(object())}")
+        for block in X
+    ]
+
+
+def _of_blocks(blocks: Any, node: Any) -> Any:
+    # Dask hands on a list along an axis that the result has not.
+    return _of_block(side_by_side(blocks) if isinstance(blocks, list) else blocks, node.item())
+
+
+def _of_block(block: Any, model: _Model, first: Any = None) -> Any:
+    expected = first if model.labels is None else model.labels
+    require_labels(column_labels(block), expected, "a block")
+    return _of_kind(model.meta, model.function(block), getattr(block, "index", None))
+
+
+def _of_kind(meta: Any, values: Any, index: Any) -> Any:
+    """Return the values as the pandas object that the meta is, if it is one, with this index."""
+    # Without a dtype, pandas would look at the objects and may find another one than in meta.
+    dtype = object if getattr(getattr(values, "dtype", None), "kind", "") == "O" else None
+    if isinstance(meta, pd.Series) and not isinstance(values, pd.Series):
+        values = pd.Series(values, dtype=dtype, name=meta.name)
+    elif isinstance(meta, pd.DataFrame) and not isinstance(values, pd.DataFrame):
+        values = pd.DataFrame(values, columns=meta.columns, dtype=dtype)
+    elif not isinstance(meta, (pd.Series, pd.DataFrame)):
+        return values
+    return values.set_axis(index) if isinstance(index, pd.Index) else values

@@ -1,0 +1,427 @@
+"""Classification by a module that gives one number per class."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.partitions import Data, Partition
+from daskml_exec.torch._arguments import options_of
+from daskml_exec.torch._classes import Accuracy, Codes, Labels, LabelsOf, Right, probabilities
+from daskml_exec.torch._estimator import ModuleEstimator
+from daskml_exec.torch._given import (
+    checked_rows_and_target,
+    is_plain,
+    require_y,
+    target_in_words,
+)
+from daskml_exec.torch._module import Trainable
+from daskml_exec.torch._optimisers import ParamGroups
+from daskml_exec.torch._purpose import Purpose
+from daskml_exec.torch._supervised import criterion_loss
+from daskml_exec.training import all_or_nothing, reduce, telling, warn_of
+from daskml_exec.training._classes_to_come import classes_to_come
+
+
+class TorchClassifier(ClassifierMixin, ModuleEstimator):
+    r"""A PyTorch module that gives one number per class, trained over partitions.
+
+    It is `TorchEstimator` with a criterion for its loss, and with labels: y may have any, and the
+    module is trained on their places among the sorted classes.
+
+    Parameters
+    ----------
+    module : torch.nn.Module, or callable that returns one
+        A class or function is called, with seeded random numbers; where it has a parameter
+        `n_features`, and X is one array of rows, it is told how many numbers a row has, and by
+        `n_outputs` how many classes there are. An instance is copied, and trained from the weights
+        that it has.
+    criterion : class, callable or torch.nn.Module, default=torch.nn.CrossEntropyLoss
+        ``criterion(outputs, y)`` returns the mean loss of outputs of shape (n, n_classes) and codes
+        of shape (n,) from 0; a class is called with the options ``criterion__...``. With
+        `sample_weight` it must be one of PyTorch's, which say with ``reduction="none"`` what each
+        sample loses.
+    optimizer : str or callable, default="adamw"
+        An optimiser of `torch.optim` by its name, in any case, but for LBFGS, which calls the loss
+        several times a step; or ``optimizer(params, lr=...)`` that returns an optimiser whose state
+        is tensors. What it takes beside is handed on, as ``optimizer__weight_decay=0.1``.
+    lr : float, default=1e-3
+        Learning rate, before `scheduler`. Groups of `param_groups` that have rates of their own
+        keep the ratio to it.
+    batch_size : int, default=32
+        Samples per step over all partitions together, which makes a step what it would be in one
+        process. More than there are is all of them, with a warning. Each partition takes its share,
+        in proportion to its samples, but at least `rows_least`. Where that makes a step larger than
+        asked for, by the factor r, `lr` is multiplied by r for "sgd" [1]_ and by its square root
+        for others [2]_.
+    max_epochs : int, default=1
+        Times that each partition goes through its samples, at most.
+    max_steps : int or None, default=None
+        Steps at most, in mid-epoch if need be; None for no such limit.
+    sync_every : int, "epoch" or "auto", default="auto"
+        Local steps between two averages; "epoch" for all of an epoch, "auto" for a quarter of an
+        epoch, but 16 at least: more averages gain little, and each has to travel. The average that
+        ends an epoch comes earlier where steps run out.
+    outer : {"auto", "nesterov", "average"}, default="auto"
+        What is done with the average of parameters: it replaces them, or its difference from them
+        is taken for a gradient, with a rate of 0.7 and Nesterov's momentum of 0.8, which make up
+        for the shorter steps of averages [3]_ [4]_. "auto" is "nesterov" for rounds of 16 steps or
+        more, and nearer to "average" the fewer they have.
+    optimizer_state : {"average", "local", "reset"}, default="average"
+        What becomes of the optimiser's moments, such as Adam's two numbers per parameter, between
+        rounds. "average" averages them as parameters are, which moves most and is nearest to one
+        process. "local" keeps those of each partition on its Worker, and averages them only in each
+        64th round and the last. "reset" begins each round without any. A `compression` keeps those
+        of "average" on Workers, too.
+    compression : None, "fp16" or "topk:SHARE", default=None
+        How the change of the parameters travels, both ways: as it is, in half precision, or as the
+        given share of its entries, those of largest magnitude. What a message loses is added to the
+        next one [5]_. After 64 such rounds, and at the end, one round sends everything. Buffers
+        always travel whole.
+    device : str, default="auto"
+        "auto" takes a Worker's GPU where it has one, and else its CPU; it refuses to let several
+        threads share a GPU, which "cuda" allows. "cpu" and "cuda:1" are as in PyTorch.
+    amp : {None, "bfloat16", "float16"}, default=None
+        Dtype that `torch.autocast` computes in where that is safe; parameters stay as they are.
+        Losses in "float16" are scaled, by a factor that all partitions share after each round.
+    compile : bool, default=False
+        Whether `torch.compile` makes a faster module of it, once for each copy of it on a Worker.
+    clip_norm : float or None, default=None
+        Largest norm of a step's gradient, over all parameters of one partition; longer ones are
+        scaled to it.
+    accumulate : int, default=1
+        Parts that a partition's batch goes through the module in, one after the other, to need less
+        memory. Their gradients are added by weight, so that the step is that of the whole batch,
+        but for modules such as BatchNorm that look at a batch as one.
+    scheduler : callable or None, default=None
+        ``scheduler(step, total)`` returns what `lr` is multiplied by in a step, counted from 0 over
+        all epochs, of as many as there will be at most. A function of these two alone needs no
+        state: a repeated or a continued fit finds the same rates.
+    trainable : str, sequence of str, callable or None, default=None
+        Which parameters are trained: names with ``*`` for anything, as ``"head.*"``, or a function
+        from a name to a bool. All others are frozen, sent once, and never back. None trains those
+        that the module has with ``requires_grad=True``.
+    param_groups : callable or None, default=None
+        Takes the trainable parameters as a dict by name, and returns PyTorch's groups, as
+        ``[{"params": [...], "weight_decay": 0.0}, ...]``, with each parameter once.
+    augment : callable or None, default=None
+        ``augment(sample, generator)`` returns a sample of the same shape for every batch: of X, as
+        NumPy arrays without the leading axis. It draws from the `numpy.random.Generator` alone,
+        which is made from `random_state`, the epoch, and the sample's place in the data. Rows held
+        out are not augmented.
+    rows_least : int or None, default=None
+        Samples that a partition takes per step at least, where there are several partitions: the
+        work of a step that does not depend on samples would outweigh that of fewer. None is 16, or
+        1 where X is one array of shape (n_samples, length) of integers: a sample is a sequence
+        then, which is work enough.
+    shuffle : bool, default=True
+        Whether each partition goes through its samples in a new order each epoch.
+    validation_fraction : float, default=0.0
+        Of each partition's samples, that are held out, and scored after each epoch.
+    scores : callable or None, default=None
+        ``scores(module, batch)`` returns sums with weights by name, as ``{"accuracy": (n_right,
+        n_samples)}``, of samples held out; they are added over all partitions, divided, and stand
+        in `history_`. The first must grow; of one whose name ends in "loss" the negative counts.
+        None is "accuracy", and the criterion as "validation_loss".
+    tol : float or None, default=None
+        What counts as an improvement of the first score, or of the loss if no samples are held out.
+        Training stops after more than `n_iter_no_change` epochs in a row without one, and with
+        samples held out the weights of the best score are kept. None stops at `max_epochs` only,
+        and keeps the last weights.
+    n_iter_no_change : int or np.inf, default=10
+        Epochs, for `tol`.
+    random_state : int, RandomState instance or None, default=None
+        Of which one number is drawn: it seeds the weights, if `module` is called, the orders, what
+        modules such as Dropout draw, `augment`, and which samples are held out.
+    warm_start : bool, default=False
+        Start from the weights of the last `fit`, which must have the same names and shapes.
+    callbacks : sequence of callables, optional
+        Each is called with a `daskml_exec.training.RoundEvent` after every round. One that returns
+        True stops the fit. A method `on_begin` of one is called with a `BeginEvent` first, a method
+        `on_end` with an `EndEvent` last, also where `fit` raises.
+    verbose : bool, default=False
+        Whether to print what is trained before the first round, and a line for each round, with the
+        epoch, of how many, and the time left at most.
+    **options : object
+        What is handed on: ``module__width=64`` to the callable `module`, ``optimizer__betas=(0.9,
+        0.95)`` to the optimiser, ``criterion__label_smoothing=0.1`` to the criterion.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The sorted labels, in their own dtype.
+    module_ : torch.nn.Module
+        A copy of the module with the trained weights, on the CPU, in eval mode.
+    state_dict_ : dict of str to tensor
+        Its parameters and buffers by name.
+    history_ : daskml_exec.training.History
+        One record per round: loss, scores, seconds, bytes, workers, losses.
+    loss_curve_ : list of float
+        Mean loss of each epoch's steps, each taken before the step.
+    n_epochs_ : int
+        Epochs, one that `max_steps` cuts short among them.
+    validation_scores_ : list of float or None
+        The first score after each epoch; None unless samples are held out.
+    n_features_in_ : int
+        Only when X was an array or a frame in memory.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only when X was a frame in memory, with columns whose names are all strings.
+
+    Notes
+    -----
+    Outputs are logits: `predict_proba` is their softmax, which is right for outputs that are
+    logarithms of probabilities, too.
+
+    After `sync_every` steps the partitions' models become one. Each tensor has a role:
+
+    - Trainable parameters are averaged [6]_ [7]_:
+      :math:`\theta = \sum_i w_i \theta_i / \sum_i w_i`, where
+      :math:`w_i` is the sum of the weights of losses in partition i: its samples, or what
+      `sample_weight` gives them. `outer` and `compression` act on them alone.
+      Those that are tied stand there once.
+    - Statistics, which are buffers of floating-point numbers, as BatchNorm's running mean, are
+      averaged in the same way, in float64, and neither `outer` nor `compression` touches them.
+    - Counters, which are buffers of integers, become the largest.
+    - The optimiser's moments follow `optimizer_state`; what it counts, such as steps, becomes the
+      largest.
+    - All else is constant, and sent once: frozen parameters, buffers of booleans, and buffers that
+      are not saved. What a module keeps elsewhere, as in `self.n += 1`, is not carried along.
+
+    The average over one step of plain SGD is the step on the union of the batches, which
+    ``optimizer="sgd", sync_every=1, outer="average"`` does. With one partition nothing is averaged
+    and nothing travels: the fit is the usual loop.
+
+    The same chunks and `random_state` give the same bits on any number of Workers of one kind,
+    whichever of them die: orders follow from (seed, partition, epoch), what a step draws from
+    (seed, partition, epoch, step), and augmentation from (seed, epoch, sample), never from what ran
+    before; sums over partitions have one fixed order; steps run on one thread, take denormal
+    numbers for zero, and choose deterministic algorithms on a GPU. Workers with other releases of
+    PyTorch or other processors are warned of.
+
+    In memory, X is one partition of up to 8 MiB; a Dask array says by its chunks how many there
+    are. Modules, losses and other functions travel by value where they were defined in a notebook
+    or a script.
+
+    References
+    ----------
+    .. [1] Goyal et al. (2017), Accurate, large minibatch SGD: training ImageNet in 1 hour.
+    .. [2] Malladi, Lyu, Panigrahi and Arora (2022), On the SDEs and scaling rules for adaptive
+       gradient algorithms, NeurIPS.
+    .. [3] Wang, Tantia, Ballas and Rabbat (2020), SlowMo: improving communication-efficient
+       distributed SGD with slow momentum, ICLR.
+    .. [4] Douillard et al. (2023), DiLoCo: distributed low-communication training of language
+       models.
+    .. [5] Tang, Lian, Yu, Zhang and Liu (2019), DoubleSqueeze: parallel stochastic gradient
+       descent with double-pass error-compensated compression, ICML.
+    .. [6] McMahan, Moore, Ramage, Hampson and Agüera y Arcas (2017), Communication-efficient
+       learning of deep networks from decentralized data, AISTATS.
+    .. [7] Stich (2019), Local SGD converges fast and communicates little, ICLR.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from sklearn.datasets import load_digits
+    >>> from torch import nn
+    >>> from daskml_exec import Executor
+    >>> from daskml_exec.torch import TorchClassifier
+    >>> def perceptron(n_features, n_outputs, width=32):
+    ...     return nn.Sequential(
+    ...         nn.Linear(n_features, width), nn.ReLU(), nn.Linear(width, n_outputs)
+    ...     )
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = da.from_array(X / 16, chunks=(900, 64))
+    >>> with Executor(processes=False, n_workers=2):
+    ...     model = TorchClassifier(perceptron, lr=0.01, max_epochs=10, random_state=0).fit(X, y)
+    ...     accuracy = model.score(X, y)
+    >>> model.history_.n_partitions, accuracy > 0.95
+    (2, True)
+    """
+
+    _prefixes: ClassVar[tuple[str, ...]] = ("module", "optimizer", "criterion")
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **ModuleEstimator._parameter_constraints,
+        "criterion": [callable],
+    }
+
+    classes_: Array
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = "adamw",
+        lr: float = 1e-3,
+        batch_size: int = 32,
+        max_epochs: int = 1,
+        max_steps: int | None = None,
+        sync_every: int | Literal["auto", "epoch"] = "auto",
+        outer: Literal["auto", "average", "nesterov"] = "auto",
+        optimizer_state: Literal["average", "local", "reset"] = "average",
+        compression: str | None = None,
+        device: str = "auto",
+        amp: Literal["bfloat16", "float16"] | None = None,
+        compile: bool = False,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        scheduler: Callable[[int, int], float] | None = None,
+        trainable: Trainable = None,
+        param_groups: ParamGroups | None = None,
+        augment: Callable[[Any, np.random.Generator], Any] | None = None,
+        rows_least: int | None = None,
+        shuffle: bool = True,
+        validation_fraction: float = 0.0,
+        scores: Callable[[nn.Module, Any], Mapping[str, tuple[Any, Any]]] | None = None,
+        tol: float | None = None,
+        n_iter_no_change: float = 10,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        verbose: bool | int = False,
+        **options: Any,
+    ) -> None:
+        self.module = module
+        self.criterion = criterion
+        self.scores = scores
+        self._set_common(locals())
+
+    def partial_fit(  # type: ignore[override]  # the order of scikit-learn's classifiers
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Train for one epoch more, on these samples, as if training had not ended.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Samples.
+        y : as in `fit`, optional
+            Their labels, which may lack some of the classes.
+        classes : array-like of shape (n_classes,), optional
+            All labels that there will be; needed in the first call.
+        sample_weight : as in `fit`, optional
+            Their weights; None means ones.
+
+        Returns
+        -------
+        TorchClassifier
+            This estimator, fitted.
+
+        Raises
+        ------
+        ValueError
+            y has a label that is not among the classes, `classes` are missing or differ from those
+            of the first call, or the module has other parameters than in it.
+        """
+        known = getattr(self, "classes_", None) if self.__sklearn_is_fitted__() else None
+        known = classes_to_come(known, classes)
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            self._classes_to_come = known
+            warn_of(self._fit(X, y, sample_weight, incremental=True))
+        return self
+
+    @contextmanager
+    def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
+        if is_plain(X) and is_plain(y):
+            X, y = checked_rows_and_target(self, X, y, reset=reset, numbers=False)
+            check_classification_targets(y)
+        else:
+            require_y(type(self).__name__, X, y)
+        with super()._loaded(X, y, sample_weight, reset=reset) as data:
+            yield data
+
+    def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:
+        if not isinstance(head.y, np.ndarray) or head.y.ndim != 1:
+            raise ValueError("y must be one label per sample; a TorchEstimator trains on others")
+        classes = self.__dict__.pop("_classes_to_come", None)
+        if classes is None:
+            classes = reduce(Labels(), data)
+            if again and not np.array_equal(classes, self.classes_):
+                raise ValueError(
+                    f"warm_start=True, but the last fit had the classes {self.classes_.tolist()}; "
+                    f"this data has {classes.tolist()}"
+                )
+        n = len(classes)
+        if n < 2:
+            raise ValueError(
+                f"y has one class, {classes.tolist()[0]!r}; a classifier needs two at least"
+            )
+        options = options_of(self.get_params(deep=False), "criterion")
+        weighted = head.sample_weight is not None
+        loss = criterion_loss(self.criterion, options, n, weighted=weighted)
+        return Purpose(
+            loss=loss,
+            scores=self.scores or Accuracy(loss),
+            encode=Codes(classes),
+            known={**self._known(head), "n_outputs": n},
+            fitted={"classes_": classes},
+        )
+
+    def predict(self, X: Any) -> Any:
+        """Return the label with the largest output for each sample.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Samples.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            In the dtype of `classes_`; for Dask collections and futures lazy, in their chunks.
+        """
+        check_is_fitted(self)
+        return self.map_samples(LabelsOf(self.classes_), self._checked(X))
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class: the softmax of outputs.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Samples.
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            In the order of `classes_`; for Dask collections and futures lazy, in their chunks.
+        """
+        check_is_fitted(self)
+        return self.map_samples(probabilities, self._checked(X))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the share of samples whose label is predicted, by weight.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Samples; or a Data, which has y and weights.
+        y : as in `fit`, optional
+            Their labels; None beside a Data.
+        sample_weight : as in `fit`, optional
+            Their weights; None means ones.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
+        check_is_fitted(self)
+        require_y(type(self).__name__, X, y)
+        query = Right(self._outputs(LabelsOf(self.classes_)))
+        right, weight = self._sums(query, self._checked(X), y, sample_weight)
+        return float(right / weight)
+
+    def _require_target(self, y: Any) -> None:
+        texts = isinstance(self.classes_[0], str)
+        labels = isinstance(y, np.ndarray) and y.ndim == 1
+        if not labels or (y.dtype.kind == "U") != texts:
+            raise ValueError(
+                f"{target_in_words(y)}; allowed is one label per sample, "
+                f"{'a text' if texts else 'a number'}, as the classes {self.classes_[:5].tolist()}"
+            )

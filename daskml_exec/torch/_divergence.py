@@ -1,0 +1,51 @@
+"""The error of a loss or of parameters that are not finite."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from daskml_exec.training.averaging import Model
+
+
+class Diverged(Exception):
+    """Training diverged, as its algorithm says it, which knows no names of parameters.
+
+    Parameters
+    ----------
+    where, remedy : str
+        As of `DivergenceError`.
+    model : Model
+        The last good one.
+    """
+
+    def __init__(self, where: str, remedy: str, model: Model) -> None:
+        super().__init__(where, remedy, model)
+        self.where, self.remedy, self.model = where, remedy, model
+
+
+class DivergenceError(ValueError):
+    """Local training gave a loss or parameters that are not finite.
+
+    Parameters
+    ----------
+    where : str
+        In which step, partition and samples.
+    remedy : str
+        What may help, as far as was looked for.
+    state_dict : mapping of str to tensor
+        The last good weights: those that the round started from.
+
+    Attributes
+    ----------
+    where, remedy, state_dict
+        As given.
+    """
+
+    def __init__(self, where: str, remedy: str, state_dict: Mapping[str, Any]) -> None:
+        self.where, self.remedy, self.state_dict = where, remedy, state_dict
+        super().__init__(where, remedy)
+
+    def __str__(self) -> str:
+        return f"training diverged: {self.where}. {self.remedy}"
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.where, self.remedy, self.state_dict)

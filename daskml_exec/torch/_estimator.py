@@ -1,0 +1,477 @@
+"""What the estimators of modules share: from samples to a fitted module, and what it gives."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from daskml_exec.executor import Query
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.networks.batches import rows_trained_on
+from daskml_exec.partitions import Data, Partition, Pieces, load_samples, map_samples
+from daskml_exec.torch._arguments import CONSTRAINTS, options_of, require_prefixes
+from daskml_exec.torch._divergence import Diverged, DivergenceError
+from daskml_exec.torch._equip import equipped, first_samples
+from daskml_exec.torch._explain import Explanation
+from daskml_exec.torch._given import checked_rows, executor_for, is_plain
+from daskml_exec.torch._handing_on import HandingOn
+from daskml_exec.torch._layout import Layout
+from daskml_exec.torch._local_module import first_model, load_weights
+from daskml_exec.torch._module import built, built_again, freeze, materialise, tried
+from daskml_exec.torch._optimisers import optimiser_of
+from daskml_exec.torch._outputs import OutputsOf
+from daskml_exec.torch._purpose import Purpose, first_batch, is_sequence, large_batch
+from daskml_exec.torch._recipe import Parts, Recipe, pickled_parts
+from daskml_exec.torch._remembered import Remembered, begun_anew, require_same_layout
+from daskml_exec.torch._scores import Scores
+from daskml_exec.torch._trainer import ModuleTrainer
+from daskml_exec.torch._workers import device_on, differences
+from daskml_exec.training import (
+    Fitted,
+    FitWarning,
+    History,
+    Reached,
+    all_or_nothing,
+    reduce,
+    telling,
+    train,
+    warn_of,
+)
+from daskml_exec.training.averaging import (
+    LEAST_BATCH,
+    AveragedSteps,
+    AveragingState,
+    Batching,
+    CompressedSteps,
+    Model,
+    Outer,
+    Progress,
+    Stopping,
+    batching,
+    chain_of,
+    outer_rule,
+)
+from daskml_exec.training.compression import WholeChange, codec_named
+
+
+class ModuleEstimator(HandingOn):
+    """What the estimators of modules share: all but what they are trained for."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+
+    _made_again: ClassVar[tuple[str, ...]] = ("module_",)
+    """Attributes that are made anew where a file is opened."""
+
+    history_: History
+    loss_curve_: list[float]
+    n_epochs_: int
+    validation_scores_: list[float] | None
+    n_features_in_: int
+    feature_names_in_: Array
+    _told: dict[str, int]
+    _layout: Layout
+    _explanation: Explanation
+    _weights: Model
+    _remembered: Remembered
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Train on samples.
+
+        Parameters
+        ----------
+        X : tree of arrays, TokenWindows, DatasetSamples, Dask bag, list of futures, or Data
+            A tree is an array of shape (n_samples, ...), or a dict or tuple of trees: NumPy and
+            Dask arrays, lists, frames, series, and tensors on the CPU, each of its own dtype.
+            `tokens` and `from_dataset` make the next two; `load_samples` makes a Data, which has y
+            and weights, and is trained on many times.
+        y : the same kinds, optional
+            What samples are to be. Of a classifier one label, and of a regressor one or several
+            numbers per sample.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights from 0; None means ones.
+
+        Returns
+        -------
+        estimator
+            This one, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is not as described; the message names it, what came and what is allowed.
+        daskml_exec.torch.DivergenceError
+            The loss or the parameters became infinite, or no number.
+        daskml_exec.executor.WorkerMismatchError
+            A Worker has no PyTorch.
+        daskml_exec.executor.LostSchedulerError
+            The cluster's scheduler is gone; the error's `model` is where the fit had come to.
+        Exception
+            What `module`, `loss`, `scores`, `augment` or `scheduler` raised; its notes say in which
+            steps, and on what.
+
+        Warns
+        -----
+        UserWarning
+            `batch_size` is more than all samples.
+        RuntimeWarning
+            Workers differ in what the last bits of a fit depend on.
+        """
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            warn_of(self._fit(X, y, sample_weight, incremental=False))
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one epoch more, on these samples, as if training had not ended.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Samples.
+        y : as in `fit`, optional
+            What they are to be.
+        sample_weight : as in `fit`, optional
+            Their weights; None means ones.
+
+        Returns
+        -------
+        estimator
+            This one, fitted.
+
+        Raises
+        ------
+        ValueError
+            The module has other parameters than in the last call, or as in `fit`.
+        """
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            warn_of(self._fit(X, y, sample_weight, incremental=True))
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> list[FitWarning]:
+        require_prefixes(self._options(), self._prefixes, type(self).__name__)
+        self._validate_params()
+        self._callbacks()
+        reset = not self._goes_on(incremental)
+        if reset:  # only rows in memory set them again
+            for name in ("n_features_in_", "feature_names_in_"):
+                self.__dict__.pop(name, None)
+        with self._loaded(X, y, sample_weight, reset=reset) as data:
+            return self._train(data, incremental=incremental)
+
+    @contextmanager
+    def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
+        """Yield samples where they are trained on, released in the end if they are ours."""
+        if not isinstance(X, Data):
+            self._say("looking at the data, and bringing it to the Workers")
+        with self._samples(X, y, sample_weight) as data:
+            yield data
+
+    def _train(self, data: Data, *, incremental: bool) -> list[FitWarning]:
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        head = first_samples(data, 2)
+        purpose = self._purpose(data, head, again=self._goes_on(incremental))
+        executor = None if isinstance(data.partitions, Pieces) else data.executor
+        parts = self._parts(head, purpose, seed, device_on(executor, self.device))
+        layout = parts.layout
+        held_out = float(self.validation_fraction)
+        rows = rows_trained_on(data.rows, held_out)
+        least = self._least(head)
+        plan = self._batching(rows, least)
+        trainer = ModuleTrainer(
+            batching=plan,
+            seed=seed,
+            shuffle=bool(self.shuffle),
+            validation_fraction=held_out,
+            total_steps=self._total_steps(plan, incremental=incremental),
+            n_moments=layout.moments.size if parts.keeps_moments else 0,
+        )
+        last = self._remembered if self._goes_on(incremental) else None
+        if last is not None:
+            optimizer = self.optimizer if incremental else None
+            require_same_layout(self._layout, layout, optimizer)
+        epochs = 1 if incremental else int(self.max_epochs)
+        state = self._first_state(first_model(parts), last, epochs, incremental=incremental)
+        algorithm = self._algorithm(trainer, incremental=incremental)
+        carried: Sequence[Any] | None = () if incremental else None
+        chain = last.chain if last is not None and incremental else None
+        if chain is not None and chain.continues(self._chain_name, state.model, len(rows)):
+            state = replace(state, model=chain.model, velocity=chain.velocity, link=chain.link)
+            carried = chain.carried
+        opening = (
+            f"{layout.parameters.size:,} parameters; {sum(rows):,} samples to train on in "
+            f"{len(rows):,} partition{'s' * (len(rows) != 1)}; at most {epochs:,} "
+            f"epoch{'s' * (epochs != 1)} of {plan.steps_per_epoch:,} steps"
+        )
+        begin = state.progress.epochs
+        callbacks = self._listeners(opening, Reached("epoch", 0, epochs))
+        recipe = Recipe(pickled_parts(parts))
+        with _naming_weights(parts), equipped(data, recipe, purpose.encode) as samples:
+            fitted = train(
+                algorithm,
+                state,
+                samples,
+                callbacks=callbacks,
+                view=lambda state: partial(
+                    _view, self, parts, purpose.attributes, state.shown or state.model
+                ),
+                reached=lambda state: Reached(
+                    "epoch",
+                    float(state.progress.epochs - begin + state.position / plan.steps_per_epoch),
+                    epochs,
+                ),
+                carried=carried,
+                name=type(self).__name__.lower(),
+            )
+        self._set_fitted(parts, purpose, fitted)
+        self._explanation = Explanation.of(
+            parts, plan, least, self.optimizer_state, self.compression, fitted.history
+        )
+        told = [] if executor is None else differences(executor)
+        return [*large_batch(self.batch_size, sum(rows)), *told]
+
+    def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:
+        """Return what the module is trained for, by what the data holds."""
+        raise NotImplementedError
+
+    def _known(self, head: Partition) -> dict[str, int]:
+        X = head.X
+        return {"n_features": int(X.shape[1])} if getattr(X, "ndim", 0) == 2 else {}
+
+    def _parts(self, head: Partition, purpose: Purpose, seed: int, device: str) -> Parts:
+        """Build the module, and try it on the first samples."""
+        parameters = self.get_params(deep=False)
+        optimiser = optimiser_of(
+            self.optimizer, float(self.lr), options_of(parameters, "optimizer"), self.param_groups
+        )
+        module = built(self.module, options_of(parameters, "module"), purpose.known, seed=seed)
+        batch = first_batch(head, purpose, module)
+        materialise(module, purpose.loss, batch, seed=seed)
+        freeze(module, self.trainable)
+        shown = tried(module, purpose.loss, batch, head.n_rows, optimiser)
+        return Parts(
+            module=module,
+            loss=purpose.loss,
+            scores=Scores(purpose.loss, purpose.scores),
+            optimiser=optimiser,
+            scheduler=self.scheduler,
+            augment=self.augment,
+            layout=shown.layout,
+            accumulate=int(self.accumulate),
+            clip_norm=None if self.clip_norm is None else float(self.clip_norm),
+            amp=self.amp,
+            compile=bool(self.compile),
+            device=device,
+            draws=shown.draws,
+            keeps_moments=self.optimizer_state != "reset",
+        )
+
+    def _least(self, head: Partition) -> int:
+        if self.rows_least is None:
+            return 1 if is_sequence(head.X) else LEAST_BATCH
+        return int(self.rows_least)
+
+    def _batching(self, rows: Sequence[int], least: int) -> Batching:
+        return batching(
+            rows,
+            self.batch_size,
+            self.sync_every,
+            linear_scaling=str(self.optimizer).lower() == "sgd",
+            least=least,
+        )
+
+    def _total_steps(self, plan: Batching, *, incremental: bool) -> int:
+        steps = plan.steps_per_epoch * int(self.max_epochs)
+        limited = self.max_steps is not None and not incremental
+        return min(steps, int(self.max_steps)) if limited else steps
+
+    def _stopping(self) -> Stopping:
+        return Stopping(
+            tol=0.0 if self.tol is None else float(self.tol),
+            n_iter_no_change=np.inf if self.tol is None else self.n_iter_no_change,
+            by_score=self.validation_fraction > 0,
+            schedule="constant",
+            initial_rate=float(self.lr),
+        )
+
+    def _algorithm(
+        self, trainer: ModuleTrainer, *, incremental: bool
+    ) -> AveragedSteps | CompressedSteps:
+        stopping, codec = self._stopping(), codec_named(self.compression)
+        if len(trainer.batching.rows) == 1:  # nothing is averaged, nothing travels
+            return AveragedSteps(trainer, stopping, Outer())
+        steps = AveragedSteps(
+            trainer, stopping, outer_rule(self.outer, trainer.batching.sync_steps)
+        )
+        if codec is None and self.optimizer_state == "local":
+            codec = WholeChange()
+        return steps if codec is None else CompressedSteps(steps, codec, incremental)
+
+    @property
+    def _chain_name(self) -> str | None:
+        local = self.optimizer_state == "local"
+        return "whole" if self.compression is None and local else self.compression
+
+    def _goes_on(self, incremental: bool) -> bool:
+        return hasattr(self, "_remembered") and bool(incremental or self.warm_start)
+
+    def _first_state(
+        self, model: Model, last: Remembered | None, epochs: int, *, incremental: bool
+    ) -> AveragingState:
+        progress = Progress(float(self.lr))
+        velocity = None
+        if last is not None and incremental:
+            model, velocity = last.model, last.velocity
+            progress = replace(last.progress, stopped=False, learning_rate=float(self.lr))
+        elif last is not None:
+            model = begun_anew(model, self._weights, self._layout)
+        return AveragingState(
+            model=model,
+            velocity=velocity,
+            progress=progress,
+            max_iter=progress.epochs + epochs,
+            max_steps=None if incremental else self.max_steps,
+        )
+
+    def _set_fitted(self, parts: Parts, purpose: Purpose, fitted: Fitted[AveragingState]) -> None:
+        state = fitted.state
+        shown, progress = state.shown or state.model, state.progress
+        best = progress.best if self.tol is not None else None
+        chain = chain_of(self._chain_name, state, fitted.carried)
+        if state.link is not None and chain is None:  # what partitions kept has gone
+            last = begun_anew(first_model(parts), shown, parts.layout)
+        else:
+            last = shown
+        self._remembered = Remembered(last, replace(progress, best=None), state.velocity, chain)
+        self.history_ = fitted.history
+        self.n_epochs_ = progress.epochs
+        self.loss_curve_ = list(progress.loss_curve)
+        self.validation_scores_ = list(progress.scores) if self.validation_fraction else None
+        self._set_module(parts, purpose.attributes, shown if best is None else best)
+
+    def _set_module(self, parts: Parts, fitted: Mapping[str, Any], model: Model) -> None:
+        for name, value in fitted.items():
+            setattr(self, name, value)
+        self._layout, self._weights = parts.layout, model.without_optimiser
+        self.module_ = _with_weights(parts, model).eval()
+
+    def _opened(self) -> None:
+        """Make the module of what a file has, and of the module that is given."""
+        if "_layout" not in vars(self):
+            return
+        if self.module is None:
+            raise ValueError(
+                f"a file of a {type(self).__name__} holds no code; give the module that was "
+                "trained: open_model(url, module=...)"
+            )
+        options = options_of(self.get_params(deep=False), "module")
+        module = built_again(self.module, options, self._told, self._layout, self.trainable)
+        load_weights(module, self._layout, self._weights)
+        self.module_ = module.eval()
+
+    def explain(self) -> Explanation:
+        """Return how the last fit was planned, what travelled of it, and what it took.
+
+        Returns
+        -------
+        Explanation
+            A text to print, and in notebooks tables.
+        """
+        check_is_fitted(self)
+        return self._explanation
+
+    @property
+    def state_dict_(self) -> dict[str, torch.Tensor]:
+        """Parameters and buffers by name, as of torch's `state_dict`."""
+        check_is_fitted(self)
+        found: dict[str, torch.Tensor] = self.module_.state_dict()
+        return found
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "module_" in vars(self)
+
+    def map_samples(self, function: Callable[[nn.Module, Any], Any], X: Any) -> Any:
+        """Return what a function makes of the trained module and samples, as texts or boxes.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(module, X)`` gets the module in eval mode, on the CPU and without gradients,
+            and up to 256 samples as tensors. It returns a tensor, an array or a list of one entry
+            per sample, or a dict or tuple of them. A list may have objects, such as texts.
+        X : as in `fit`
+            Samples.
+
+        Returns
+        -------
+        tree of arrays
+            Like what the function returns. For Dask collections and futures a tree of Dask arrays
+            with the same chunks, computed when it is asked for, together by ``dask.compute``; the
+            module travels once to each Worker. For a Data the Workers begin at once.
+
+        Raises
+        ------
+        ValueError
+            The function returned another number of entries than there are samples, or raised on
+            one sample.
+        """
+        check_is_fitted(self)
+        return map_samples(self._outputs(function), X)
+
+    def _outputs(self, function: Callable[[nn.Module, Any], Any]) -> OutputsOf:
+        return OutputsOf.of(self.module_, function, self._layout.dtype)
+
+    def _checked(self, X: Any) -> Any:
+        """Return X, checked as scikit-learn checks it where it is rows in memory."""
+        return checked_rows(self, X, reset=False) if is_plain(X) else X
+
+    def _sums(self, query: Query[Any], X: Any, y: Any, sample_weight: Any) -> Any:
+        """Return sums over samples, wherever they are."""
+        with self._samples(X, y, sample_weight) as data:
+            if data.like is not None:  # which a Data of samples has
+                self._require_target(data.like.y)
+            return reduce(query, data)
+
+    def _require_target(self, y: Any) -> None:
+        """Raise ValueError if y, given without its samples, is not as `score` needs it."""
+
+    @contextmanager
+    def _samples(self, X: Any, y: Any, sample_weight: Any) -> Iterator[Data]:
+        """Yield samples where they are, released in the end if they are ours."""
+        if isinstance(X, Data):
+            yield X.lent_samples(type(self).__name__)
+            return
+        with load_samples(X, y, sample_weight, executor=executor_for(X, y, sample_weight)) as data:
+            yield data
+
+
+def _view(
+    estimator: ModuleEstimator, parts: Parts, fitted: Mapping[str, Any], model: Model, units: Any
+) -> ModuleEstimator:
+    """Return an estimator like this one, fitted with this model."""
+    other: ModuleEstimator = estimator._like_this()
+    other._set_module(parts, fitted, model)
+    return other
+
+
+def _with_weights(parts: Parts, model: Model) -> nn.Module:
+    """Return a module with the parameters and buffers of a model."""
+    module = copy.deepcopy(parts.module)
+    load_weights(module, parts.layout, model)
+    return module
+
+
+@contextmanager
+def _naming_weights(parts: Parts) -> Iterator[None]:
+    """Let the error of training that diverged have the last good weights by their names."""
+    try:
+        yield
+    except Diverged as error:
+        last_good = _with_weights(parts, error.model).state_dict()
+        raise DivergenceError(error.where, error.remedy, last_good) from None

@@ -1,0 +1,68 @@
+"""What may help where torch's own words do not say it."""
+
+from types import TracebackType
+
+import torch
+from torch import nn
+
+
+def hint(error: Exception, module: nn.Module | None, least_batch: int) -> str:
+    """Return what may help against an error of a step; nothing where that is not known.
+
+    Parameters
+    ----------
+    error : Exception
+        As raised, with its traceback.
+    module : nn.Module or None
+        That was trained, if it came to that.
+    least_batch : int
+        Samples of the smallest batch.
+    """
+    told = str(error)
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            "a smaller batch_size, or accumulate=, which goes through a batch in parts, needs "
+            "less memory"
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"the package {error.name!r} is not installed there; allowed are workers with the "
+            "packages of this process"
+        )
+    if isinstance(error, IndexError):
+        return _id_that_is_not_there(error.__traceback__, module)
+    if least_batch == 1 and "more than 1 value per channel" in told:
+        return (
+            "BatchNorm needs two samples at least in each step; allowed are fewer partitions, or "
+            "a larger batch_size"
+        )
+    if "sparse" in told.lower() and isinstance(error, (RuntimeError, NotImplementedError)):
+        return (
+            "an embedding has sparse=True, whose gradients are sparse; allowed are "
+            "optimizer='sgd' and 'adagrad' with clip_norm=None, or sparse=False"
+        )
+    return ""
+
+
+def _id_that_is_not_there(traceback: TracebackType | None, module: nn.Module | None) -> str:
+    """Say which embedding was asked for which id, by what the innermost calls were given."""
+    owner: nn.Embedding | nn.EmbeddingBag | None = None
+    ids: object = None
+    while traceback is not None:
+        given = traceback.tb_frame.f_locals
+        if isinstance(given.get("self"), (nn.Embedding, nn.EmbeddingBag)):
+            owner = given["self"]
+            ids = given.get("input")
+        traceback = traceback.tb_next
+    if owner is None or not isinstance(ids, torch.Tensor) or not ids.numel():
+        return ""
+    n = owner.num_embeddings
+    wrong = ids[(ids < 0) | (ids >= n)]
+    if not wrong.numel():
+        return ""
+    parts = () if module is None else module.named_modules()
+    name = next((name for name, each in parts if each is owner), "")
+    return (
+        f"the embedding {name!r} has num_embeddings={n} and got the id {int(wrong[0])}; allowed "
+        f"are 0 to {n - 1}"
+    )

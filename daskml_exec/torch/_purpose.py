@@ -1,0 +1,65 @@
+"""What a module is trained for, and what follows from that and from the first samples."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from daskml_exec.partitions import Partition
+from daskml_exec.torch._tensors import batch_of, tensors
+from daskml_exec.training import FitWarning
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a module is trained for.
+
+    Attributes
+    ----------
+    loss : callable
+    scores : callable or None
+    encode : callable or None
+        Makes of y what the loss gets.
+    known : mapping of str to int
+        What modules are called with that ask for it by name.
+    fitted : mapping of str to object
+        Attributes that the data gives.
+    """
+
+    loss: Callable[[nn.Module, Any], Any]
+    scores: Callable[[nn.Module, Any], Any] | None
+    encode: Callable[[Any], Any] | None = None
+    known: Mapping[str, int] = field(default_factory=dict)
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What an estimator remembers of the data: `fitted`, and what its module was told."""
+        return {**self.fitted, "_told": dict(self.known)}
+
+
+def first_batch(head: Partition, purpose: Purpose, module: nn.Module) -> Any:
+    """Return the first samples as the loss gets them."""
+    dtype = next(
+        (each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32
+    )
+    y = head.y if purpose.encode is None or head.y is None else purpose.encode(head.y)
+    given = [each for each in (head.X, y, head.sample_weight) if each is not None]
+    return batch_of(*(tensors(each, dtype, torch.device("cpu")) for each in given))
+
+
+def is_sequence(X: Any) -> bool:
+    """Whether each sample is a sequence of integers."""
+    return getattr(X, "ndim", 0) == 2 and X.dtype.kind in "iu"
+
+
+def large_batch(batch_size: int, rows: int) -> Iterator[FitWarning]:
+    """Yield what there is to say where a step takes all samples."""
+    if batch_size > rows:
+        yield FitWarning(
+            "batch_size",
+            f"batch_size={batch_size} is more than the {rows} samples there are to train on: each "
+            "step takes all of them",
+        )

@@ -1,0 +1,1 @@
+"""Model parallelism: units that stay on Workers, groups of peers, segments, backups."""
