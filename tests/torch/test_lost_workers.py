@@ -49,7 +49,7 @@ def gate(path: str, dask_worker: Any) -> None:
 MOMENTS = {
     "import": ("mlp", "_trainer.LocalModule", {}),
     "first step": ("cnn", "_steps._take", {"outer": "nesterov"}),
-    "scoring": ("gpt", "_trainer.scored", {"validation_fraction": 0.2}),
+    "scoring": ("gpt", "_trainer.score_key", {"validation_fraction": 0.2}),
 }
 
 
