@@ -1,9 +1,13 @@
 """Our side of the comparisons: samples that the Workers hold, and an estimator for each task."""
 
+import atexit
+import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +85,27 @@ def score(task: Task, model: Any, samples: Samples) -> float:
 
 def _held(executor: Executor, array: Any, partitions: int) -> da.Array:
     """Return an array of so many chunks; the Workers read their rows of a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "array.npy"
-        np.save(path, array)
-        chunks = [
-            da.from_delayed(
-                dask.delayed(_rows)(path, start, stop),
-                (stop - start, *array.shape[1:]),
-                array.dtype,
-            )
-            for start, stop in cuts(len(array), partitions)
-        ]
-        held = executor.client.persist(da.concatenate(chunks))
-        wait(held)  # before the file goes
+    path = _folder() / f"{uuid.uuid4().hex}.npy"
+    np.save(path, array)
+    chunks = [
+        da.from_delayed(
+            dask.delayed(_rows)(path, start, stop),
+            (stop - start, *array.shape[1:]),
+            array.dtype,
+        )
+        for start, stop in cuts(len(array), partitions)
+    ]
+    held = executor.client.persist(da.concatenate(chunks))
+    wait(held)
     return held
+
+
+@cache
+def _folder() -> Path:
+    """Return a folder that goes with this process: rows of a killed Worker are read again."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _rows(path: Path, start: int, stop: int) -> Any:

@@ -1,70 +1,126 @@
 """What a step costs more than in the user's own loop: ``python -m torch_overhead [--quick]``.
 
-An MLP of one hidden layer, 128 rows a step, as wide as makes a step of the loop take about 0.3, 1,
-3 and 10 ms of one thread. Ours has all rows in one partition: NumPy in memory, without a cluster,
-and on one worker process. An epoch has as many steps as 50,000 images make, which is a round by
-`sync_every="epoch"`; the first is not counted. "more" is ours over theirs less one, in per cent, in
-pairs: median (lowest - highest).
-`PEERS_TORCH_PYTHON` names the interpreter of the loop, by default this one.
+An MLP of one hidden layer, 128 rows a step, as wide as makes a step of the loop take about 1, 3 and
+10 ms of one thread. Ours has all rows in one partition: NumPy in memory, without a cluster, and on
+one worker process, where a round also brings the model to the driver and back. An epoch is a round;
+between two of ours the loop takes one of its own in this process, while ours waits, so that both
+meet the same moods of the machine. The first is not counted. "more" is ours over the loop's less
+one, in per cent: the median of the pairs (their quartiles).
 """
 
 import argparse
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
+import dask
+
 import torch_ours
-import torch_peers
 from peers.options import Options
-from peers.other_interpreter import Server
 from peers.table import aligned
 from torch_data import Samples, data
-from torch_measure import Cost
 from torch_tasks import TASKS
 
-MILLISECONDS = (0.3, 1.0, 3.0, 10.0)
+MILLISECONDS = (1.0, 3.0, 10.0)
 WIDTHS = tuple(8 * 2**i for i in range(10))
 TASK = TASKS["mlp"]
-_HEADER = ("step, ms", "width", "ours", "more, by the clock, %", "more, by processors, %")
-WAYS: dict[str, Callable[..., Cost]] = {
-    "in memory": torch_ours.cost_in_memory,
-    "one worker process": lambda *given, **named: torch_ours.cost(*given, partitions=1, **named),
-}
+_HEADER = ("step, ms", "width", "ours", "more, %")
 
 
-def milliseconds(cost: Cost) -> float:
-    """Return what a step takes of a processor."""
-    return 1e3 * TASK.batch / cost.rate_of_cpu
+class Loop:
+    """The user's own loop, which goes on from where it was."""
+
+    def __init__(self, samples: Samples, width: int) -> None:
+        import torch
+
+        from peers import torch_training as training
+
+        torch.set_num_threads(1)
+        plan = training.Plan(TASK.name, 0, TASK.batch, TASK.rate, 0, module={"width": width})
+        self._X, self._y = torch.from_numpy(samples.X), torch.from_numpy(samples.y)
+        model = training.network(plan)
+        self._loss = training.loss_of(model, plan)
+        self._optimiser = training.optimiser_of(model, plan)
+
+    def epoch(self) -> float:
+        """Train for an epoch; return the seconds."""
+        import torch
+
+        from peers import torch_training as training
+
+        started = time.perf_counter()
+        order = torch.randperm(len(self._X))
+        for batch in training.batches(self._X, self._y, order, TASK.batch):
+            training.step(batch, self._loss, self._optimiser)
+        return time.perf_counter() - started
 
 
-def loop(server: Server, samples: Samples, width: int, epochs: int) -> Cost:
-    rows = {"fit": (0, len(samples)), "module": {"width": width}}
-    return torch_peers.cost(server, torch_peers.LOOP, TASK, samples, epochs, **rows)
+class InTurn:
+    """A callback that lets the loop take an epoch after each of ours, and notes both."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._begun: float | None = None
+        self.pairs: list[tuple[float, float]] = []
+
+    def __call__(self, event: Any) -> None:
+        ended = time.perf_counter()
+        theirs = self._loop.epoch()
+        if self._begun is not None:
+            self.pairs.append((ended - self._begun, theirs))
+        self._begun = time.perf_counter()
 
 
-def widths(server: Server, samples: Samples) -> dict[int, float]:
-    """Return the widths of steps nearest to the milliseconds asked for, and what they take."""
+def in_memory(samples: Samples, **arguments: Any) -> None:
+    model = torch_ours.estimator(TASK, 1, **arguments)
+    with dask.config.set({"daskml-exec.partition-bytes": 1 << 40}):
+        model.fit(samples.X, samples.y)
+
+
+def on_a_worker(samples: Samples, **arguments: Any) -> None:
+    with torch_ours.workers(1) as executor:
+        X, y = torch_ours.on_workers(executor, TASK, samples, 1)
+        torch_ours.estimator(TASK, 1, **arguments).fit(X, y)
+
+
+WAYS: dict[str, Callable[..., None]] = {"in memory": in_memory, "one worker process": on_a_worker}
+
+
+def n_steps(samples: Samples) -> int:
+    return -(-len(samples) // TASK.batch)
+
+
+def widths(samples: Samples) -> list[int]:
+    """Return the widths of steps nearest to the milliseconds asked for."""
     some = samples[: 20 * TASK.batch]
-    takes = {width: milliseconds(loop(server, some, width, epochs=3)) for width in WIDTHS}
-    nearest = {min(takes, key=lambda width: abs(takes[width] / ms - 1)) for ms in MILLISECONDS}
-    return {width: takes[width] for width in sorted(nearest)}
+    takes = {}
+    for width in WIDTHS:
+        loop = Loop(some, width)
+        takes[width] = 1e3 * min(loop.epoch() for _ in range(4)) / n_steps(some)
+    return sorted({min(takes, key=lambda width: abs(takes[width] / ms - 1)) for ms in MILLISECONDS})
 
 
-def measure(server: Server, samples: Samples, width: int, epochs: int, pairs: int) -> Any:
-    """Return, for each way, the costs of the loop and ours in pairs."""
-    module = {"module__width": width, "sync_every": "epoch"}
-    found: dict[str, list[tuple[Cost, Cost]]] = {way: [] for way in WAYS}
-    for _ in range(pairs):
-        for way, ours in WAYS.items():
-            theirs = loop(server, samples, width, epochs)
-            found[way].append((ours(TASK, samples, epochs=epochs, **module), theirs))
-    return found
+def pairs(samples: Samples, width: int, train: Callable[..., None], epochs: int) -> Any:
+    """Return the seconds of epochs, ours and the loop's."""
+    turns = InTurn(Loop(samples, width))
+    train(
+        samples,
+        max_epochs=epochs,
+        sync_every="epoch",
+        module__width=width,
+        callbacks=[turns],
+    )
+    return turns.pairs
 
 
-def more(values: list[float]) -> str:
-    percent = [100 * (value - 1) for value in values]
-    return f"{statistics.median(percent):+.1f} ({min(percent):+.1f} - {max(percent):+.1f})"
+def line(samples: Samples, width: int, way: str, epochs: int) -> tuple[str, ...]:
+    found = pairs(samples, width, WAYS[way], epochs)
+    step = 1e3 * statistics.median(theirs for _, theirs in found) / n_steps(samples)
+    more = sorted(100 * (ours / theirs - 1) for ours, theirs in found)
+    low, median, high = statistics.quantiles(more, n=4) if len(more) > 1 else more * 3
+    return f"{step:.2f}", str(width), way, f"{median:+.1f} ({low:+.1f} - {high:+.1f})"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -73,26 +129,16 @@ def main(arguments: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="two widths, few rows, one pair")
-    parser.add_argument("--pairs", type=int, help="7, or 1 with --quick")
-    parser.add_argument("--epochs", type=int, default=4, help="of a run; 4")
-    parser.add_argument("--peers-only", action="store_true", help="the widths that are chosen")
+    parser.add_argument("--quick", action="store_true", help="two widths, few rows, two epochs")
+    parser.add_argument("--epochs", type=int, help="of a run; 16, or 2 with --quick")
     given = parser.parse_args(arguments)
     samples = data(TASK.name, given.quick).train
-    pairs = given.pairs or (1 if given.quick else 7)
+    epochs = given.epochs or (2 if given.quick else 16)
     lines: list[tuple[str, ...]] = [_HEADER]
-    with torch_peers.pytorch(samples) as server:
-        for width, takes in list(widths(server, samples).items())[: 2 if given.quick else None]:
-            Options().say(f"width {width}: {takes:.2f} ms")
-            if given.peers_only:
-                lines.append((f"{takes:.2f}", str(width), "", "", ""))
-                continue
-            found = measure(server, samples, width, given.epochs, pairs)
-            for way, costs in found.items():
-                clock = [theirs.rate / ours.rate for ours, theirs in costs]
-                cpu = [theirs.rate_of_cpu / ours.rate_of_cpu for ours, theirs in costs]
-                step = statistics.median(milliseconds(theirs) for _, theirs in costs)
-                lines.append((f"{step:.2f}", str(width), way, more(clock), more(cpu)))
+    for width in widths(samples)[: 2 if given.quick else None]:
+        for way in WAYS:
+            lines.append(line(samples, width, way, epochs))
+            Options().say("  ".join(lines[-1]))
     print(aligned(lines))
 
 
