@@ -1,9 +1,8 @@
 """What the estimators of modules share: from samples to a fitted module, and what it gives."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -15,51 +14,35 @@ from torch import nn
 
 from daskml_exec.executor import Query
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.networks.batches import rows_trained_on
 from daskml_exec.partitions import Data, Partition, Pieces, load_samples, map_samples
 from daskml_exec.torch._arguments import CONSTRAINTS, options_of, require_prefixes
 from daskml_exec.torch._divergence import Diverged, DivergenceError
 from daskml_exec.torch._equip import equipped, first_samples
 from daskml_exec.torch._explain import Explanation
+from daskml_exec.torch._fits import Fit, FitSettings, fit_of, shown
 from daskml_exec.torch._given import checked_rows, executor_for, is_plain
 from daskml_exec.torch._handing_on import HandingOn
 from daskml_exec.torch._layout import Layout
-from daskml_exec.torch._local_module import first_model, load_weights
+from daskml_exec.torch._local_module import load_weights
 from daskml_exec.torch._module import built, built_again, freeze, materialise, tried
 from daskml_exec.torch._optimisers import optimiser_of
 from daskml_exec.torch._outputs import OutputsOf
-from daskml_exec.torch._purpose import Purpose, first_batch, is_sequence, large_batch
+from daskml_exec.torch._purpose import Purpose, first_batch, large_batch
 from daskml_exec.torch._recipe import Parts, Recipe, pickled_parts
-from daskml_exec.torch._remembered import Remembered, begun_anew, require_same_layout
+from daskml_exec.torch._remembered import Last, Remembered
 from daskml_exec.torch._scores import Scores
-from daskml_exec.torch._trainer import ModuleTrainer
 from daskml_exec.torch._workers import device_on, differences
 from daskml_exec.training import (
     Fitted,
     FitWarning,
     History,
-    Reached,
     all_or_nothing,
     reduce,
     telling,
     train,
     warn_of,
 )
-from daskml_exec.training.averaging import (
-    LEAST_BATCH,
-    AveragedSteps,
-    AveragingState,
-    Batching,
-    CompressedSteps,
-    Model,
-    Outer,
-    Progress,
-    Stopping,
-    batching,
-    chain_of,
-    outer_rule,
-)
-from daskml_exec.training.compression import WholeChange, codec_named
+from daskml_exec.training.averaging import AveragingState, Model
 
 
 class ModuleEstimator(HandingOn):
@@ -175,66 +158,29 @@ class ModuleEstimator(HandingOn):
 
     def _train(self, data: Data, *, incremental: bool) -> list[FitWarning]:
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        last = self._last(incremental)
         head = first_samples(data, 2)
-        purpose = self._purpose(data, head, again=self._goes_on(incremental))
+        purpose = self._purpose(data, head, again=last is not None)
         executor = None if isinstance(data.partitions, Pieces) else data.executor
         parts = self._parts(head, purpose, seed, device_on(executor, self.device))
-        layout = parts.layout
-        held_out = float(self.validation_fraction)
-        rows = rows_trained_on(data.rows, held_out)
-        least = self._least(head)
-        plan = self._batching(rows, least)
-        trainer = ModuleTrainer(
-            batching=plan,
-            seed=seed,
-            shuffle=bool(self.shuffle),
-            validation_fraction=held_out,
-            total_steps=self._total_steps(plan, incremental=incremental),
-            n_moments=layout.moments.size if parts.keeps_moments else 0,
-        )
-        last = self._remembered if self._goes_on(incremental) else None
-        if last is not None:
-            optimizer = self.optimizer if incremental else None
-            require_same_layout(self._layout, layout, optimizer)
-        epochs = 1 if incremental else int(self.max_epochs)
-        state = self._first_state(first_model(parts), last, epochs, incremental=incremental)
-        algorithm = self._algorithm(trainer, incremental=incremental)
-        carried: Sequence[Any] | None = () if incremental else None
-        chain = last.chain if last is not None and incremental else None
-        if chain is not None and chain.continues(self._chain_name, state.model, len(rows)):
-            state = replace(state, model=chain.model, velocity=chain.velocity, link=chain.link)
-            carried = chain.carried
-        opening = (
-            f"{layout.parameters.size:,} parameters; {sum(rows):,} samples to train on in "
-            f"{len(rows):,} partition{'s' * (len(rows) != 1)}; at most {epochs:,} "
-            f"epoch{'s' * (epochs != 1)} of {plan.steps_per_epoch:,} steps"
-        )
-        begin = state.progress.epochs
-        callbacks = self._listeners(opening, Reached("epoch", 0, epochs))
+        settings = FitSettings(self.get_params(deep=False), incremental)
+        fit = fit_of(settings, parts, head, data.rows, seed, last)
+        callbacks = self._listeners(fit.opening, fit.reached(fit.state))
         recipe = Recipe(pickled_parts(parts))
         with _naming_weights(parts), equipped(data, recipe, purpose.encode) as samples:
             fitted = train(
-                algorithm,
-                state,
+                fit.algorithm,
+                fit.state,
                 samples,
                 callbacks=callbacks,
-                view=lambda state: partial(
-                    _view, self, parts, purpose.attributes, state.shown or state.model
-                ),
-                reached=lambda state: Reached(
-                    "epoch",
-                    float(state.progress.epochs - begin + state.position / plan.steps_per_epoch),
-                    epochs,
-                ),
-                carried=carried,
+                view=lambda state: partial(_view, self, parts, purpose.attributes, shown(state)),
+                reached=fit.reached,
+                carried=fit.carried,
                 name=type(self).__name__.lower(),
             )
-        self._set_fitted(parts, purpose, fitted)
-        self._explanation = Explanation.of(
-            parts, plan, least, self.optimizer_state, self.compression, fitted.history
-        )
+        self._set_fitted(fit, purpose, fitted)
         told = [] if executor is None else differences(executor)
-        return [*large_batch(self.batch_size, sum(rows)), *told]
+        return [*large_batch(self.batch_size, sum(fit.plan.rows)), *told]
 
     def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:
         """Return what the module is trained for, by what the data holds."""
@@ -254,7 +200,7 @@ class ModuleEstimator(HandingOn):
         batch = first_batch(head, purpose, module)
         materialise(module, purpose.loss, batch, seed=seed)
         freeze(module, self.trainable)
-        shown = tried(module, purpose.loss, batch, head.n_rows, optimiser)
+        trial = tried(module, purpose.loss, batch, head.n_rows, optimiser)
         return Parts(
             module=module,
             loss=purpose.loss,
@@ -262,98 +208,42 @@ class ModuleEstimator(HandingOn):
             optimiser=optimiser,
             scheduler=self.scheduler,
             augment=self.augment,
-            layout=shown.layout,
+            layout=trial.layout,
             accumulate=int(self.accumulate),
             clip_norm=None if self.clip_norm is None else float(self.clip_norm),
             amp=self.amp,
             compile=bool(self.compile),
             device=device,
-            draws=shown.draws,
+            draws=trial.draws,
             keeps_moments=self.optimizer_state != "reset",
         )
 
-    def _least(self, head: Partition) -> int:
-        if self.rows_least is None:
-            return 1 if is_sequence(head.X) else LEAST_BATCH
-        return int(self.rows_least)
-
-    def _batching(self, rows: Sequence[int], least: int) -> Batching:
-        return batching(
-            rows,
-            self.batch_size,
-            self.sync_every,
-            linear_scaling=str(self.optimizer).lower() == "sgd",
-            least=least,
-        )
-
-    def _total_steps(self, plan: Batching, *, incremental: bool) -> int:
-        steps = plan.steps_per_epoch * int(self.max_epochs)
-        limited = self.max_steps is not None and not incremental
-        return min(steps, int(self.max_steps)) if limited else steps
-
-    def _stopping(self) -> Stopping:
-        return Stopping(
-            tol=0.0 if self.tol is None else float(self.tol),
-            n_iter_no_change=np.inf if self.tol is None else self.n_iter_no_change,
-            by_score=self.validation_fraction > 0,
-            schedule="constant",
-            initial_rate=float(self.lr),
-        )
-
-    def _algorithm(
-        self, trainer: ModuleTrainer, *, incremental: bool
-    ) -> AveragedSteps | CompressedSteps:
-        stopping, codec = self._stopping(), codec_named(self.compression)
-        if len(trainer.batching.rows) == 1:  # nothing is averaged, nothing travels
-            return AveragedSteps(trainer, stopping, Outer())
-        steps = AveragedSteps(
-            trainer, stopping, outer_rule(self.outer, trainer.batching.sync_steps)
-        )
-        if codec is None and self.optimizer_state == "local":
-            codec = WholeChange()
-        return steps if codec is None else CompressedSteps(steps, codec, incremental)
-
-    @property
-    def _chain_name(self) -> str | None:
-        local = self.optimizer_state == "local"
-        return "whole" if self.compression is None and local else self.compression
+    def _last(self, incremental: bool) -> Last | None:
+        """Return what there is to go on with, where that is asked for."""
+        if not self._goes_on(incremental):
+            return None
+        return Last(self._layout, self._weights, self._remembered)
 
     def _goes_on(self, incremental: bool) -> bool:
         return hasattr(self, "_remembered") and bool(incremental or self.warm_start)
 
-    def _first_state(
-        self, model: Model, last: Remembered | None, epochs: int, *, incremental: bool
-    ) -> AveragingState:
-        progress = Progress(float(self.lr))
-        velocity = None
-        if last is not None and incremental:
-            model, velocity = last.model, last.velocity
-            progress = replace(last.progress, stopped=False, learning_rate=float(self.lr))
-        elif last is not None:
-            model = begun_anew(model, self._weights, self._layout)
-        return AveragingState(
-            model=model,
-            velocity=velocity,
-            progress=progress,
-            max_iter=progress.epochs + epochs,
-            max_steps=None if incremental else self.max_steps,
-        )
-
-    def _set_fitted(self, parts: Parts, purpose: Purpose, fitted: Fitted[AveragingState]) -> None:
-        state = fitted.state
-        shown, progress = state.shown or state.model, state.progress
+    def _set_fitted(self, fit: Fit, purpose: Purpose, fitted: Fitted[AveragingState]) -> None:
+        progress = fitted.state.progress
         best = progress.best if self.tol is not None else None
-        chain = chain_of(self._chain_name, state, fitted.carried)
-        if state.link is not None and chain is None:  # what partitions kept has gone
-            last = begun_anew(first_model(parts), shown, parts.layout)
-        else:
-            last = shown
-        self._remembered = Remembered(last, replace(progress, best=None), state.velocity, chain)
+        self._remembered = fit.remembered(fitted)
         self.history_ = fitted.history
         self.n_epochs_ = progress.epochs
         self.loss_curve_ = list(progress.loss_curve)
         self.validation_scores_ = list(progress.scores) if self.validation_fraction else None
-        self._set_module(parts, purpose.attributes, shown if best is None else best)
+        self._set_module(fit.parts, purpose.attributes, best or shown(fitted.state))
+        self._explanation = Explanation.of(
+            fit.parts,
+            fit.plan,
+            fit.least,
+            self.optimizer_state,
+            self.compression,
+            fitted.history,
+        )
 
     def _set_module(self, parts: Parts, fitted: Mapping[str, Any], model: Model) -> None:
         for name, value in fitted.items():

@@ -31,6 +31,23 @@ class Remembered:
     chain: Chain | None
 
 
+@dataclass(frozen=True)
+class Last:
+    """What the fit before has left, for this one to go on with.
+
+    Attributes
+    ----------
+    layout : Layout
+    weights : Model
+        Those that users see, without an optimiser.
+    remembered : Remembered
+    """
+
+    layout: Layout
+    weights: Model
+    remembered: Remembered
+
+
 def begun_anew(new: Model, weights: Model, layout: Layout) -> Model:
     """Return a new model with the weights of another, whose optimiser has not taken a step.
 
