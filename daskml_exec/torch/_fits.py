@@ -107,9 +107,9 @@ class FitSettings:
 
     def algorithm(self, trainer: ModuleTrainer) -> AveragedSteps | CompressedSteps:
         """Return what trains, by how what was learnt travels."""
+        codec = codec_named(self.arguments["compression"])
         if len(trainer.batching.rows) == 1:  # nothing is averaged, nothing travels
             return AveragedSteps(trainer, self.stopping, Outer())
-        codec = codec_named(self.arguments["compression"])
         outer = outer_rule(self.arguments["outer"], trainer.batching.sync_steps)
         steps = AveragedSteps(trainer, self.stopping, outer)
         if codec is None and self._moments_stay:
