@@ -10,7 +10,7 @@ parameters, buffers of booleans, and those that a module does not save.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -27,11 +27,20 @@ class Slots:
     Attributes
     ----------
     names : tuple of str
+        Of what an optimiser remembers the parameters', which own it.
     shapes : tuple of tuples of int
+    keys : tuple of str
+        As what the optimiser keeps each of its parameter; of a module's own tensors there are none.
     """
 
     names: tuple[str, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
+    keys: tuple[str, ...] = ()
+
+    @property
+    def owned(self) -> list[tuple[str, str]]:
+        """The owner and the key of each that an optimiser remembers."""
+        return list(zip(self.names, self.keys, strict=True))
 
     @property
     def sizes(self) -> list[int]:
@@ -57,6 +66,12 @@ class Slots:
         pairs = [(name, tuple(tensor.shape)) for name, tensor in tensors]
         return cls(tuple(name for name, _ in pairs), tuple(shape for _, shape in pairs))
 
+    @classmethod
+    def of_optimiser(cls, remembered: Sequence[tuple[str, str, Any]]) -> "Slots":
+        """Return the slots of what is remembered: each has an owner, a key, and is a tensor."""
+        slots = cls.of((owner, tensor) for owner, _, tensor in remembered)
+        return replace(slots, keys=tuple(key for _, key, _ in remembered))
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -69,7 +84,7 @@ class Layout:
     statistics, counters : Slots
         Persistent buffers, of floating-point numbers and of integers.
     moments, scalars : Slots
-        Of the optimiser, by parameter: ``"0.weight/exp_avg"``.
+        Of the optimiser.
     dtype : str
         Of the parameters: "float32" or "float64".
     """
@@ -132,7 +147,7 @@ def optimiser_slots(
     ValueError
         It remembers something else than tensors of real numbers.
     """
-    found: list[list[tuple[str, Any]]] = [[], []]
+    found: list[list[tuple[str, str, Any]]] = [[], []]
     # The moments of a parameter that is a single number have no dimensions either.
     counted = {"step"} | {
         key
@@ -152,8 +167,8 @@ def optimiser_slots(
                     "that remember tensors of real numbers, as those of torch.optim but LBFGS and "
                     "SparseAdam do"
                 )
-            found[value.dim() == 0 and key in counted].append((f"{name}/{key}", value))
-    return Slots.of(found[0]), Slots.of(found[1])
+            found[value.dim() == 0 and key in counted].append((name, key, value))
+    return Slots.of_optimiser(found[0]), Slots.of_optimiser(found[1])
 
 
 def require_trainable(module: nn.Module, parameters: Sequence[tuple[str, nn.Parameter]]) -> str:

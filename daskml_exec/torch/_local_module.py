@@ -1,6 +1,6 @@
 """A module with its optimiser on a Worker, whose state comes and goes as flat arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,23 +121,23 @@ class LocalModule:
             self._moments.copy_(moments)
         else:  # others have taken steps, and this partition none
             self._moments.zero_()
-        counted = dict(zip(layout.scalars.names, scalars[:n].tolist(), strict=True))
+        counted = dict(zip(layout.scalars.owned, scalars[:n].tolist(), strict=True))
         # A parameter that has not had a gradient yet has no state, which is not one of zeros.
-        begun = {name.rsplit("/", 1)[0] for name, value in counted.items() if value}
-        new = {name.rsplit("/", 1)[0] for name in counted} - begun
-        for name, view in zip(
-            layout.moments.names, layout.moments.views(self._moments), strict=True
-        ):
-            owner, key = name.rsplit("/", 1)
+        new = set(layout.scalars.names) - {owner for (owner, _), value in counted.items() if value}
+        for (owner, key), view in self._moments_of():
             if owner not in new:
                 self.optimiser.state[self._by_name[owner]][key] = view
-        for name, value in counted.items():
-            owner, key = name.rsplit("/", 1)
+        for (owner, key), value in counted.items():
             if owner in new:
                 continue
             # Filled there: nothing is copied.
             made = torch.full((), value, dtype=torch.float32, device=self._scalar_device())
             self.optimiser.state[self._by_name[owner]][key] = made
+
+    def _moments_of(self) -> Iterator[tuple[tuple[str, str], torch.Tensor]]:
+        """Yield the owner and the key of each moment, and where it is sent from."""
+        slots = self.parts.layout.moments
+        return zip(slots.owned, slots.views(self._moments), strict=True)
 
     def _scalar_device(self) -> torch.device:
         """Where an optimiser counts: on the GPU where it runs in one kernel there."""
@@ -187,11 +187,7 @@ class LocalModule:
 
     def _gather_moments(self) -> None:
         """Bring moments that the optimiser has made anew to where they are sent from."""
-        layout = self.parts.layout
-        for name, view in zip(
-            layout.moments.names, layout.moments.views(self._moments), strict=True
-        ):
-            owner, key = name.rsplit("/", 1)
+        for (owner, key), view in self._moments_of():
             value = self.optimiser.state[self._by_name[owner]].get(key)
             if value is None:
                 view.zero_()
@@ -200,12 +196,11 @@ class LocalModule:
 
     def _counted(self) -> list[Any]:
         """Return what the optimiser counts: tensors on the device, or numbers."""
-        names = self.parts.layout.scalars.names
+        owned = self.parts.layout.scalars.owned
         if not self.parts.keeps_moments:
-            return [0.0] * len(names)
+            return [0.0] * len(owned)
         found = []
-        for name in names:
-            owner, key = name.rsplit("/", 1)
+        for owner, key in owned:
             value = self.optimiser.state[self._by_name[owner]].get(key, 0.0)
             away = isinstance(value, torch.Tensor) and value.device == self.device
             found.append(value if away else float(value))

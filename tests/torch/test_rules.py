@@ -60,10 +60,29 @@ def test_moments_of_a_single_number_are_moments(dtype, optimizer):
     model = fitted(Scaled, module__dtype=dtype, optimizer=optimizer, max_epochs=3, **more)
     assert model.history_.n_partitions > 1
     layout = model._layout
-    assert sum(name.startswith("scale/") for name in layout.moments.names) == (
-        2 if optimizer == "adam" else 1
-    )
-    assert not [name for name in layout.scalars.names if not name.endswith("/step")]
+    assert layout.moments.names.count("scale") == (2 if optimizer == "adam" else 1)
+    assert not set(layout.scalars.keys) - {"step"}
+
+
+class Trail(torch.optim.SGD):
+    """As SGD; remembers the last gradients, by a key with a slash."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    trail = self.state[parameter].get("gradients/last", 0.0)
+                    self.state[parameter]["gradients/last"] = 0.5 * trail + parameter.grad
+        return super().step(closure)
+
+
+def test_keys_of_an_optimiser_are_its_own():
+    model = fitted(linear, optimizer=Trail, max_epochs=2)
+    assert model._layout.moments.owned == [
+        ("weight", "gradients/last"),
+        ("bias", "gradients/last"),
+    ]
+    assert model._remembered.model.optimiser.moments.all()
 
 
 @pytest.mark.parametrize("optimizer", ["nadam", "asgd", "adam"])
