@@ -1,7 +1,6 @@
 """What a network's fit has to say of its data and its end."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -32,16 +31,6 @@ def not_converged(name: str, max_iter: int, stopping: Stopping) -> FitWarning:
         "converged. Raise max_iter or tol",
         ConvergenceWarning,
     )
-
-
-def large_batch(batch_size: Any, rows: int) -> Iterator[FitWarning]:
-    """Say that steps take all rows, where there are fewer than they should take."""
-    if batch_size != "auto" and batch_size > rows:
-        yield FitWarning(
-            "batch_size",
-            f"batch_size={batch_size} is more than the {rows} rows there are to train on: each "
-            "step takes all of them",
-        )
 
 
 def sorted_rows(

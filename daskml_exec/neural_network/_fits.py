@@ -20,7 +20,7 @@ from daskml_exec.neural_network._block_holders import BlockHolders
 from daskml_exec.neural_network._block_plan import BlockPlan, asked_blocks
 from daskml_exec.neural_network._block_steps import BlocksState, BlockSteps, BlockUnits
 from daskml_exec.neural_network._explain import BlockExplanation, Explanation
-from daskml_exec.neural_network._fit_warnings import large_batch, not_converged, sorted_rows
+from daskml_exec.neural_network._fit_warnings import not_converged, sorted_rows
 from daskml_exec.neural_network._problem import Classes, NetworkProblem
 from daskml_exec.neural_network._target_spread import TargetSpread
 from daskml_exec.neural_network._workload import Case, data_memory, require_room
@@ -36,6 +36,7 @@ from daskml_exec.training.averaging import (
     Progress,
     Stopping,
     chain_of,
+    large_batch,
 )
 
 Remembered = tuple[Array, Array, Array | None]

@@ -27,7 +27,7 @@ from daskml_exec.torch._local_module import load_weights
 from daskml_exec.torch._module import built, built_again, freeze, materialise, tried
 from daskml_exec.torch._optimisers import optimiser_of
 from daskml_exec.torch._outputs import OutputsOf
-from daskml_exec.torch._purpose import Purpose, first_batch, large_batch
+from daskml_exec.torch._purpose import Purpose, first_batch
 from daskml_exec.torch._recipe import Parts, Recipe, pickled_parts
 from daskml_exec.torch._remembered import Last, Remembered
 from daskml_exec.torch._scores import Scores
@@ -42,7 +42,7 @@ from daskml_exec.training import (
     train,
     warn_of,
 )
-from daskml_exec.training.averaging import AveragingState, Model
+from daskml_exec.training.averaging import AveragingState, Model, large_batch
 
 
 class ModuleEstimator(HandingOn):
@@ -180,7 +180,7 @@ class ModuleEstimator(HandingOn):
             )
         self._set_fitted(fit, purpose, fitted)
         told = [] if executor is None else differences(executor)
-        return [*large_batch(self.batch_size, sum(fit.plan.rows)), *told]
+        return [*large_batch(self.batch_size, sum(fit.plan.rows), "samples"), *told]
 
     def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:
         """Return what the module is trained for, by what the data holds."""

@@ -1,6 +1,6 @@
 """What a module is trained for, and what follows from that and from the first samples."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,6 @@ from torch import nn
 
 from daskml_exec.partitions import Partition
 from daskml_exec.torch._tensors import batch_of, tensors
-from daskml_exec.training import FitWarning
 
 
 @dataclass(frozen=True)
@@ -53,13 +52,3 @@ def first_batch(head: Partition, purpose: Purpose, module: nn.Module) -> Any:
 def is_sequence(X: Any) -> bool:
     """Whether each sample is a sequence of integers."""
     return getattr(X, "ndim", 0) == 2 and X.dtype.kind in "iu"
-
-
-def large_batch(batch_size: int, rows: int) -> Iterator[FitWarning]:
-    """Yield what there is to say where a step takes all samples."""
-    if batch_size > rows:
-        yield FitWarning(
-            "batch_size",
-            f"batch_size={batch_size} is more than the {rows} samples there are to train on: each "
-            "step takes all of them",
-        )

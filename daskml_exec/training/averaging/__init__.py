@@ -26,6 +26,7 @@ from daskml_exec.training.averaging._progress import Progress, Stopping
 from daskml_exec.training.averaging._state import AveragingState
 from daskml_exec.training.averaging._words import (
     averages_in_words,
+    large_batch,
     measured,
     rows_in_words,
     steps_in_words,
@@ -59,6 +60,7 @@ __all__ = [
     "batching",
     "chain_of",
     "data_error",
+    "large_batch",
     "measured",
     "outer_rule",
     "rows_in_words",
