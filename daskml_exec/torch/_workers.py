@@ -50,7 +50,7 @@ def look() -> Found:
 
 # By the Client.
 _known: "weakref.WeakKeyDictionary[Any, dict[str, Found]]" = weakref.WeakKeyDictionary()
-_told: "weakref.WeakKeyDictionary[Any, set[str]]" = weakref.WeakKeyDictionary()
+_warned_of: "weakref.WeakKeyDictionary[Any, set[str]]" = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -160,10 +160,10 @@ def differences(executor: Executor) -> list[FitWarning]:
     if len({bool(each.gpus) for each in found.values()}) > 1:
         differ.append("some have a GPU and some have none")
     why = "; ".join(differ)
-    told = _told.setdefault(executor.client, set())
-    if not why or why in told:
+    warned_of = _warned_of.setdefault(executor.client, set())
+    if not why or why in warned_of:
         return []
-    told.add(why)
+    warned_of.add(why)
     return [
         FitWarning(
             "workers",
