@@ -324,6 +324,18 @@ class Data:
             raise ValueError(f"X is a Data that has no samples; {who} needs load_samples(X, y)")
         return Data(self._loan(), self._target, self._cut, self._settled, like=self._like)
 
+    def require_alone(self, y: Any, sample_weight: Any) -> None:
+        """Raise ValueError for columns that are given beside it."""
+        load = "load(X, y, sample_weight, ...)"
+        if self._like is not None:
+            load = "load_samples(X, y, sample_weight)"
+        for name, column in (("y", y), ("sample_weight", sample_weight)):
+            if column is not None:
+                raise ValueError(
+                    f"X is a Data, and {name} is given beside it; allowed is None, as a Data has "
+                    f"its own: {load}"
+                )
+
     def require_rows(self, who: str) -> None:
         """Raise as `lent` does unless it has whole rows of numbers, with any target."""
         self._require_numbers(who)

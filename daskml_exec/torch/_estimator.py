@@ -335,6 +335,7 @@ class ModuleEstimator(HandingOn):
     def _samples(self, X: Any, y: Any, sample_weight: Any) -> Iterator[Data]:
         """Yield samples where they are, released in the end if they are ours."""
         if isinstance(X, Data):
+            X.require_alone(y, sample_weight)
             yield X.lent_samples(type(self).__name__)
             return
         with load_samples(X, y, sample_weight, executor=executor_for(X, y, sample_weight)) as data:

@@ -72,7 +72,7 @@ class PartitionedEstimator(ListeningEstimator):
     ) -> tuple[Any, Any, Any, tuple[str, ...] | None]:
         """Return data in memory checked, with its feature names; what is loaded as it is."""
         if isinstance(X, Data):
-            _require_alone(y, sample_weight)
+            X.require_alone(y, sample_weight)
             return X, None, None, None
         X, y, sample_weight = (as_dask_futures(each) for each in (X, y, sample_weight))
         refuse_unreadable(X, "X")
@@ -160,7 +160,7 @@ class PartitionedEstimator(ListeningEstimator):
         return float(self._score_in_memory(X, y, sample_weight))
 
     def _score_loaded(self, data: Data, y: Any, sample_weight: Any) -> float:
-        _require_alone(y, sample_weight)
+        data.require_alone(y, sample_weight)
         target = Numbers(several=False) if is_regressor(self) else Labels()
         data = data.lent(target, ROWS, f"{type(self).__name__}.score")
         self._learn_features(data, reset=False)
@@ -208,13 +208,3 @@ class PartitionedEstimator(ListeningEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _require_alone(y: Any, sample_weight: Any) -> None:
-    """Raise ValueError for columns beside a Data."""
-    for name, column in (("y", y), ("sample_weight", sample_weight)):
-        if column is not None:
-            raise ValueError(
-                f"X is a Data, and {name} is given beside it; allowed is None, as a Data has its "
-                f"own: load(X, y, sample_weight, ...)"
-            )

@@ -644,6 +644,20 @@ def test_no_y(make):
         make(Hidden).fit(data)
 
 
+@pytest.mark.parametrize("name", ["y", "sample_weight"])
+@pytest.mark.parametrize("what", ["fit", "partial_fit", "score"])
+def test_columns_beside_a_data(name, what):
+    given = {name: np.ones(len(X))}
+    with load_samples(X, LABELS) as data:
+        for model in (any_of().fit(X, Y), classifier().fit(X, LABELS)):
+            with pytest.raises(
+                ValueError,
+                match=rf"X is a Data, and {name} is given beside it; allowed is None, as a Data "
+                r"has its own: load_samples\(",
+            ):
+                getattr(model, what)(data, **given)
+
+
 def test_weights_of_zero_are_samples_that_are_not_there():
     weight = np.ones(40)
     weight[::3] = 0
