@@ -1,9 +1,23 @@
 """The error of a loss or of parameters that are not finite."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.training.averaging import Model
+
+
+@dataclass(frozen=True)
+class BeforeAnyStep:
+    """Why a partition failed: its loss is not finite with weights that no step has changed.
+
+    Attributes
+    ----------
+    where : str
+        As of `DivergenceError`.
+    """
+
+    where: str
 
 
 class Diverged(Exception):

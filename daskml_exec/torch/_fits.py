@@ -227,6 +227,7 @@ def fit_of(
         validation_fraction=settings.held_out,
         total_steps=settings.total_steps(plan),
         n_moments=parts.layout.moments.size if parts.keeps_moments else 0,
+        new=last is None,
     )
     if last is not None:
         optimizer = settings.arguments["optimizer"] if settings.incremental else None

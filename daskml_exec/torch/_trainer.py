@@ -15,7 +15,7 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.kernels.networks.optimisers import OptimiserState
 from daskml_exec.partitions import Partition, leaves_of, map_leaves
-from daskml_exec.torch._divergence import Diverged
+from daskml_exec.torch._divergence import BeforeAnyStep, Diverged
 from daskml_exec.torch._draws import (
     SampleGenerator,
     alone,
@@ -41,6 +41,11 @@ from daskml_exec.training.averaging import (
     Outer,
     Score,
     Work,
+)
+
+_UNTRAINED = (
+    "No step has been taken yet, and the samples are finite, so that lr has no part in it: look at "
+    "the loss, for a log or a division of 0, at the scale of X, and at the module's first weights"
 )
 
 
@@ -78,6 +83,8 @@ class ModuleTrainer:
         That the scheduler is told of.
     n_moments : int
         Numbers that the optimiser remembers.
+    new : bool
+        Whether training begins with weights that no step has changed.
     """
 
     batching: Batching
@@ -86,6 +93,7 @@ class ModuleTrainer:
     validation_fraction: float
     total_steps: int
     n_moments: int
+    new: bool
 
     def train(self, partition: Any, model: Model, work: Work) -> tuple[Losses, Model, float]:
         """As of `LocalTrainer`."""
@@ -116,7 +124,8 @@ class ModuleTrainer:
         wrong = first_not_finite(losses)
         if wrong is not None:
             step = list(batches)[wrong]
-            failure = self._not_finite(samples, batches[step], step, work, losses[wrong, 0])
+            first = self.new and work.first_round and wrong == 0
+            failure = self._not_finite(samples, batches[step], step, work, losses[wrong, 0], first)
             return self._failed(failure, idle)
         weight = float(losses[:, 1].sum())
         return Losses(float(losses.prod(axis=1).sum()), weight, Failure(), 0.0), found, weight
@@ -126,7 +135,7 @@ class ModuleTrainer:
         return Losses(0.0, 0.0, made, 0.0), idle, 0.0
 
     def _not_finite(
-        self, samples: Partition, rows: Array, step: int, work: Work, loss: float
+        self, samples: Partition, rows: Array, step: int, work: Work, loss: float, first: bool
     ) -> Failure:
         where = (
             f"the loss is {loss:g} in step {step} of epoch "
@@ -136,6 +145,8 @@ class ModuleTrainer:
         bad = _not_finite_sample(samples, rows)
         if bad:
             return Failure(data=bad)
+        if first:
+            return Failure(data=BeforeAnyStep(where))
         return Failure(diverged=True, partition=samples.index, remedy=where)
 
     def _steps(
@@ -248,6 +259,8 @@ class ModuleTrainer:
         if isinstance(failure.data, Raised):
             original: Any = failure.data.original()
             return original
+        if isinstance(failure.data, BeforeAnyStep):
+            return Diverged(failure.data.where, _UNTRAINED, state.model)
         if not failure.diverged:
             return ValueError(failure.data)
         where = failure.remedy or f"the average is not finite after round {state.rounds}"

@@ -314,6 +314,27 @@ def test_a_loss_that_is_nan_says_where_and_has_the_last_good_weights(executor):
     assert all(each.isfinite().all() for each in caught.value.state_dict.values())
 
 
+@pytest.mark.parametrize("place", [None, "executor"])
+def test_a_loss_that_is_infinite_before_any_step_is_not_for_want_of_a_lower_rate(place, request):
+    def loss(module, batch):
+        return squares(module, batch) - torch.log(0 * batch[1].abs().sum())
+
+    given = (X, Y)
+    if place is not None:
+        request.getfixturevalue(place)
+        given = (on_cluster(X, 10), on_cluster(Y, 10))
+    model = any_of(loss=loss)
+    with pytest.raises(DivergenceError, match="the loss is inf in step 0 of epoch 0") as caught:
+        model.fit(*given)
+    message = str(caught.value)
+    assert "No step has been taken yet" in message and "first weights" in message
+    assert "Lower lr" not in message
+    # In a later call steps have been taken, and may have gone too far.
+    model.set_params(loss=squares).partial_fit(*given)
+    with pytest.raises(DivergenceError, match="Lower lr"):
+        model.set_params(loss=loss).partial_fit(*given)
+
+
 def test_a_loss_that_changes_its_batch_leaves_the_data_as_they_are(executor):
     def loss(module, batch):
         X, y = batch
