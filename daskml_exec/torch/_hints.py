@@ -1,9 +1,49 @@
 """What may help where torch's own words do not say it."""
 
+import inspect
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import nn
+
+
+def called(how: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """Return what a user's function returns for this.
+
+    Parameters
+    ----------
+    how : str
+        The argument, and what it is called with, in words: "scheduler(step, total)".
+    function : callable
+    *given, **named : object
+        What it is called with.
+
+    Raises
+    ------
+    TypeError
+        As the function raises it; where it does not take this, with a note that says so.
+    """
+    try:
+        return function(*given, **named)
+    except TypeError as error:
+        if not _takes(function, given, named):
+            name = how.split("(")[0]
+            error.add_note(f"{name}={function!r:.200}; allowed is what can be called as {how}")
+        raise
+
+
+def _takes(function: Callable[..., Any], given: Any, named: Any) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of builtins, which may take it or not
+        return True
+    try:
+        signature.bind(*given, **named)
+    except TypeError:
+        return False
+    return True
 
 
 def hint(error: Exception, module: nn.Module | None, least_batch: int) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from daskml_exec.torch._draws import alone
-from daskml_exec.torch._hints import hint
+from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._layout import (
     Layout,
     Slots,
@@ -208,7 +208,7 @@ def tried(
     with alone():
         before = torch.default_generator.get_state()
         try:
-            found = loss(other, copy.deepcopy(batch))
+            found = called("loss(module, batch)", loss, other, copy.deepcopy(batch))
         except Exception as error:
             error.add_note(
                 f"loss(module, batch) raised this on {n} sample{'s' * (n != 1)}, before training "

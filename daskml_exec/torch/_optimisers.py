@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from daskml_exec.torch._hints import called
 from daskml_exec.torch._layout import Slots, optimiser_slots, trainable_parameters
 
 ParamGroups = Callable[[dict[str, nn.Parameter]], list[dict[str, Any]]]
@@ -50,9 +51,11 @@ class MakeOptimiser:
         named = trainable_parameters(module)
         params: Any = list(named.values())
         if self.groups is not None:
-            params = self.groups(named)
+            params = called("param_groups(parameters)", self.groups, named)
             _require_each_once(params, named)
-        optimiser = self.make(params, lr=self.lr, **self.options)
+        options = "".join(f", {name}=..." for name in self.options)
+        how = f"optimizer(params, lr=...{options})"
+        optimiser = called(how, self.make, params, lr=self.lr, **self.options)
         if not isinstance(optimiser, torch.optim.Optimizer):
             raise TypeError(
                 f"optimizer returned a {type(optimiser).__name__}; allowed is a "

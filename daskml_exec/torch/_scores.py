@@ -10,6 +10,7 @@ from torch import nn
 from daskml_exec.executor import Query
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions import Partition, tree_rows
+from daskml_exec.torch._hints import called
 from daskml_exec.torch._outputs import OutputsOf
 from daskml_exec.torch._tensors import batch_of
 from daskml_exec.training.averaging import Score
@@ -42,7 +43,7 @@ class Scores:
             found = self.loss(module, batch)
             loss, weight = found if isinstance(found, tuple) else (found, n)
             return {"validation_loss": (loss * weight, weight)}
-        named = self.scores(module, batch)
+        named = called("scores(module, batch)", self.scores, module, batch)
         if not isinstance(named, dict) or not all(
             isinstance(name, str) and isinstance(each, tuple) and len(each) == 2
             for name, each in named.items()

@@ -13,6 +13,7 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.partitions import tree_between
 from daskml_exec.torch._draws import seed_step
+from daskml_exec.torch._hints import called
 from daskml_exec.torch._local_module import LocalModule
 
 
@@ -106,7 +107,7 @@ def _accumulated(local: LocalModule, batch: Any, n_samples: int) -> tuple[Any, A
 
 def _loss(local: LocalModule, batch: Any, n_samples: int) -> tuple[torch.Tensor, Any]:
     with autocast(local):
-        found = local.parts.loss(local.call, batch)
+        found = called("loss(module, batch)", local.parts.loss, local.call, batch)
     return checked_loss(found, n_samples)
 
 
@@ -170,7 +171,7 @@ def factor_of(scheduler: Any, step: int, total: int) -> float:
     """
     if scheduler is None:
         return 1.0
-    factor = float(scheduler(step, total))
+    factor = float(called("scheduler(step, total)", scheduler, step, total))
     if not (math.isfinite(factor) and factor >= 0):
         raise ValueError(
             f"scheduler returned {factor} for step={step}, total={total}; allowed are finite "

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from daskml_exec.torch._hints import called
 from daskml_exec.torch._outputs import call
 
 
@@ -38,7 +39,7 @@ class CriterionLoss:
     def mean(self, outputs: torch.Tensor, y: torch.Tensor, weight: Any = None) -> Any:
         """Return the mean of these outputs, with the weights' sum where there are weights."""
         if weight is None:
-            return self.criterion(outputs, y)
+            return called("criterion(outputs, y)", self.criterion, outputs, y)
         losses = self.each(outputs, y)
         losses = losses.reshape(len(losses), -1).mean(dim=1)
         total = weight.sum()

@@ -24,7 +24,7 @@ from daskml_exec.torch._draws import (
     seed_step,
     step_seed,
 )
-from daskml_exec.torch._hints import hint
+from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._local_module import LocalModule
 from daskml_exec.torch._recipe import Recipe
 from daskml_exec.torch._scores import added, score_of
@@ -361,7 +361,8 @@ class _Batches:
         made = []
         for i, row in enumerate(rows):
             sample = map_leaves(operator.itemgetter(i), X)
-            made.append(augment(sample, generator.of(self._samples.start + int(row))))
+            own = generator.of(self._samples.start + int(row))
+            made.append(called("augment(sample, generator)", augment, sample, own))
         return map_leaves(_stacked, *made)
 
 

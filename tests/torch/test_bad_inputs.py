@@ -616,6 +616,45 @@ def test_an_optimizer_that_is_none():
         any_of(optimizer=lambda params, lr: {}).fit(X, Y)
 
 
+SIGNATURES = {
+    "optimizer": (lambda params: None, r"optimizer\(params, lr=\.\.\.\)"),
+    "scheduler": (lambda step: 1.0, r"scheduler\(step, total\)"),
+    "augment": (lambda sample: sample, r"augment\(sample, generator\)"),
+    "scores": (lambda outputs: {}, r"scores\(module, batch\)"),
+    "loss": (lambda batch: None, r"loss\(module, batch\)"),
+    "param_groups": (lambda module, named: [], r"param_groups\(parameters\)"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+@pytest.mark.parametrize("place", [None, "executor"])
+def test_functions_that_cannot_be_called_as_they_are(name, place, request):
+    function, allowed = SIGNATURES[name]
+    given = (X, Y)
+    if place is not None:
+        request.getfixturevalue(place)
+        given = (on_cluster(X, 20), on_cluster(Y, 20))
+    with pytest.raises(TypeError) as caught:
+        any_of(**{name: function}, validation_fraction=0.2).fit(*given)
+    notes = "\n".join(caught.value.__notes__)
+    assert re.search(rf"{name}=.*; allowed is what can be called as {allowed}", notes)
+
+
+def test_options_that_an_optimizer_has_not():
+    with pytest.raises(TypeError, match="momentum") as caught:
+        any_of(optimizer="adam", optimizer__momentum=0.9).fit(X, Y)
+    assert "called as optimizer(params, lr=..., momentum=..." in "".join(caught.value.__notes__)
+
+
+def test_errors_inside_of_functions_are_not_taken_for_their_signatures():
+    def augment(sample, generator):
+        return sample + None
+
+    with pytest.raises(TypeError, match="NoneType") as caught:
+        any_of(augment=augment).fit(X, Y)
+    assert "allowed is what can be called" not in "".join(caught.value.__notes__)
+
+
 def test_batches_larger_than_the_data_are_clipped_with_a_warning():
     with pytest.warns(UserWarning, match="batch_size=64 is more than the 40 samples there are"):
         large = any_of(batch_size=64).fit(X, Y)
