@@ -13,7 +13,7 @@ from daskml_exec.torch._given import refuse_texts
 from daskml_exec.torch._module import Trainable
 from daskml_exec.torch._optimisers import ParamGroups
 from daskml_exec.torch._outputs import call
-from daskml_exec.torch._purpose import Purpose
+from daskml_exec.torch._purpose import Purpose, is_sequence
 from daskml_exec.torch._scores import ArraysOfSums, Scores, ScoreSums, score_of
 
 
@@ -155,6 +155,11 @@ class TorchEstimator(ModuleEstimator):
         Epochs, one that `max_steps` cuts short among them.
     validation_scores_ : list of float or None
         The first score after each epoch; None unless samples are held out.
+    n_features_in_ : int
+        Only when X was one array or frame of rows with columns. A TorchEstimator takes sequences of
+        integers for no columns: others may be longer or shorter.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only when X was a frame, with columns whose names are all strings.
 
     Notes
     -----
@@ -277,6 +282,9 @@ class TorchEstimator(ModuleEstimator):
         refuse_texts(head.y)
         return Purpose(self.loss, self.scores, known=self._known(head))
 
+    def _has_columns(self, like: Any) -> bool:
+        return not is_sequence(like)  # of which others may be longer or shorter
+
     def predict(self, X: Any) -> Any:
         """Return what the module makes of samples.
 
@@ -291,6 +299,8 @@ class TorchEstimator(ModuleEstimator):
         tree of arrays
             As of `map_samples`.
         """
+        check_is_fitted(self)
+        self._compare_columns(X)
         return self.map_samples(call, X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

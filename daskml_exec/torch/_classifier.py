@@ -169,9 +169,10 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
     validation_scores_ : list of float or None
         The first score after each epoch; None unless samples are held out.
     n_features_in_ : int
-        Only when X was an array or a frame in memory.
+        Only when X was one array or frame of rows with columns. A TorchEstimator takes sequences of
+        integers for no columns: others may be longer or shorter.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only when X was a frame in memory, with columns whose names are all strings.
+        Only when X was a frame, with columns whose names are all strings.
 
     Notes
     -----
@@ -330,9 +331,11 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         if is_plain(X) and is_plain(y):
             X, y = checked_rows_and_target(self, X, y, reset=reset, numbers=False)
             check_classification_targets(y)
+            loaded = self._brought(X, y, sample_weight)
         else:
             require_y(type(self).__name__, X, y)
-        with super()._loaded(X, y, sample_weight, reset=reset) as data:
+            loaded = super()._loaded(X, y, sample_weight, reset=reset)
+        with loaded as data:
             yield data
 
     def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:

@@ -20,7 +20,7 @@ from daskml_exec.torch._divergence import Diverged, DivergenceError
 from daskml_exec.torch._equip import equipped, first_samples
 from daskml_exec.torch._explain import Explanation
 from daskml_exec.torch._fits import Fit, FitSettings, fit_of, shown
-from daskml_exec.torch._given import checked_rows, executor_for, is_plain
+from daskml_exec.torch._given import check_columns, checked_rows, executor_for, is_plain
 from daskml_exec.torch._handing_on import HandingOn
 from daskml_exec.torch._layout import Layout
 from daskml_exec.torch._local_module import load_weights
@@ -142,7 +142,7 @@ class ModuleEstimator(HandingOn):
         self._validate_params()
         self._callbacks()
         reset = not self._goes_on(incremental)
-        if reset:  # only rows in memory set them again
+        if reset:  # only rows with columns set them again
             for name in ("n_features_in_", "feature_names_in_"):
                 self.__dict__.pop(name, None)
         with self._loaded(X, y, sample_weight, reset=reset) as data:
@@ -150,11 +150,25 @@ class ModuleEstimator(HandingOn):
 
     @contextmanager
     def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
+        """Yield samples where they are trained on; remember or compare their columns."""
+        if not reset:
+            self._compare_columns(X)
+        with self._brought(X, y, sample_weight) as data:
+            if reset and data.like is not None and self._has_columns(data.like.X):
+                check_columns(self, X, reset=True)
+            yield data
+
+    @contextmanager
+    def _brought(self, X: Any, y: Any, sample_weight: Any) -> Iterator[Data]:
         """Yield samples where they are trained on, released in the end if they are ours."""
         if not isinstance(X, Data):
             self._say("looking at the data, and bringing it to the Workers")
         with self._samples(X, y, sample_weight) as data:
             yield data
+
+    def _has_columns(self, like: Any) -> bool:
+        """Return whether all samples must be as long as these."""
+        return True
 
     def _train(self, data: Data, *, incremental: bool) -> list[FitWarning]:
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -319,7 +333,15 @@ class ModuleEstimator(HandingOn):
 
     def _checked(self, X: Any) -> Any:
         """Return X, checked as scikit-learn checks it where it is rows in memory."""
-        return checked_rows(self, X, reset=False) if is_plain(X) else X
+        if is_plain(X):
+            return checked_rows(self, X, reset=False)
+        self._compare_columns(X)
+        return X
+
+    def _compare_columns(self, X: Any) -> None:
+        """Raise ValueError unless X has the columns of `fit`, where those are known."""
+        if hasattr(self, "n_features_in_"):
+            check_columns(self, X, reset=False)
 
     def _sums(self, query: Query[Any], X: Any, y: Any, sample_weight: Any) -> Any:
         """Return sums over samples, wherever they are."""

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_feature_names, _check_n_features, validate_data
 
 from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
 from daskml_exec.partitions import (
     Data,
     DatasetSamples,
     TokenWindows,
+    frame_meta,
     is_collection,
     leaves_of,
     naming_columns,
@@ -49,6 +50,21 @@ def checked_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
     """Return X as an array of numbers, and remember its columns or compare them."""
     with naming_columns(X, "X"):
         return validate_data(estimator, X, reset=reset, allow_nd=True, dtype="numeric")
+
+
+def check_columns(estimator: Any, X: Any, *, reset: bool) -> None:
+    """Remember the columns of X, or compare them, where it is one array or frame of rows.
+
+    A collection tells them without its blocks; a Data has no names.
+    """
+    loaded = isinstance(X, Data) and X.like is not None
+    rows = X.like.X if loaded else X
+    if getattr(rows, "ndim", 0) != 2:
+        return
+    meta = frame_meta(rows)
+    if not loaded:
+        _check_feature_names(estimator, meta, reset=reset)
+    _check_n_features(estimator, meta, reset=reset)
 
 
 def checked_rows_and_target(estimator: Any, X: Any, y: Any, *, reset: bool, numbers: bool) -> Any:

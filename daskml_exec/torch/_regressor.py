@@ -170,9 +170,10 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
     validation_scores_ : list of float or None
         The first score after each epoch; None unless samples are held out.
     n_features_in_ : int
-        Only when X was an array or a frame in memory.
+        Only when X was one array or frame of rows with columns. A TorchEstimator takes sequences of
+        integers for no columns: others may be longer or shorter.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only when X was a frame in memory, with columns whose names are all strings.
+        Only when X was a frame, with columns whose names are all strings.
 
     Notes
     -----
@@ -288,9 +289,11 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
     def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
         if is_plain(X) and is_plain(y):
             X, y = checked_rows_and_target(self, X, y, reset=reset, numbers=True)
+            loaded = self._brought(X, y, sample_weight)
         else:
             require_y(type(self).__name__, X, y)
-        with super()._loaded(X, y, sample_weight, reset=reset) as data:
+            loaded = super()._loaded(X, y, sample_weight, reset=reset)
+        with loaded as data:
             yield data
 
     def __sklearn_tags__(self) -> Tags:

@@ -88,8 +88,64 @@ def test_columns_of_an_earlier_fit_are_forgotten():
         model.fit(torch.from_numpy(X[:, :3]), LABELS)
     assert model.n_features_in_ == 4 and list(model.feature_names_in_) == list("abcd")
     model.fit(torch.from_numpy(X[:, :3]), Y)
-    assert not hasattr(model, "n_features_in_") and not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 3 and not hasattr(model, "feature_names_in_")
     assert model.predict(X[:, :3]).shape == Y.shape
+    model.set_params(module__n_features=4).fit((X,), Y)
+    assert not hasattr(model, "n_features_in_")
+
+
+def never(block):
+    raise AssertionError("computed")
+
+
+@any_estimator
+@pytest.mark.parametrize("kind", ["array", "frame", "tensor", "loaded"])
+def test_columns_are_remembered_of_any_rows_and_compared_without_a_look_at_them(
+    estimator, y, kind, executor
+):
+    def given(rows):
+        if kind == "frame":
+            names = [f"c{i}" for i in range(rows.shape[1])]
+            return dd.from_pandas(pd.DataFrame(rows, columns=names), npartitions=2)
+        if kind == "tensor":
+            return torch.from_numpy(rows.copy())
+        lazy = da.from_array(rows, chunks=(30, rows.shape[1]))
+        return lazy if kind == "array" else load_samples(lazy, y)
+
+    X_given = given(X)
+    y_given = da.from_array(y, chunks=30) if kind == "frame" else y
+    model = clone(estimator).set_params(max_epochs=1)
+    model.fit(X_given, None if kind == "loaded" else y_given)
+    assert model.n_features_in_ == 4
+    names = list(getattr(model, "feature_names_in_", []))
+    assert names == (["c0", "c1", "c2", "c3"] if kind == "frame" else [])
+    few = given(X[:, :3])
+    if kind == "array":
+        few = few.map_blocks(never, dtype=few.dtype, meta=few._meta)
+    who = type(model).__name__
+    message = f"X has 3 features, but {who} is expecting 4 features as input"
+    if kind == "frame":
+        message = "Feature names seen at fit time, yet now missing:\n- c3"
+    beside = () if kind == "loaded" else (y_given,)
+    for call in (
+        lambda: model.predict(few),
+        lambda: model.score(few, *beside),
+        lambda: model.partial_fit(few, *beside),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    if kind != "loaded":
+        assert len(np.asarray(model.predict(X_given))) == len(X)
+
+
+def test_sequences_of_integers_have_no_columns():
+    def entropy(module, batch):
+        return nn.functional.cross_entropy(module(batch).mean(dim=1), batch[:, 0])
+
+    ids = RNG.integers(0, 5, size=(20, 6))
+    model = TorchEstimator(nn.Embedding(5, 5), loss=entropy, batch_size=8).fit(ids)
+    assert not hasattr(model, "n_features_in_")
+    assert model.predict(ids[:, :3]).shape == (20, 3, 5)
 
 
 @any_estimator
