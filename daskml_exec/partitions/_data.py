@@ -30,6 +30,9 @@ from daskml_exec.partitions._recipes import Lent, Owner, derived_or_forgotten
 from daskml_exec.partitions._sample_trees import in_words
 from daskml_exec.partitions._target import NO_TARGET, UNSETTLED, Columns, Settled
 
+_SHOWN = 6
+"""Leaves of X that are named where a Data is printed."""
+
 
 class Data:
     """Rows on a cluster, checked and aligned, to train on: what `load` returns.
@@ -456,7 +459,9 @@ class Data:
 
     def _leaves_in_words(self) -> list[str]:
         like: Any = self._like
-        return in_words(like.X, "X") + ([] if like.y is None else in_words(like.y, "y"))
+        leaves = in_words(like.X, "X")
+        more = [f"{len(leaves) - _SHOWN:,} more of X"] if len(leaves) > _SHOWN else []
+        return [*leaves[:_SHOWN], *more, *([] if like.y is None else in_words(like.y, "y"))]
 
     def _repr_html_(self) -> str:
         text = html.escape(repr(self))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,6 +33,12 @@ class DatasetSamples:
 
     def __init__(self, make: Callable[[], Any], n_partitions: int) -> None:
         self.make, self.n_partitions = make, n_partitions
+
+    def __repr__(self) -> str:
+        n = self.n_partitions
+        make = self.make.func if isinstance(self.make, functools.partial) else self.make
+        name = getattr(make, "__name__", type(make).__name__)
+        return f"DatasetSamples: of {name}, not read yet, in {n:,} partition{'s' * (n != 1)}"
 
     def bounds(self, n_samples: int) -> list[int]:
         """Return where each partition begins, and where the last one ends."""

@@ -33,6 +33,15 @@ class TokenWindows:
     def __init__(self, array: Any, window: int, stride: int) -> None:
         self.array, self.window, self.stride = array, window, stride
 
+    def __repr__(self) -> str:
+        (n_tokens,) = self.array.shape
+        unknown = math.isnan(n_tokens)
+        return (
+            f"TokenWindows: {'unknown' if unknown else f'{self.count(n_tokens):,}'} x "
+            f"{self.window:,} of {'unknown' if unknown else f'{n_tokens:,}'} tokens, "
+            f"{self.array.dtype}, stride {self.stride:,}"
+        )
+
     @property
     def on_cluster(self) -> bool:
         """Whether the array is one of Dask."""

@@ -198,3 +198,9 @@ def test_datasets_of_torch(where):
 
     with pytest.raises(TypeError, match="make returned a Words, which has no length or no items"):
         load_samples(from_dataset(Words, 2), executor=where)
+
+
+def test_it_is_shown_in_short():
+    shown = "DatasetSamples: of Images, not read yet, in "
+    assert repr(from_dataset(partial(Images, 4, of_tensors), 2)) == shown + "2 partitions"
+    assert repr(from_dataset(Images, 1)) == shown + "1 partition"

@@ -203,6 +203,12 @@ def test_in_memory_they_are_cut_by_the_size_of_the_tree_and_stay_here(executor):
     assert here.rows, "who lends does not release"
 
 
+def test_of_many_leaves_some_are_named():
+    data = load_samples({f"x{i}": np.zeros((4, i + 1), np.float32) for i in range(9)}, np.ones(4))
+    leaves = ", ".join(f"X['x{i}'] float32[{i + 1}]" for i in range(6))
+    assert repr(data).startswith(f"Data: 4 samples of {leaves}, 3 more of X, y float64 in 1 part")
+
+
 def test_buffers_that_cannot_be_written_to_give_no_warning(executor):
     X = IMAGES[::-1]
     X.flags.writeable = False

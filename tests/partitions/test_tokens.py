@@ -100,3 +100,13 @@ def test_refusals_of_what_only_the_chunks_tell(executor):
         load_samples(tokens(floats, 3), executor=executor)
     with pytest.raises(ValueError, match="X is of a collection for a cluster, and executor=None"):
         load_samples(tokens(array, 3))
+
+
+def test_they_are_shown_in_short():
+    array = np.arange(3000, dtype=np.uint16)
+    shown = "TokenWindows: 999 x 4 of 3,000 tokens, uint16, stride 3"
+    assert repr(tokens(array, 4)) == shown
+    lazy = da.from_array(array, chunks=1000)
+    assert repr(tokens(lazy, 4)) == shown
+    unknown = "TokenWindows: unknown x 4 of unknown tokens, uint16, stride 3"
+    assert repr(tokens(lazy[lazy >= 0], 4)) == unknown
