@@ -36,6 +36,12 @@ class CriterionLoss:
         X, y, *weight = batch
         return self.mean(self.outputs(module, X, y), y, *weight)
 
+    def to(self, device: torch.device) -> None:
+        """Move what criteria hold, as the weights of classes, to a device."""
+        for each in (self.criterion, self.each):
+            if isinstance(each, nn.Module):
+                each.to(device)
+
     def mean(self, outputs: torch.Tensor, y: torch.Tensor, weight: Any = None) -> Any:
         """Return the mean of these outputs, with the weights' sum where there are weights."""
         if weight is None:

@@ -1,6 +1,8 @@
 """What a device does to a fit, copy by copy, with the CPU standing in for one that is elsewhere."""
 
+import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 
 from daskml_exec import Executor
 from daskml_exec.kernels.networks.optimisers import OptimiserState
-from daskml_exec.torch import TorchEstimator, _trainer, _transfer
+from daskml_exec.torch import TorchClassifier, TorchEstimator, _trainer, _transfer
 from daskml_exec.torch._local_module import LocalModule
 from daskml_exec.torch._transfer import fetched, sent
 from daskml_exec.training.averaging import Buffers, Model
@@ -109,6 +111,34 @@ def test_moments_of_another_partition_are_not_taken_over() -> None:
     again, _ = local.unload()
     assert not again.optimiser.moments.any()
     np.testing.assert_array_equal(again.buffers.largest, model.buffers.largest)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("instance", [False, True])
+def test_what_a_criterion_holds_is_where_the_module_is(instance: bool, weighted: bool) -> None:
+    made: list[Any] = []
+
+    class Elsewhere(LocalModule):
+        def __init__(self, parts: Any) -> None:
+            super().__init__(parts)
+            made.append(LocalModule(replace(copy.deepcopy(parts), device="meta")))
+
+    criterion: dict[str, Any] = {"criterion__weight": torch.tensor([1.0, 2.0])}
+    if instance:
+        criterion = {"criterion": torch.nn.CrossEntropyLoss(torch.tensor([1.0, 2.0]))}
+    weights = np.ones(len(ROWS)) if weighted else None
+    labels = (NUMBERS > 0).astype(int)
+    model = TorchClassifier(torch.nn.Linear(5, 2), optimizer="sgd", random_state=0, **criterion)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_trainer, "LocalModule", Elsewhere)
+        model.fit(ROWS, labels, weights)
+    (local,) = made
+    loss = local.parts.loss
+    held = [each.weight.device.type for each in (local.module, loss.criterion, loss.each)]
+    assert held == ["meta"] * 3
+    X, y = torch.empty(3, 5, device="meta"), torch.empty(3, dtype=torch.int64, device="meta")
+    assert local.parts.scores(local.module, (X, y), 3)["accuracy"][0].device.type == "meta"
+    assert loss(local.module, (X, y)).device.type == "meta"
 
 
 class Greedy(torch.nn.Module):
