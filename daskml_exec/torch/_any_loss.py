@@ -15,6 +15,7 @@ from daskml_exec.torch._optimisers import ParamGroups
 from daskml_exec.torch._outputs import call
 from daskml_exec.torch._purpose import Purpose, is_sequence
 from daskml_exec.torch._scores import ArraysOfSums, Scores, ScoreSums, score_of
+from daskml_exec.training._left_out import require_given
 
 
 class TorchEstimator(ModuleEstimator):
@@ -322,5 +323,7 @@ class TorchEstimator(ModuleEstimator):
             where the weights of all samples sum to zero.
         """
         check_is_fitted(self)
+        self._compare_columns(X)
+        require_given({"loss": self.loss} if self.scores is None else {"scores": self.scores})
         outputs = self._outputs(ArraysOfSums(Scores(self.loss, self.scores)))
         return score_of(self._sums(ScoreSums(outputs), X, y, sample_weight)).value

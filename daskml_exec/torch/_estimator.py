@@ -42,6 +42,7 @@ from daskml_exec.training import (
     train,
     warn_of,
 )
+from daskml_exec.training._left_out import LeftOut, require_given
 from daskml_exec.training.averaging import AveragingState, Model, large_batch
 
 
@@ -139,6 +140,7 @@ class ModuleEstimator(HandingOn):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> list[FitWarning]:
         require_prefixes(self._options(), self._prefixes, type(self).__name__)
+        require_given(self.get_params(deep=False))
         self._validate_params()
         self._callbacks()
         reset = not self._goes_on(incremental)
@@ -269,13 +271,16 @@ class ModuleEstimator(HandingOn):
         """Make the module of what a file has, and of the module that is given."""
         if "_layout" not in vars(self):
             return
-        if self.module is None:
+        if isinstance(self.module, LeftOut):
             raise ValueError(
                 f"a file of a {type(self).__name__} holds no code; give the module that was "
                 "trained: open_model(url, module=...)"
             )
         options = options_of(self.get_params(deep=False), "module")
-        module = built_again(self.module, options, self._told, self._layout, self.trainable)
+        trainable = self.trainable
+        if isinstance(trainable, LeftOut):
+            trainable = self._layout.parameters.names.__contains__
+        module = built_again(self.module, options, self._told, self._layout, trainable)
         load_weights(module, self._layout, self._weights)
         self.module_ = module.eval()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
+from daskml_exec.training._left_out import LeftOut
 from daskml_exec.training._model_files import from_bytes, to_bytes
 from daskml_exec.training._model_values import VALUES
 from daskml_exec.training._sklearn_callbacks import SKLEARN_CALLBACKS
@@ -37,6 +38,15 @@ class _Known:
         found = inspect.signature(self.estimator).parameters.values()
         named = (each for each in found if each.kind is not each.VAR_KEYWORD)
         return {each.name for each in named if each.default is each.empty}
+
+    def left_out(self, parameters: Mapping[str, Any]) -> list[str]:
+        """Return the names of parameters that are code, whose default would be another."""
+        found = inspect.signature(self.estimator).parameters
+        return [
+            name
+            for name in self.code
+            if _is_code(parameters.get(name)) and parameters[name] is not found[name].default
+        ]
 
     def handed_on(self, name: str) -> bool:
         """Return whether it is a parameter such as ``module__width``."""
@@ -142,7 +152,7 @@ def save(model: Any, url: Url, *, notes: Mapping[str, Any] | None = None) -> Non
             f"{_names()}"
         )
     parameters = model.get_params(deep=False)
-    code = [name for name in known.code if callable(parameters.get(name))]
+    code = [name for name in known.code if _is_code(parameters.get(name))]
     left_out = {*parameters, SKLEARN_CALLBACKS, *getattr(model, "_made_again", ())}
     fitted = {key: value for key, value in vars(model).items() if key not in left_out}
     odd = [key for key in fitted if key not in known.attributes()]
@@ -165,6 +175,7 @@ def save(model: Any, url: Url, *, notes: Mapping[str, Any] | None = None) -> Non
     metadata = {
         "daskml_exec_version": _release(),
         "estimator": name,
+        "left_out": known.left_out(parameters),
         "notes": dict(notes or {}),
         "state": about,
     }
@@ -188,7 +199,8 @@ def open_model(url: Url, **given: Any) -> Any:
     **given : object
         Parameters that files do not hold, by name: the ``module=`` of estimators of
         `daskml_exec.torch`, whose parameters must have the names and shapes that were saved, and
-        their ``loss=``, to train on.
+        to train on their ``loss=`` and whatever else was a function or a class. What is not given
+        here is set by ``set_params`` before that.
 
     Returns
     -------
@@ -232,7 +244,7 @@ def open_model(url: Url, **given: Any) -> Any:
         content = put_together(
             arrays, metadata.get("state"), known.states, adapters=VALUES, root=name
         )
-        model = _estimator(known, content, given)
+        model = _estimator(known, content, given, metadata.get("left_out"))
     except ValueError as error:
         raise ValueError(
             f"cannot open {url}: what daskml_exec {metadata.get('daskml_exec_version')} wrote does "
@@ -254,7 +266,11 @@ def _known(name: Any) -> _Known:
     return _KNOWN[name]
 
 
-def _estimator(known: _Known, content: Any, given: dict[str, Any]) -> Any:
+def _is_code(value: Any) -> bool:
+    return callable(value) or isinstance(value, LeftOut)
+
+
+def _estimator(known: _Known, content: Any, given: dict[str, Any], left_out: Any) -> Any:
     """Return the estimator; a parameter that is newer than the file has its default."""
     name = known.estimator.__name__
     if not isinstance(content, dict) or not isinstance(content.get(_PARAMETERS), dict):
@@ -270,8 +286,8 @@ def _estimator(known: _Known, content: Any, given: dict[str, Any]) -> Any:
     if odd := [key for key in given if key not in known.code]:
         allowed = f"allowed are {', '.join(known.code)}" if known.code else "nothing is allowed"
         raise TypeError(f"open_model is given {odd}; for a {name}, {allowed}")
-    needed = dict.fromkeys(known.needed() - parameters.keys())
-    model = known.estimator(**{**needed, **parameters, **given})
+    missing = {*(left_out or ()), *known.needed()} & {*known.code} - parameters.keys()
+    model = known.estimator(**{**{key: LeftOut(key) for key in missing}, **parameters, **given})
     vars(model).update(content)
     return model
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 
 from daskml_exec import Executor, open_model, save
 from daskml_exec.executor import tuned
-from daskml_exec.torch import TorchEstimator
+from daskml_exec.torch import TorchEstimator, TorchRegressor
 from tests.tiers import each_pair
 from tests.torch.networks import (
     CNN,
@@ -108,6 +109,68 @@ def test_an_open_model_predicts_without_its_loss(tmp_path: Any) -> None:
     save(model, tmp_path / "model")
     opened = open_model(tmp_path / "model", module=MLP)
     np.testing.assert_array_equal(opened.predict(ROWS), model.predict(ROWS))
+
+
+def shifted(sample: Any, generator: np.random.Generator) -> Any:
+    return sample + np.float32(generator.normal())
+
+
+def last_layer(name: str) -> bool:
+    return name.startswith("layers.2")
+
+
+FUNCTIONS: dict[str, Any] = {
+    "loss": squares,
+    "scheduler": halving,
+    "augment": shifted,
+    "optimizer": torch.optim.RMSprop,
+    "param_groups": lambda named: [{"params": list(named.values())}],
+    "scores": lambda module, batch: {"mean": (module(batch[0]).sum(), len(batch[1]))},
+    "trainable": last_layer,
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_open_model_does_not_go_on_without_what_is_left_out(name: str, tmp_path: Any) -> None:
+    rest = {"loss": squares, name: FUNCTIONS[name]}
+    model = estimator("mlp").set_params(**rest).fit(ROWS, NUMBERS)
+    save(model, tmp_path / "model")
+    given = {key: value for key, value in rest.items() if key != name}
+    given["module"] = model.module_  # with what is frozen, which files do not hold either
+    opened = open_model(tmp_path / "model", **given)
+    np.testing.assert_array_equal(opened.predict(ROWS), model.predict(ROWS))
+    save(opened, tmp_path / "again")
+    again = open_model(tmp_path / "again", **given)
+    message = rf"{name} was a function.*allowed is it, given by set_params\({name}=\.\.\.\)"
+    for other in (opened, again, clone(again), pickle.loads(pickle.dumps(again))):
+        for train in (other.fit, other.partial_fit):
+            with pytest.raises(ValueError, match=message):
+                train(ROWS, NUMBERS)
+    assert f"{name}=<not in the file>" in repr(again)
+    for each in (model, again.set_params(**{name: FUNCTIONS[name]})):
+        each.partial_fit(ROWS, NUMBERS)
+    assert bits(again) == bits(model)
+
+
+def test_a_score_by_what_is_left_out_of_a_file(tmp_path: Any) -> None:
+    model = estimator("mlp").fit(ROWS, NUMBERS)
+    save(model, tmp_path / "model")
+    opened = open_model(tmp_path / "model", module=MLP)
+    with pytest.raises(ValueError, match="loss was a function"):
+        opened.score(ROWS, NUMBERS)
+    assert opened.set_params(loss=squares).score(ROWS, NUMBERS) == model.score(ROWS, NUMBERS)
+
+
+def test_a_file_of_default_functions_goes_on_without_them(tmp_path: Any) -> None:
+    model = TorchRegressor(MLP, random_state=0).fit(ROWS, NUMBERS)
+    save(model, tmp_path / "model")
+    opened = open_model(tmp_path / "model", module=MLP)
+    for each in (model, opened):
+        each.partial_fit(ROWS, NUMBERS)
+    np.testing.assert_array_equal(opened.predict(ROWS), model.predict(ROWS))
+    save(model.set_params(criterion=nn.L1Loss), tmp_path / "model")
+    with pytest.raises(ValueError, match="criterion was a function or a class"):
+        open_model(tmp_path / "model", module=MLP).partial_fit(ROWS, NUMBERS)
 
 
 class Lazy(nn.Module):
