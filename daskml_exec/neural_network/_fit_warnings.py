@@ -1,14 +1,7 @@
 """What a network's fit has to say of its data and its end."""
 
-from collections.abc import Iterator
-
 from sklearn.exceptions import ConvergenceWarning
 
-from daskml_exec.neural_network._target_spread import (
-    SORTED,
-    TargetSpread,
-    explained_by_partition,
-)
 from daskml_exec.training import FitWarning
 from daskml_exec.training.averaging import Stopping
 
@@ -31,29 +24,3 @@ def not_converged(name: str, max_iter: int, stopping: Stopping) -> FitWarning:
         "converged. Raise max_iter or tol",
         ConvergenceWarning,
     )
-
-
-def sorted_rows(
-    spread: TargetSpread | None, n_partitions: int, *, classes: bool
-) -> Iterator[FitWarning]:
-    """Say so where the partition that a row is in says much of its target.
-
-    Parameters
-    ----------
-    spread : TargetSpread or None
-        None where it was not asked for.
-    n_partitions : int
-    classes : bool
-        Whether targets are classes.
-    """
-    if spread is None or n_partitions == 1:
-        return
-    share = explained_by_partition(spread, classes=classes)
-    if share > SORTED:
-        yield FitWarning(
-            "sorted",
-            f"the partition that a row is in says much of its target ({share:.0%} of what it "
-            "could say), as where rows are sorted: averages of local models are then worse "
-            "than the models. shuffle='partitions' deals the rows anew; where they must stay, "
-            "a smaller sync_every may help",
-        )

@@ -20,9 +20,8 @@ from daskml_exec.neural_network._block_holders import BlockHolders
 from daskml_exec.neural_network._block_plan import BlockPlan, asked_blocks
 from daskml_exec.neural_network._block_steps import BlocksState, BlockSteps, BlockUnits
 from daskml_exec.neural_network._explain import BlockExplanation, Explanation
-from daskml_exec.neural_network._fit_warnings import not_converged, sorted_rows
+from daskml_exec.neural_network._fit_warnings import not_converged
 from daskml_exec.neural_network._problem import Classes, NetworkProblem
-from daskml_exec.neural_network._target_spread import TargetSpread
 from daskml_exec.neural_network._workload import Case, data_memory, require_room
 from daskml_exec.neural_network.planning import measured, strategies_of
 from daskml_exec.partitions import Partition, Partitions
@@ -35,13 +34,18 @@ from daskml_exec.training.averaging import (
     Model,
     Progress,
     Stopping,
+    TargetSpread,
     chain_of,
     large_batch,
+    sorted_rows,
 )
 
 Remembered = tuple[Array, Array, Array | None]
 """The moments of an optimiser, their scales, and the velocity of the outer rule, if it has one:
 arrays, which any way of saving a model takes."""
+
+
+_DEAL = "shuffle='partitions' deals the rows anew"
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Training:
         classes = isinstance(problem.target, Classes)
         found = [
             *large_batch(self.case.arguments["batch_size"], sum(rows)),
-            *sorted_rows(spread, len(rows), classes=classes),
+            *sorted_rows(spread, len(rows), _DEAL, classes=classes),
         ]
         if not self.goes_on and not state.progress.stopped and state.done:
             found.append(not_converged(self.name, state.max_iter, self.stopping))

@@ -44,13 +44,13 @@ from daskml_exec.neural_network._fits import (
 )
 from daskml_exec.neural_network._predictions import OutputsOf
 from daskml_exec.neural_network._problem import NetworkProblem, Target
-from daskml_exec.neural_network._target_spread import SEEN
 from daskml_exec.neural_network._weights import weighed
 from daskml_exec.neural_network._workload import case_of
 from daskml_exec.neural_network.planning import Strategies, measured, strategies_of
 from daskml_exec.partitions import Partitions, dealt
 from daskml_exec.training import Callback, FitWarning, History, PartitionedEstimator, Reached
 from daskml_exec.training.averaging import (
+    SEEN,
     AveragedSteps,
     AveragingState,
     Chain,

@@ -15,7 +15,6 @@ from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Optimiser
 from daskml_exec.neural_network._divergence import DivergenceError
 from daskml_exec.neural_network._predictions import margins
-from daskml_exec.neural_network._target_spread import TargetSpread, of_classes, of_numbers
 from daskml_exec.partitions import (
     Partition,
     Place,
@@ -31,8 +30,11 @@ from daskml_exec.training.averaging import (
     Model,
     Outer,
     Score,
+    TargetSpread,
     Work,
     data_error,
+    of_classes,
+    of_numbers,
 )
 
 

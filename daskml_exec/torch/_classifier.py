@@ -362,6 +362,7 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
             scores=self.scores or Accuracy(loss),
             encode=Codes(classes),
             known={**self._known(head), "n_outputs": n},
+            n_classes=n,
             fitted={"classes_": classes},
         )
 

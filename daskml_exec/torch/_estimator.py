@@ -43,7 +43,7 @@ from daskml_exec.training import (
     warn_of,
 )
 from daskml_exec.training._left_out import LeftOut, require_given
-from daskml_exec.training.averaging import AveragingState, Model, large_batch
+from daskml_exec.training.averaging import AveragingState, Model
 
 
 class ModuleEstimator(HandingOn):
@@ -61,6 +61,7 @@ class ModuleEstimator(HandingOn):
     n_features_in_: int
     feature_names_in_: Array
     _told: dict[str, int]
+    _said: tuple[str, ...] = ()
     _layout: Layout
     _explanation: Explanation
     _weights: Model
@@ -180,7 +181,7 @@ class ModuleEstimator(HandingOn):
         executor = None if isinstance(data.partitions, Pieces) else data.executor
         parts = self._parts(head, purpose, seed, device_on(executor, self.device))
         settings = FitSettings(self.get_params(deep=False), incremental)
-        fit = fit_of(settings, parts, head, data.rows, seed, last)
+        fit = fit_of(settings, parts, purpose, head, data.rows, seed, last)
         callbacks = self._listeners(fit.opening, fit.reached(fit.state))
         recipe = Recipe(pickled_parts(parts))
         with _naming_weights(parts), equipped(data, recipe, purpose.encode) as samples:
@@ -195,8 +196,10 @@ class ModuleEstimator(HandingOn):
                 name=type(self).__name__.lower(),
             )
         self._set_fitted(fit, purpose, fitted)
-        told = [] if executor is None else differences(executor)
-        return [*large_batch(self.batch_size, sum(fit.plan.rows), "samples"), *told]
+        said = self._said if last is not None and incremental else ()
+        new = [each for each in fit.warnings(fitted.state) if each.about not in said]
+        self._said = (*said, *(each.about for each in new))
+        return [*new, *([] if executor is None else differences(executor))]
 
     def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:
         """Return what the module is trained for, by what the data holds."""

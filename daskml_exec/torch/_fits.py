@@ -9,13 +9,14 @@ import numpy as np
 from daskml_exec.kernels.networks.batches import rows_trained_on
 from daskml_exec.partitions import Partition
 from daskml_exec.torch._local_module import first_model
-from daskml_exec.torch._purpose import is_sequence
+from daskml_exec.torch._purpose import Purpose, is_sequence
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch._remembered import Last, Remembered, begun_anew, require_same_layout
 from daskml_exec.torch._trainer import ModuleTrainer
-from daskml_exec.training import Fitted, Reached
+from daskml_exec.training import Fitted, FitWarning, Reached
 from daskml_exec.training.averaging import (
     LEAST_BATCH,
+    SEEN,
     AveragedSteps,
     AveragingState,
     Batching,
@@ -26,9 +27,13 @@ from daskml_exec.training.averaging import (
     Stopping,
     batching,
     chain_of,
+    large_batch,
     outer_rule,
+    sorted_rows,
 )
 from daskml_exec.training.compression import WholeChange, codec_named
+
+_MIX = "Mix the samples over the partitions before"
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,9 @@ class FitSettings:
         """Return what trains, by how what was learnt travels."""
         codec = codec_named(self.arguments["compression"])
         if len(trainer.batching.rows) == 1:  # nothing is averaged, nothing travels
-            return AveragedSteps(trainer, self.stopping, Outer())
+            return AveragedSteps(trainer, self.stopping, Outer(), SEEN)
         outer = outer_rule(self.arguments["outer"], trainer.batching.sync_steps)
-        steps = AveragedSteps(trainer, self.stopping, outer)
+        steps = AveragedSteps(trainer, self.stopping, outer, SEEN)
         if codec is None and self._moments_stay:
             codec = WholeChange()
         return steps if codec is None else CompressedSteps(steps, codec, self.incremental)
@@ -142,6 +147,8 @@ class Fit:
     ----------
     settings : FitSettings
     parts : Parts
+    n_classes : int or None
+        Of a classifier.
     least : int
         Samples that a partition takes per step at least.
     plan : Batching
@@ -155,6 +162,7 @@ class Fit:
 
     settings: FitSettings
     parts: Parts
+    n_classes: int | None
     least: int
     plan: Batching
     algorithm: AveragedSteps | CompressedSteps
@@ -180,6 +188,15 @@ class Fit:
             self.settings.epochs,
         )
 
+    def warnings(self, state: AveragingState) -> list[FitWarning]:
+        """Return what there is to say of the samples of training that has ended in this state."""
+        rows, classes = self.plan.rows, self.n_classes is not None
+        spread = state.seen if classes else None
+        return [
+            *large_batch(self.settings.arguments["batch_size"], sum(rows), "samples"),
+            *sorted_rows(spread, len(rows), _MIX, classes=classes, what="sample"),
+        ]
+
     def remembered(self, fitted: Fitted[AveragingState]) -> Remembered:
         """Return what `partial_fit` goes on with after this."""
         state = fitted.state
@@ -193,6 +210,7 @@ class Fit:
 def fit_of(
     settings: FitSettings,
     parts: Parts,
+    purpose: Purpose,
     head: Partition,
     rows: Sequence[int],
     seed: int,
@@ -204,6 +222,7 @@ def fit_of(
     ----------
     settings : FitSettings
     parts : Parts
+    purpose : Purpose
     head : Partition
         The first samples.
     rows : sequence of int
@@ -228,6 +247,7 @@ def fit_of(
         total_steps=settings.total_steps(plan),
         n_moments=parts.layout.moments.size if parts.keeps_moments else 0,
         new=last is None,
+        n_classes=purpose.n_classes,
     )
     if last is not None:
         optimizer = settings.arguments["optimizer"] if settings.incremental else None
@@ -238,7 +258,8 @@ def fit_of(
     if chain is not None and chain.continues(settings.chain, state.model, len(rows)):
         state = replace(state, model=chain.model, velocity=chain.velocity, link=chain.link)
         carried = chain.carried
-    return Fit(settings, parts, least, plan, settings.algorithm(trainer), state, carried)
+    algorithm = settings.algorithm(trainer)
+    return Fit(settings, parts, purpose.n_classes, least, plan, algorithm, state, carried)
 
 
 def shown(state: AveragingState) -> Model:

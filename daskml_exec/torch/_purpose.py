@@ -23,6 +23,8 @@ class Purpose:
         Makes of y what the loss gets.
     known : mapping of str to int
         What modules are called with that ask for it by name.
+    n_classes : int or None
+        Of a classifier, how many codes `encode` may make.
     fitted : mapping of str to object
         Attributes that the data gives.
     """
@@ -31,6 +33,7 @@ class Purpose:
     scores: Callable[[nn.Module, Any], Any] | None
     encode: Callable[[Any], Any] | None = None
     known: Mapping[str, int] = field(default_factory=dict)
+    n_classes: int | None = None
     fitted: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -41,6 +41,7 @@ from daskml_exec.training.averaging import (
     Outer,
     Score,
     Work,
+    of_classes,
 )
 
 _UNTRAINED = (
@@ -85,6 +86,8 @@ class ModuleTrainer:
         Numbers that the optimiser remembers.
     new : bool
         Whether training begins with weights that no step has changed.
+    n_classes : int or None
+        Of a classifier, whose codes are looked at in the first round.
     """
 
     batching: Batching
@@ -94,9 +97,21 @@ class ModuleTrainer:
     total_steps: int
     n_moments: int
     new: bool
+    n_classes: int | None
 
     def train(self, partition: Any, model: Model, work: Work) -> tuple[Losses, Model, float]:
         """As of `LocalTrainer`."""
+        losses, local, weight = self._trained(partition, model, work)
+        return replace(losses, seen=self._seen(partition.partition, work)), local, weight
+
+    def _seen(self, samples: Partition, work: Work) -> Any:
+        if self.n_classes is None or not work.first_round:
+            return 0.0
+        return of_classes(samples.y, samples.sample_weight, self.n_classes)
+
+    def _trained(
+        self, partition: Equipped, model: Model, work: Work
+    ) -> tuple[Losses, Model, float]:
         samples = partition.partition
         batches = self._batches(samples, work)
         nothing = OptimiserState(

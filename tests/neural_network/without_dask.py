@@ -12,9 +12,9 @@ from daskml_exec.kernels.networks.layout import Layout, initial_parameters
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Adam, init
 from daskml_exec.neural_network._problem import Classes, NetworkProblem, Numbers
-from daskml_exec.neural_network._target_spread import SEEN
 from daskml_exec.partitions import Partition
 from daskml_exec.training.averaging import (
+    SEEN,
     AveragedSteps,
     AveragingState,
     CompressedSteps,

@@ -26,7 +26,10 @@ SEVERAL = [
     TorchRegressor(DoubleHidden, lr=0.03, **FEW_ROUNDS),
 ]
 
-pytestmark = pytest.mark.filterwarnings("ignore:batch_size=200 is more than the:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:batch_size=200 is more than the:UserWarning",
+    "ignore:the partition that a sample is in:UserWarning",
+)
 
 
 @parametrize_with_checks([CLASSIFIER, REGRESSOR])

@@ -9,6 +9,7 @@ from daskml_exec.training.averaging._compressed_steps import (
     CompressedTrain,
     chain_of,
 )
+from daskml_exec.training.averaging._fit_warnings import large_batch, sorted_rows
 from daskml_exec.training.averaging._local_trainer import LocalTrainer, Score
 from daskml_exec.training.averaging._model import (
     NO_BUFFERS,
@@ -24,9 +25,14 @@ from daskml_exec.training.averaging._model import (
 from daskml_exec.training.averaging._outer import Outer, outer_rule
 from daskml_exec.training.averaging._progress import Progress, Stopping
 from daskml_exec.training.averaging._state import AveragingState
+from daskml_exec.training.averaging._target_spread import (
+    SEEN,
+    TargetSpread,
+    of_classes,
+    of_numbers,
+)
 from daskml_exec.training.averaging._words import (
     averages_in_words,
-    large_batch,
     measured,
     rows_in_words,
     steps_in_words,
@@ -35,6 +41,7 @@ from daskml_exec.training.averaging._words import (
 __all__ = [
     "LEAST_BATCH",
     "NO_BUFFERS",
+    "SEEN",
     "AveragedSteps",
     "AveragingState",
     "Batching",
@@ -54,6 +61,7 @@ __all__ = [
     "Score",
     "Scoring",
     "Stopping",
+    "TargetSpread",
     "Train",
     "Work",
     "averages_in_words",
@@ -62,7 +70,10 @@ __all__ = [
     "data_error",
     "large_batch",
     "measured",
+    "of_classes",
+    "of_numbers",
     "outer_rule",
     "rows_in_words",
+    "sorted_rows",
     "steps_in_words",
 ]

@@ -1,9 +1,6 @@
-"""What is said of averaged steps: how they were planned, and what their rounds took."""
-
-from collections.abc import Iterator
+"""What explanations say of averaged steps: how they were planned, and what their rounds took."""
 
 from daskml_exec.executor import Table, bytes_text
-from daskml_exec.training._fit_warnings import FitWarning
 from daskml_exec.training._history import History
 from daskml_exec.training.averaging._batching import LEAST_BATCH, Batching
 
@@ -56,22 +53,6 @@ def averages_in_words(plan: Batching, compression: str | None) -> str:
     rounds = -(-plan.steps_per_epoch // plan.sync_steps)
     codec = "uncompressed" if compression is None else compression
     return f"every {plan.sync_steps:,} steps, {rounds:,} an epoch, {codec}"
-
-
-def large_batch(batch_size: int | str, rows: int, what: str = "rows") -> Iterator[FitWarning]:
-    """Yield what there is to say where steps take all rows, as there are fewer than they should.
-
-    Examples
-    --------
-    >>> [each.about for each in large_batch(64, 40)], list(large_batch("auto", 40))
-    (['batch_size'], [])
-    """
-    if batch_size != "auto" and int(batch_size) > rows:
-        yield FitWarning(
-            "batch_size",
-            f"batch_size={batch_size} is more than the {rows} {what} there are to train on: each "
-            "step takes all of them",
-        )
 
 
 def measured(history: History, unit: str = "rounds") -> Table:

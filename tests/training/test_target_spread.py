@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daskml_exec.executor import fold
-from daskml_exec.neural_network._target_spread import (
+from daskml_exec.training.averaging._target_spread import (
     SORTED,
     explained_by_partition,
     of_classes,
