@@ -22,16 +22,13 @@ from daskml_exec.executor import (
 from daskml_exec.executor._connection import scheduler_address
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions._aligned import Aligned
+from daskml_exec.partitions._data_words import leaves_in_words, on_workers, some
 from daskml_exec.partitions._gather import refusing
 from daskml_exec.partitions._map_rows import Function, joined_lazily, map_rows
 from daskml_exec.partitions._mapped import Asked, asked_of, exchanged, given_partitions
 from daskml_exec.partitions._partition import Partition, Pieces
 from daskml_exec.partitions._recipes import Lent, Owner, derived_or_forgotten
-from daskml_exec.partitions._sample_trees import in_words
 from daskml_exec.partitions._target import NO_TARGET, UNSETTLED, Columns, Settled
-
-_SHOWN = 6
-"""Leaves of X that are named where a Data is printed."""
 
 
 class Data:
@@ -450,18 +447,12 @@ class Data:
         if self._fields is not None:
             size = f"{rows:,} rows of {', '.join(self._fields)}"
         if self._like is not None:
-            size = f"{rows:,} sample{'s' * (rows != 1)} of {', '.join(self._leaves_in_words())}"
+            size = f"{rows:,} sample{'s' * (rows != 1)} of {', '.join(leaves_in_words(self._like))}"
         cut = f"{n:,} partition{'s' * (n != 1)}"
         if blocks > 1:
             cut += f" of {blocks:,} column blocks"
-        where = " in memory" if self.in_memory else _workers(self.executor.client)
+        where = " in memory" if self.in_memory else on_workers(self.executor.client)
         return f"Data: {size} in {cut}{where}, {bytes_text(self.nbytes)}"
-
-    def _leaves_in_words(self) -> list[str]:
-        like: Any = self._like
-        leaves = in_words(like.X, "X")
-        more = [f"{len(leaves) - _SHOWN:,} more of X"] if len(leaves) > _SHOWN else []
-        return [*leaves[:_SHOWN], *more, *([] if like.y is None else in_words(like.y, "y"))]
 
     def _repr_html_(self) -> str:
         text = html.escape(repr(self))
@@ -471,9 +462,9 @@ class Data:
         if self._like is None:
             facts = {"dtype": str(self.dtype), "target": str(self._target.kind)}
         if self.classes is not None:
-            facts["classes"] = _some(self.classes.tolist())
+            facts["classes"] = some(self.classes.tolist())
         if self.feature_names:
-            facts["columns"] = _some(self.feature_names)
+            facts["columns"] = some(self.feature_names)
         facts["weights"] = "yes" if self.weighted else "no"
         return f"<b>{text}</b>{Facts(list(facts.items())).html()}"
 
@@ -496,16 +487,3 @@ class _OfX:
 def _as_given(partition: Partition, columns: Columns) -> Partition:
     y, weight = columns.given(partition)
     return replace(partition, y=y, sample_weight=weight)
-
-
-def _workers(client: Client) -> str:
-    if client.status != "running":
-        return ""
-    n = len(client.nthreads())
-    return f" on {n:,} worker{'s' * (n != 1)}"
-
-
-def _some(values: Any, most: int = 12) -> str:
-    values = list(values)
-    shown = ", ".join(str(value) for value in values[:most])
-    return shown if len(values) <= most else f"{shown}, ... ({len(values):,})"
