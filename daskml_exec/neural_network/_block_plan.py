@@ -11,14 +11,12 @@ import numpy as np
 from daskml_exec.kernels.networks.layout import Layout
 from daskml_exec.neural_network._workload import Case
 from daskml_exec.training.averaging._batching import rows_per_step
+from daskml_exec.training.groups._partition_steps import partition_order, steps_by_partition
 
 _UNITS_PER_BLOCK = 1024
 _BYTES_PER_BLOCK = 2**28
 N_REPLICAS = 2
 """Of hybrid parallelism by default."""
-
-# Names the random streams that order the partitions, apart from those of rows and weights.
-_PARTITION_ORDER = 2**31
 
 
 @dataclass(frozen=True)
@@ -108,14 +106,12 @@ class BlockPlan:
         Stretch
             Rows of one partition.
         """
-        at = 0
-        for partition in self._order(replica, epoch):
-            steps = self._steps_of(partition)
-            begin, end = max(first_step - at, 0), min(first_step + n_steps - at, steps)
-            if begin < end:
-                stop = min(end * self.batch, self.rows[partition])
-                yield Stretch(partition, begin * self.batch, stop)
-            at += steps
+        partitions = self.replicas[replica]
+        steps = list(map(self._steps_of, range(len(self.rows))))
+        order = partition_order(partitions, self.seed, replica, epoch)
+        for found in steps_by_partition(steps, order, first_step, n_steps):
+            stop = min(found.last_step * self.batch, self.rows[found.partition])
+            yield Stretch(found.partition, found.first_step * self.batch, stop)
 
     def stints(self, first_step: int, n_steps: int) -> Iterator[Stint]:
         """Yield these steps of an epoch, cut where replicas are averaged.
@@ -165,14 +161,6 @@ class BlockPlan:
             At least one, if it has rows.
         """
         return sum(map(self._steps_of, self.replicas[replica]))
-
-    def _order(self, replica: int, epoch: int) -> Sequence[int]:
-        partitions = self.replicas[replica]
-        if self.seed is None or len(partitions) == 1:
-            return partitions
-        stream = np.random.SeedSequence((self.seed, _PARTITION_ORDER, replica, epoch))
-        order = np.random.default_rng(stream).permutation(len(partitions))
-        return [partitions[at] for at in order.tolist()]
 
 
 def default_n_blocks(layout: Layout, state_bytes: int) -> int:
