@@ -48,7 +48,7 @@ class LocalModule:
         layout = parts.layout
         self.parts = parts
         self.draws = parts.draws
-        self.device = _device(parts.device)
+        self.device = device_here(parts.device)
         self.module = parts.module.to(self.device)
         if isinstance(parts.loss, CriterionLoss | nn.Module):
             parts.loss.to(self.device)
@@ -210,7 +210,7 @@ class LocalModule:
         return found
 
 
-def _device(name: str) -> torch.device:
+def device_here(name: str) -> torch.device:
     """Return the device of this process; "auto" is its GPU if it has one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

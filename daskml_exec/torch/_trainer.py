@@ -1,7 +1,6 @@
 """Trains a module on the samples of one partition: what averaged steps drive."""
 
 import functools
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,23 +13,22 @@ from daskml_exec.executor._raised import Raised, carried
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.kernels.networks.optimisers import OptimiserState
-from daskml_exec.partitions import Partition, leaves_of, map_leaves
+from daskml_exec.partitions import Partition, map_leaves
 from daskml_exec.torch._divergence import BeforeAnyStep, Diverged
 from daskml_exec.torch._draws import (
-    SampleGenerator,
     alone,
     epoch_key,
     score_key,
     seed_step,
     step_seed,
 )
-from daskml_exec.torch._hints import called, hint
+from daskml_exec.torch._gather import Gather, not_finite_sample
+from daskml_exec.torch._hints import hint
 from daskml_exec.torch._local_module import LocalModule
 from daskml_exec.torch._recipe import Recipe
 from daskml_exec.torch._scores import added, score_of
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._steps import Step, autocast, factor_of, first_not_finite, run_steps
-from daskml_exec.torch._tensors import batch_of, taken, tensors
 from daskml_exec.torch._transfer import fetched, is_here, numbers, on_device
 from daskml_exec.training.averaging import (
     AveragingState,
@@ -157,7 +155,7 @@ class ModuleTrainer:
             f"{work.epoch}, partition {samples.index}, of {len(rows)} samples between "
             f"{samples.start + int(rows.min())} and {samples.start + int(rows.max())}"
         )
-        bad = _not_finite_sample(samples, rows)
+        bad = not_finite_sample(samples, rows)
         if bad:
             return Failure(data=bad)
         if first:
@@ -330,10 +328,10 @@ class _Batches:
         seed: int,
         epoch: int | None,
     ) -> None:
-        self._local, self._samples, self._batches = local, samples, batches
+        self._batches = batches
         augment = None if epoch is None else local.parts.augment
-        self._augment = augment
-        self._generator = None if augment is None else SampleGenerator(seed, epoch or 0)
+        dtype = local.parts.layout.torch_dtype
+        self._gathered = Gather(samples, dtype, augment, seed, epoch or 0)
         self._whole: Any = None
         self.to_send: list[Array] = []
         if not is_here(local.device):
@@ -351,58 +349,3 @@ class _Batches:
             return self._gathered(self._batches[i])
         start, stop = self._starts[i], self._starts[i + 1]
         return map_leaves(lambda tensor: tensor[start:stop].clone(), self._whole)
-
-    def _gathered(self, rows: Array) -> Any:
-        dtype, here, samples = (
-            self._local.parts.layout.torch_dtype,
-            torch.device("cpu"),
-            self._samples,
-        )
-        X = taken(samples.X, rows)
-        if self._augment is not None:
-            X = self._augmented(X, rows)
-        return batch_of(
-            tensors(X, dtype, here),
-            *(
-                tensors(taken(each, rows), dtype, here)
-                for each in (samples.y, samples.sample_weight)
-                if each is not None
-            ),
-        )
-
-    def _augmented(self, X: Any, rows: Array) -> Any:
-        generator: Any = self._generator
-        augment: Any = self._augment
-        made = []
-        for i, row in enumerate(rows):
-            sample = map_leaves(operator.itemgetter(i), X)
-            own = generator.of(self._samples.start + int(row))
-            made.append(called("augment(sample, generator)", augment, sample, own))
-        return map_leaves(_stacked, *made)
-
-
-def _stacked(*samples: Any) -> Array:
-    shapes = {np.shape(each) for each in samples}
-    if len(shapes) > 1:
-        raise ValueError(
-            f"augment returned samples of different shapes: {sorted(shapes)}; allowed is one shape"
-        )
-    return np.stack(samples)
-
-
-def _not_finite_sample(samples: Partition, rows: Array) -> str:
-    """Say which sample has a number that is not finite; nothing where all are."""
-    for name, tree in (("X", samples.X), ("y", samples.y)):
-        for path, leaf in leaves_of(tree, name):
-            if leaf is None or leaf.dtype.kind != "f":
-                continue
-            bad = ~np.isfinite(leaf[rows]).reshape(len(rows), -1).all(axis=1)
-            if bad.any():
-                row = int(rows[bad].min())
-                value = leaf[row].reshape(-1)
-                value = value[~np.isfinite(value)][0]
-                return (
-                    f"{path} has {value} in sample {row} of partition {samples.index}, sample "
-                    f"{samples.start + row} of all; allowed are finite numbers"
-                )
-    return ""
