@@ -138,6 +138,28 @@ class TorchEstimator(ModuleEstimator):
     verbose : bool, default=False
         Whether to print what is trained before the first round, and a line for each round, with the
         epoch, of how many, and the time left at most.
+    parallel : {"data", "pipeline"}, default="data"
+        "data" trains a copy of the module on each partition, and averages. "pipeline" cuts the
+        module into `stages`, each of which stays on one Worker with its weights and what the
+        optimiser remembers of them: activations go from Worker to Worker, gradients back, and a
+        module need not fit in one Worker's memory. A step takes `batch_size` samples of one
+        partition. What is said of averages above and below is not for it, and arguments of either
+        alone are refused with the other.
+    stages : int, sequence of str, callable or None, default=None
+        How "pipeline" cuts the module. A number cuts an `nn.Sequential`, or a module that calls its
+        children one after the other, between children, so that stages take about the same time on
+        the first samples; names are of children that begin a stage, as ``["body.4", "head"]``.
+        ``stages(module)`` returns modules that are the module together, where each gets what the
+        one before returns: tensors, or tuples, lists and dicts of them.
+    micro_batches : int, default=4
+        Parts of a batch that are in the pipeline's stages at the same time. Their gradients are
+        added by weight, so that the step is that of the whole batch.
+    pipeline_order : {"1f1b", "gpipe"}, default="1f1b"
+        By "1f1b" stages go backwards through a part as soon as they can, and the stage s of S has
+        the activations of S - s parts at most; by "gpipe" they go forwards through all parts first.
+    recompute : bool, default=False
+        Whether stages keep only what they were given, and go forwards once more before they go
+        backwards: less memory, for about a third more time.
     **options : object
         What is handed on: ``module__width=64`` to the callable `module`, ``optimizer__betas=(0.9,
         0.95)`` to the optimiser.
@@ -272,6 +294,11 @@ class TorchEstimator(ModuleEstimator):
         warm_start: bool = False,
         callbacks: Sequence[Any] | None = None,
         verbose: bool | int = False,
+        parallel: Literal["data", "pipeline"] = "data",
+        stages: Any = None,
+        micro_batches: int = 4,
+        pipeline_order: Literal["1f1b", "gpipe"] = "1f1b",
+        recompute: bool = False,
         **options: Any,
     ) -> None:
         self.module = module

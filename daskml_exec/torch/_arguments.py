@@ -15,6 +15,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "max_steps": [Interval(Integral, 1, None, closed="left"), None],
     "sync_every": [StrOptions({"auto", "epoch"}), Interval(Integral, 1, None, closed="left")],
     "outer": [StrOptions({"auto", "average", "nesterov"})],
+    "parallel": [StrOptions({"data", "pipeline"})],
+    "stages": [Integral, "array-like", callable, None],
+    "micro_batches": [Interval(Integral, 1, None, closed="left")],
+    "pipeline_order": [StrOptions({"1f1b", "gpipe"})],
+    "recompute": ["boolean"],
     "optimizer_state": [StrOptions({"average", "local", "reset"})],
     "compression": [str, None],
     "device": [str],
@@ -48,7 +53,8 @@ COMMON = (
     *("optimizer_state", "compression", "device", "amp", "compile", "clip_norm", "accumulate"),
     *("scheduler", "trainable", "param_groups", "augment", "rows_least", "shuffle"),
     *("validation_fraction", "tol", "n_iter_no_change", "random_state", "warm_start"),
-    *("callbacks", "verbose"),
+    *("callbacks", "verbose", "parallel", "stages", "micro_batches", "pipeline_order"),
+    "recompute",
 )
 
 

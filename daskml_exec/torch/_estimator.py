@@ -12,14 +12,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from daskml_exec.executor import Query
+from daskml_exec.executor import Executor, Query
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions import Data, Partition, Pieces, load_samples, map_samples
 from daskml_exec.torch._arguments import CONSTRAINTS, options_of, require_prefixes
 from daskml_exec.torch._divergence import Diverged, DivergenceError
-from daskml_exec.torch._equip import equipped, first_samples
+from daskml_exec.torch._equip import first_samples
 from daskml_exec.torch._explain import Explanation
-from daskml_exec.torch._fits import Fit, FitSettings, fit_of, shown
+from daskml_exec.torch._fits import FitSettings, fit_of
 from daskml_exec.torch._given import check_columns, checked_rows, executor_for, is_plain
 from daskml_exec.torch._handing_on import HandingOn
 from daskml_exec.torch._layout import Layout
@@ -28,10 +28,13 @@ from daskml_exec.torch._module import built, built_again, freeze, materialise, t
 from daskml_exec.torch._optimisers import optimiser_of
 from daskml_exec.torch._outputs import OutputsOf
 from daskml_exec.torch._purpose import Purpose, first_batch
-from daskml_exec.torch._recipe import Parts, Recipe, pickled_parts
+from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch._remembered import Last, Remembered
 from daskml_exec.torch._scores import Scores
 from daskml_exec.torch._workers import device_on, differences
+from daskml_exec.torch.pipeline._arguments import require_arguments_that_count
+from daskml_exec.torch.pipeline._explain import PipelineExplanation
+from daskml_exec.torch.pipeline._fit import pipeline_fit_of
 from daskml_exec.training import (
     Fitted,
     FitWarning,
@@ -43,7 +46,7 @@ from daskml_exec.training import (
     warn_of,
 )
 from daskml_exec.training._left_out import LeftOut, require_given
-from daskml_exec.training.averaging import AveragingState, Model
+from daskml_exec.training.averaging import Model
 
 
 class ModuleEstimator(HandingOn):
@@ -63,7 +66,7 @@ class ModuleEstimator(HandingOn):
     _told: dict[str, int]
     _said: tuple[str, ...] = ()
     _layout: Layout
-    _explanation: Explanation
+    _explanation: Explanation | PipelineExplanation
     _weights: Model
     _remembered: Remembered
 
@@ -143,6 +146,7 @@ class ModuleEstimator(HandingOn):
         require_prefixes(self._options(), self._prefixes, type(self).__name__)
         require_given(self.get_params(deep=False))
         self._validate_params()
+        require_arguments_that_count(self.get_params(deep=False))
         self._callbacks()
         reset = not self._goes_on(incremental)
         if reset:  # only rows with columns set them again
@@ -166,7 +170,8 @@ class ModuleEstimator(HandingOn):
         """Yield samples where they are trained on, released in the end if they are ours."""
         if not isinstance(X, Data):
             self._say("looking at the data, and bringing it to the Workers")
-        with self._samples(X, y, sample_weight) as data:
+        needs_workers = self.parallel != "data"
+        with self._samples(X, y, sample_weight, needs_workers=needs_workers) as data:
             yield data
 
     def _has_columns(self, like: Any) -> bool:
@@ -181,16 +186,21 @@ class ModuleEstimator(HandingOn):
         executor = None if isinstance(data.partitions, Pieces) else data.executor
         parts = self._parts(head, purpose, seed, device_on(executor, self.device))
         settings = FitSettings(self.get_params(deep=False), incremental)
-        fit = fit_of(settings, parts, purpose, head, data.rows, seed, last)
+        fit: Any  # a Fit or a PipelineFit, each with a state of its own
+        if self.parallel == "pipeline":
+            fit = pipeline_fit_of(settings, parts, purpose, data, seed, last)
+        else:
+            fit = fit_of(settings, parts, purpose, head, data.rows, seed, last)
         callbacks = self._listeners(fit.opening, fit.reached(fit.state))
-        recipe = Recipe(pickled_parts(parts))
-        with _naming_weights(parts), equipped(data, recipe, purpose.encode) as samples:
+        with _naming_weights(parts), fit.samples(data, purpose.encode) as samples:
             fitted = train(
                 fit.algorithm,
                 fit.state,
                 samples,
                 callbacks=callbacks,
-                view=lambda state: partial(_view, self, parts, purpose.attributes, shown(state)),
+                view=lambda state: partial(
+                    _view, self, parts, purpose.attributes, partial(fit.model, state)
+                ),
                 reached=fit.reached,
                 carried=fit.carried,
                 name=type(self).__name__.lower(),
@@ -246,7 +256,7 @@ class ModuleEstimator(HandingOn):
     def _goes_on(self, incremental: bool) -> bool:
         return hasattr(self, "_remembered") and bool(incremental or self.warm_start)
 
-    def _set_fitted(self, fit: Fit, purpose: Purpose, fitted: Fitted[AveragingState]) -> None:
+    def _set_fitted(self, fit: Any, purpose: Purpose, fitted: Fitted[Any]) -> None:
         progress = fitted.state.progress
         best = progress.best if self.tol is not None else None
         self._remembered = fit.remembered(fitted)
@@ -254,15 +264,9 @@ class ModuleEstimator(HandingOn):
         self.n_epochs_ = progress.epochs
         self.loss_curve_ = list(progress.loss_curve)
         self.validation_scores_ = list(progress.scores) if self.validation_fraction else None
-        self._set_module(fit.parts, purpose.attributes, best or shown(fitted.state))
-        self._explanation = Explanation.of(
-            fit.parts,
-            fit.plan,
-            fit.least,
-            self.optimizer_state,
-            self.compression,
-            fitted.history,
-        )
+        model = best or fit.model(fitted.state, fitted.units)
+        self._set_module(fit.parts, purpose.attributes, model)
+        self._explanation = fit.explanation(fitted.history)
 
     def _set_module(self, parts: Parts, fitted: Mapping[str, Any], model: Model) -> None:
         for name, value in fitted.items():
@@ -287,12 +291,12 @@ class ModuleEstimator(HandingOn):
         load_weights(module, self._layout, self._weights)
         self.module_ = module.eval()
 
-    def explain(self) -> Explanation:
+    def explain(self) -> Explanation | PipelineExplanation:
         """Return how the last fit was planned, what travelled of it, and what it took.
 
         Returns
         -------
-        Explanation
+        Explanation or PipelineExplanation
             A text to print, and in notebooks tables.
         """
         check_is_fitted(self)
@@ -362,22 +366,36 @@ class ModuleEstimator(HandingOn):
         """Raise ValueError if y, given without its samples, is not as `score` needs it."""
 
     @contextmanager
-    def _samples(self, X: Any, y: Any, sample_weight: Any) -> Iterator[Data]:
+    def _samples(
+        self, X: Any, y: Any, sample_weight: Any, *, needs_workers: bool = False
+    ) -> Iterator[Data]:
         """Yield samples where they are, released in the end if they are ours."""
         if isinstance(X, Data):
             X.require_alone(y, sample_weight)
-            yield X.lent_samples(type(self).__name__)
+            data = X.lent_samples(type(self).__name__)
+            if needs_workers and data.in_memory:
+                raise ValueError(
+                    f"X is a Data in this process, and parallel={self.parallel!r} trains on "
+                    "Workers; allowed is what load_samples returns within `with Executor()`"
+                )
+            yield data
             return
-        with load_samples(X, y, sample_weight, executor=executor_for(X, y, sample_weight)) as data:
+        given = X, y, sample_weight
+        executor = Executor.current() if needs_workers else executor_for(*given)
+        with load_samples(*given, executor=executor) as data:
             yield data
 
 
 def _view(
-    estimator: ModuleEstimator, parts: Parts, fitted: Mapping[str, Any], model: Model, units: Any
+    estimator: ModuleEstimator,
+    parts: Parts,
+    fitted: Mapping[str, Any],
+    model: Callable[[Any], Model],
+    units: Any,
 ) -> ModuleEstimator:
-    """Return an estimator like this one, fitted with this model."""
+    """Return an estimator like this one, fitted with the model that is made of these units."""
     other: ModuleEstimator = estimator._like_this()
-    other._set_module(parts, fitted, model)
+    other._set_module(parts, fitted, model(units))
     return other
 
 

@@ -66,11 +66,11 @@ class Explanation(Readable):
         history: History,
     ) -> "Explanation":
         """Return what there is to say of a fit of these parts."""
-        module, make = parts.module, parts.optimiser.make
+        module = parts.module
         frozen = [each.numel() for each in module.parameters() if not each.requires_grad]
         return cls(
             type(module).__name__,
-            getattr(make, "__name__", type(make).__name__),
+            parts.optimiser.name,
             parts.layout,
             sum(frozen),
             batching,

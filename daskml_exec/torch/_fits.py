@@ -1,19 +1,22 @@
 """What a fit of a module is: which steps, from which state, and what it goes on with after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from daskml_exec.kernels.networks.batches import rows_trained_on
-from daskml_exec.partitions import Partition
+from daskml_exec.partitions import Data, Partition, Pieces
+from daskml_exec.torch._equip import equipped
+from daskml_exec.torch._explain import Explanation
 from daskml_exec.torch._local_module import first_model
 from daskml_exec.torch._purpose import Purpose, is_sequence
-from daskml_exec.torch._recipe import Parts
+from daskml_exec.torch._recipe import Parts, Recipe, pickled_parts
 from daskml_exec.torch._remembered import Last, Remembered, begun_anew, require_same_layout
 from daskml_exec.torch._trainer import ModuleTrainer
-from daskml_exec.training import Fitted, FitWarning, Reached
+from daskml_exec.training import Fitted, FitWarning, History, Reached
 from daskml_exec.training.averaging import (
     LEAST_BATCH,
     SEEN,
@@ -105,9 +108,9 @@ class FitSettings:
             least=least,
         )
 
-    def total_steps(self, plan: Batching) -> int:
-        """Return how many steps the scheduler is told of."""
-        steps = plan.steps_per_epoch * int(self.arguments["max_epochs"])
+    def total_steps(self, per_epoch: int) -> int:
+        """Return how many steps the scheduler is told of, of so many in an epoch."""
+        steps = per_epoch * int(self.arguments["max_epochs"])
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def algorithm(self, trainer: ModuleTrainer) -> AveragedSteps | CompressedSteps:
@@ -197,10 +200,32 @@ class Fit:
             *sorted_rows(spread, len(rows), _MIX, classes=classes, what="sample"),
         ]
 
+    def samples(
+        self, data: Data, encode: Callable[[Any], Any] | None
+    ) -> AbstractContextManager[Data | Pieces]:
+        """Return a context of the samples as steps need them."""
+        return equipped(data, Recipe(pickled_parts(self.parts)), encode)
+
+    def model(self, state: AveragingState, units: Mapping[int, Any]) -> Model:
+        """Return the model that users see: with what a codec has not said yet, if known."""
+        return state.shown or state.model
+
+    def explanation(self, history: History) -> Explanation:
+        """Return what there is to say of this after it."""
+        arguments = self.settings.arguments
+        return Explanation.of(
+            self.parts,
+            self.plan,
+            self.least,
+            arguments["optimizer_state"],
+            arguments["compression"],
+            history,
+        )
+
     def remembered(self, fitted: Fitted[AveragingState]) -> Remembered:
         """Return what `partial_fit` goes on with after this."""
         state = fitted.state
-        last = shown(state)
+        last = self.model(state, fitted.units)
         chain = chain_of(self.settings.chain, state, fitted.carried)
         if state.link is not None and chain is None:  # what partitions kept has gone
             last = begun_anew(first_model(self.parts), last, self.parts.layout)
@@ -244,7 +269,7 @@ def fit_of(
         seed=seed,
         shuffle=bool(settings.arguments["shuffle"]),
         validation_fraction=settings.held_out,
-        total_steps=settings.total_steps(plan),
+        total_steps=settings.total_steps(plan.steps_per_epoch),
         n_moments=parts.layout.moments.size if parts.keeps_moments else 0,
         new=last is None,
         n_classes=purpose.n_classes,
@@ -260,8 +285,3 @@ def fit_of(
         carried = chain.carried
     algorithm = settings.algorithm(trainer)
     return Fit(settings, parts, purpose.n_classes, least, plan, algorithm, state, carried)
-
-
-def shown(state: AveragingState) -> Model:
-    """Return the model that users see: with what a codec has not said yet, where that is known."""
-    return state.shown or state.model

@@ -18,7 +18,7 @@ from daskml_exec.torch._layout import (
     trainable_parameters,
 )
 from daskml_exec.torch._recipe import Parts
-from daskml_exec.torch._supervised import CriterionLoss
+from daskml_exec.torch._supervised import move
 from daskml_exec.torch._transfer import fetched, numbers, on_device, sent
 from daskml_exec.training.averaging import Buffers, Model
 
@@ -50,8 +50,7 @@ class LocalModule:
         self.draws = parts.draws
         self.device = device_here(parts.device)
         self.module = parts.module.to(self.device)
-        if isinstance(parts.loss, CriterionLoss | nn.Module):
-            parts.loss.to(self.device)
+        move(parts.loss, self.device)
         parameters = trainable_parameters(self.module)
         # One array each, of which parameters and moments are views: they come and go by one copy.
         self._parameters = torch.empty(

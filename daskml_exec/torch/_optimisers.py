@@ -46,6 +46,11 @@ class MakeOptimiser:
     options: Mapping[str, Any]
     groups: ParamGroups | None
 
+    @property
+    def name(self) -> str:
+        """Of its class, or of the function that makes it."""
+        return getattr(self.make, "__name__", type(self.make).__name__)
+
     def __call__(self, module: nn.Module) -> torch.optim.Optimizer:
         """Return an optimiser of the module's trainable parameters."""
         named = trainable_parameters(module)

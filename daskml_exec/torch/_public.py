@@ -10,6 +10,7 @@ from daskml_exec.torch._layout import Layout, Slots
 from daskml_exec.torch._load import load_samples
 from daskml_exec.torch._regressor import TorchRegressor
 from daskml_exec.torch._remembered import Remembered
+from daskml_exec.torch.pipeline._explain import PipelineExplanation
 from daskml_exec.training import History, RoundRecord, let_save
 from daskml_exec.training.averaging import Batching, Buffers, Carry, Chain, Link, Model, Progress
 from daskml_exec.training.compression import HalfChange, SparseChange
@@ -49,6 +50,7 @@ let_save(
         SparseChange,
         Batching,
         Explanation,
+        PipelineExplanation,
     ),
     code=(
         "module",
@@ -58,6 +60,7 @@ let_save(
         "scheduler",
         "trainable",
         "param_groups",
+        "stages",
         "augment",
         "scores",
     ),

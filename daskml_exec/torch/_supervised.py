@@ -81,6 +81,12 @@ class CriterionLoss:
         return outputs
 
 
+def move(loss: Any, device: torch.device) -> None:
+    """Bring what a loss holds, as weights of classes, to a device."""
+    if isinstance(loss, CriterionLoss | nn.Module):
+        loss.to(device)
+
+
 def criterion_loss(
     criterion: Any, options: Mapping[str, Any], n_outputs: int | None, *, weighted: bool
 ) -> CriterionLoss:

@@ -18,8 +18,8 @@ _FIRST_STEPS = 8
 # The driver brings the units to itself so many times less often than that takes.
 _KEEP_SHARE = 20
 _GONE_ON = (
-    "the event's estimator was asked for after its callback had returned: with parallel='model' or "
-    "'hybrid' the weights live on the workers, which have gone on"
+    "the event's estimator was asked for after its callback had returned: with parallel='model', "
+    "'hybrid' or 'pipeline' the weights live on the workers, which have gone on"
 )
 
 

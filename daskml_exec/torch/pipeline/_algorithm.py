@@ -1,0 +1,137 @@
+"""What follows from segments of a pipeline: losses, epochs, when to stop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.torch._divergence import Diverged
+from daskml_exec.torch.pipeline._plan import PipelinePlan
+from daskml_exec.torch.pipeline._segment import Found, PipelineSegment, PipelineWork
+from daskml_exec.torch.pipeline._units import PipelineUnits
+from daskml_exec.training import Measured
+from daskml_exec.training.averaging import Model, Progress, Stopping
+
+
+def _no_losses() -> Array:
+    return np.empty((0, 2))
+
+
+@dataclass(frozen=True)
+class PipelineState:
+    """The state between two segments; the weights are on the Workers.
+
+    Attributes
+    ----------
+    progress : Progress
+    max_iter : int
+        Epochs at most.
+    max_steps : int or None
+        Steps at most, in mid-epoch if need be.
+    segments, steps : int
+        Done so far, in all epochs.
+    position : int
+        Steps done in this epoch.
+    losses : ndarray of shape (n_steps, 2)
+        Mean losses of this epoch's steps, and their weights: added at its end only, so that it is
+        no matter where segments were cut.
+    """
+
+    progress: Progress
+    max_iter: int
+    max_steps: int | None = None
+    segments: int = 0
+    steps: int = 0
+    position: int = 0
+    losses: Array = field(default_factory=_no_losses)
+
+    @property
+    def done(self) -> bool:
+        """Whether no further segment is needed."""
+        return self.progress.stopped or self.progress.epochs >= self.max_iter or self.steps_end
+
+    @property
+    def steps_end(self) -> bool:
+        """Whether training ends here, wherever that is in an epoch."""
+        return self.max_steps is not None and self.steps >= self.max_steps
+
+
+@dataclass(frozen=True)
+class PipelineSteps:
+    """`Algorithm` of modules that are cut into stages.
+
+    Attributes
+    ----------
+    units : PipelineUnits
+    plan : PipelinePlan
+    stopping : Stopping
+    begin : Model
+        Which training begins with.
+    arrays : mapping of int to mapping of str to array
+        What stages begin with.
+    """
+
+    units: PipelineUnits
+    plan: PipelinePlan
+    stopping: Stopping
+    begin: Model
+    arrays: Mapping[int, Mapping[str, Array]]
+
+    states = (PipelineState, Progress)
+
+    def given(self) -> Mapping[int, Any]:
+        """Return what stages begin with."""
+        return self.arrays
+
+    def ask(self, state: PipelineState) -> PipelineSegment | None:
+        if state.done:
+            return None
+        n_steps = self.plan.steps_per_epoch - state.position
+        if state.max_steps is not None:
+            n_steps = min(n_steps, state.max_steps - state.steps)
+        work = PipelineWork(
+            epoch=state.progress.epochs,
+            first_step=state.position,
+            n_steps=n_steps,
+            learning_rate=state.progress.learning_rate,
+        )
+        return PipelineSegment(self.units, self.plan, work)
+
+    def tell(
+        self, state: PipelineState, query: PipelineSegment, answer: Sequence[Found]
+    ) -> tuple[PipelineState, Measured]:
+        work = query.work
+        (losses,) = self._require_finite(answer, work)
+        state = replace(
+            state,
+            segments=state.segments + 1,
+            steps=state.steps + work.n_steps,
+            position=state.position + work.n_steps,
+            losses=np.concatenate([state.losses, losses]),
+        )
+        measured = Measured(loss=_mean(losses))
+        if state.position < self.plan.steps_per_epoch and not state.steps_end:
+            return state, measured
+        loss = _mean(state.losses)
+        if loss is None:
+            raise ValueError("no row with a positive weight is left to train on")
+        rows = self.plan.samples_until(work.epoch, state.position)
+        progress = state.progress.after_epoch(loss, rows, self.stopping)
+        return replace(state, progress=progress, position=0, losses=_no_losses()), measured
+
+    def _require_finite(self, answer: Sequence[Found], work: PipelineWork) -> list[Array]:
+        """Return the losses of the one Worker that has the last stage."""
+        for found in answer:
+            if found.bad_sample:
+                raise ValueError(found.bad_sample)
+            if found.wrong:
+                remedy = f"Lower lr, which was {work.learning_rate:g}, or set clip_norm"
+                raise Diverged(found.wrong, remedy, self.begin)
+        return [found.losses for found in answer if found.losses is not None]
+
+
+def _mean(losses: Array) -> float | None:
+    weight = float(losses[:, 1].sum())
+    return float(losses.prod(axis=1).sum()) / weight if weight else None

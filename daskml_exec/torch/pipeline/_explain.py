@@ -1,0 +1,82 @@
+"""What was planned for the fit of a module in stages, beside what was measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from daskml_exec.executor import Facts, Part, Readable, Table, bytes_text
+from daskml_exec.training import History
+from daskml_exec.training.averaging import measured, rows_in_words
+
+
+@dataclass(frozen=True, repr=False)
+class PipelineExplanation(Readable):
+    """How a module was cut, what a step takes, and what the segments took.
+
+    Attributes
+    ----------
+    module, optimiser : str
+        Their names.
+    n_parameters : int
+        Trainable ones.
+    dtype : str
+        Of them.
+    rows : tuple of int
+        Samples of each partition.
+    batch, steps_per_epoch, micro_batches : int
+    order : {"1f1b", "gpipe"}
+    recompute : bool
+    stages : tuple of str
+        What each has of the module.
+    nbytes : tuple of int
+        Of the weights of each.
+    milliseconds : tuple of float
+        That each took of a few samples, forwards and backwards; zeros where that was not measured.
+    history : daskml_exec.training.History
+    """
+
+    module: str
+    optimiser: str
+    n_parameters: int
+    dtype: str
+    rows: tuple[int, ...]
+    batch: int
+    steps_per_epoch: int
+    micro_batches: int
+    order: str
+    recompute: bool
+    stages: tuple[str, ...]
+    nbytes: tuple[int, ...]
+    milliseconds: tuple[float, ...]
+    history: History
+
+    def _parts(self) -> Iterator[Part]:
+        recomputed = ", going forwards twice" if self.recompute else ""
+        yield Facts(
+            [
+                (
+                    "module",
+                    f"{self.module}, {self.n_parameters:,} parameters of {self.dtype}, "
+                    f"{self.optimiser}",
+                ),
+                ("data", rows_in_words(self.rows, "samples")),
+                (
+                    "steps",
+                    f"{self.batch:,} samples each, of one partition; "
+                    f"{self.steps_per_epoch:,} steps an epoch",
+                ),
+                (
+                    "pipeline",
+                    f"{len(self.stages)} stages, {self.micro_batches} micro-batches, "
+                    f"{self.order}{recomputed}",
+                ),
+            ]
+        )
+        header = ("stage", "of the module", "weights", "milliseconds")
+        rows = [
+            (f"{i}", what, bytes_text(nbytes), f"{time:.2f}" if time else "-")
+            for i, (what, nbytes, time) in enumerate(
+                zip(self.stages, self.nbytes, self.milliseconds, strict=True)
+            )
+        ]
+        yield Table(header, rows, words=("of the module",))
+        yield measured(self.history, "segments")

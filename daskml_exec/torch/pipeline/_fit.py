@@ -1,0 +1,232 @@
+"""The fit of a module in stages: what is sent where, and what comes of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from daskml_exec.executor import Query
+from daskml_exec.executor._raised import Raised
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.partitions import Data, Partition
+from daskml_exec.torch._equip import first_samples
+from daskml_exec.torch._fits import FitSettings
+from daskml_exec.torch._local_module import first_model, load_weights
+from daskml_exec.torch._purpose import Purpose, first_batch
+from daskml_exec.torch._recipe import Parts
+from daskml_exec.torch._remembered import Last, Remembered, require_same_layout
+from daskml_exec.torch.pipeline._algorithm import PipelineState, PipelineSteps
+from daskml_exec.torch.pipeline._explain import PipelineExplanation
+from daskml_exec.torch.pipeline._parts import PipelineParts
+from daskml_exec.torch.pipeline._plan import PipelinePlan
+from daskml_exec.torch.pipeline._sent import groups_of, units_of
+from daskml_exec.torch.pipeline._stage import Part
+from daskml_exec.torch.pipeline._stages import Stages, cut_into_stages
+from daskml_exec.torch.pipeline._units import model_of
+from daskml_exec.training import Fitted, FitWarning, History, Reached, reduce
+from daskml_exec.training.averaging import Model, large_batch
+from daskml_exec.training.averaging._batching import rows_per_step
+
+_TRIED = 64
+"""Samples at most by which parts are measured."""
+
+
+@dataclass(frozen=True)
+class PipelineFit:
+    """A fit before its first segment.
+
+    Attributes
+    ----------
+    settings : FitSettings
+    parts : Parts
+    stages : Stages
+    algorithm : PipelineSteps
+    state : PipelineState
+        The first.
+    """
+
+    settings: FitSettings
+    parts: Parts
+    stages: Stages
+    algorithm: PipelineSteps
+    state: PipelineState
+
+    @property
+    def plan(self) -> PipelinePlan:
+        """How samples make steps."""
+        return self.algorithm.plan
+
+    @property
+    def opening(self) -> str:
+        """What there is to train, and on how much, in words."""
+        rows, epochs, n = self.plan.rows, self.settings.epochs, len(self.stages.parts)
+        return (
+            f"{self.parts.layout.parameters.size:,} parameters in {n} stages; {sum(rows):,} samples"
+            f" to train on in {len(rows):,} partition{'s' * (len(rows) != 1)}; at most {epochs:,} "
+            f"epoch{'s' * (epochs != 1)} of {self.plan.steps_per_epoch:,} steps"
+        )
+
+    def reached(self, state: PipelineState) -> Reached:
+        """Return how far training has come since it began."""
+        done = state.progress.epochs - self.state.progress.epochs
+        return Reached(
+            "epoch",
+            float(done + state.position / self.plan.steps_per_epoch),
+            self.settings.epochs,
+        )
+
+    carried = None
+    """Stages keep what they need; partitions keep nothing."""
+
+    @contextmanager
+    def samples(self, data: Data, encode: Any) -> Iterator[Data]:
+        """Give the samples as they are, and raise what code of the user's raises on Workers."""
+        try:
+            yield data
+        except Raised as error:
+            raise error.original() from None
+
+    def model(self, state: PipelineState, units: Mapping[int, Mapping[str, Array]]) -> Model:
+        """Return the model of which these are the stages."""
+        return model_of(self.parts.layout, self.algorithm.begin, units)
+
+    def explanation(self, history: History) -> PipelineExplanation:
+        """Return what there is to say of this after it."""
+        code = self.algorithm.units.parts
+        return PipelineExplanation(
+            module=type(self.parts.module).__name__,
+            optimiser=self.parts.optimiser.name,
+            n_parameters=self.parts.layout.parameters.size,
+            dtype=self.parts.layout.dtype,
+            rows=self.plan.rows,
+            batch=self.plan.batch,
+            steps_per_epoch=self.plan.steps_per_epoch,
+            micro_batches=code.micro_batches,
+            order=code.order,
+            recompute=code.recompute,
+            stages=tuple(map(_in_words, self.stages.parts)),
+            nbytes=tuple(cost.nbytes for cost in self.stages.costs),
+            milliseconds=tuple(cost.milliseconds for cost in self.stages.costs),
+            history=history,
+        )
+
+    def remembered(self, fitted: Fitted[PipelineState]) -> Remembered:
+        """Return what `partial_fit` goes on with after this."""
+        return Remembered(self.model(fitted.state, fitted.units), fitted.state.progress, None, None)
+
+    def warnings(self, state: PipelineState) -> list[FitWarning]:
+        """Return what there is to say of the arguments, and of the samples."""
+        arguments = self.settings.arguments
+        found = [*large_batch(arguments["batch_size"], sum(self.plan.rows), "samples")]
+        asked, most = int(arguments["micro_batches"]), self.plan.largest
+        if asked <= most:
+            return found
+        return [
+            *found,
+            FitWarning(
+                "micro_batches",
+                f"micro_batches={asked} is more than the {most} samples of a step: each of them is "
+                "a micro-batch of its own",
+            ),
+        ]
+
+
+def pipeline_fit_of(
+    settings: FitSettings,
+    parts: Parts,
+    purpose: Purpose,
+    data: Data,
+    seed: int,
+    last: Last | None,
+) -> PipelineFit:
+    """Return the fit of these parts in stages.
+
+    Parameters
+    ----------
+    settings : FitSettings
+    parts : Parts
+        Their module becomes the one that the fit begins with.
+    purpose : Purpose
+    data : Data
+    seed : int
+    last : Last or None
+        What the fit that this goes on with has left.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The module cannot be cut as asked for, or cannot travel; or it has other parameters than it
+        had in the last fit.
+    """
+    arguments = settings.arguments
+    if last is not None:
+        optimizer = arguments["optimizer"] if settings.incremental else None
+        require_same_layout(last.layout, parts.layout, optimizer)
+    begun = settings.first_state(first_model(parts), last)
+    load_weights(parts.module, parts.layout, begun.model)
+    size = rows_per_step(arguments["batch_size"], sum(data.rows))
+    tried = max(2, min(_TRIED, size // int(arguments["micro_batches"])))
+    stages = cut_into_stages(
+        parts.module,
+        parts.loss,
+        first_batch(first_samples(data, tried), purpose, parts.module),
+        arguments["stages"],
+        micro_batches=int(arguments["micro_batches"]),
+        recompute=bool(arguments["recompute"]),
+        seed=seed,
+    )
+    plan = PipelinePlan(
+        rows=tuple(data.rows),
+        weighty=_weighty(data),
+        batch=size,
+        seed=seed if arguments["shuffle"] else None,
+    )
+    code = PipelineParts(
+        loss=parts.loss,
+        encode=purpose.encode,
+        augment=parts.augment,
+        scheduler=parts.scheduler,
+        optimiser=replace(parts.optimiser, groups=None),
+        groups=groups_of(parts),
+        tied=stages.tied,
+        micro_batches=int(arguments["micro_batches"]),
+        order=arguments["pipeline_order"],
+        recompute=bool(arguments["recompute"]),
+        clip_norm=parts.clip_norm,
+        amp=parts.amp,
+        dtype=parts.layout.dtype,
+        device=parts.device,
+        draws=parts.draws,
+        seed=seed,
+        shuffle=bool(arguments["shuffle"]),
+        total_steps=settings.total_steps(plan.steps_per_epoch),
+    )
+    units, arrays = units_of(parts, stages, code, begun.model)
+    algorithm = PipelineSteps(units, plan, settings.stopping, begun.model, arrays)
+    state = PipelineState(begun.progress, begun.max_iter, begun.max_steps)
+    return PipelineFit(settings, parts, stages, algorithm, state)
+
+
+def _in_words(parts: Sequence[Part]) -> str:
+    first, last = parts[0].name, parts[-1].name
+    return first if first == last else f"{first} ... {last}"
+
+
+@dataclass(frozen=True)
+class _Weighty(Query[Any]):
+    """How many samples of each partition have a weight that is not zero."""
+
+    def partial(self, partition: Partition) -> dict[int, int]:
+        weight = partition.sample_weight
+        n = partition.n_rows if weight is None else int((weight > 0).sum())
+        return {partition.index: n}
+
+    def combine(self, left: dict[int, int], right: dict[int, int]) -> dict[int, int]:
+        return left | right
+
+
+def _weighty(data: Data) -> tuple[int, ...]:
+    if not data.weighted:
+        return tuple(data.rows)
+    found: dict[int, int] = reduce(_Weighty(), data)
+    return tuple(found[i] for i in range(len(data.rows)))

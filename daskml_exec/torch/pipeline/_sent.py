@@ -1,0 +1,83 @@
+"""What is sent to the Workers of a pipeline: code, stages without their tensors, and these."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cloudpickle
+
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.torch._layout import trainable_parameters
+from daskml_exec.torch._picklable import attribute_of, cannot_travel, not_picklable
+from daskml_exec.torch._recipe import Parts
+from daskml_exec.torch.pipeline._parts import PipelineParts
+from daskml_exec.torch.pipeline._skeleton import names_of, without_tensors
+from daskml_exec.torch.pipeline._stage import TENSOR, Groups
+from daskml_exec.torch.pipeline._stages import Stages
+from daskml_exec.torch.pipeline._trees import array_of
+from daskml_exec.torch.pipeline._units import PipelineUnits, remembered_arrays
+from daskml_exec.training.averaging import Model
+
+
+def units_of(
+    parts: Parts, stages: Stages, code: PipelineParts, begin: Model
+) -> tuple[PipelineUnits, dict[int, dict[str, Array]]]:
+    """Return the stages without their tensors, and the tensors of each."""
+    module = parts.module.train()
+    names = names_of(module)
+    remembered = remembered_arrays(parts.layout, begin)
+    skeletons, arrays = [], {}
+    for i, found in enumerate(stages.parts):
+        try:
+            skeletons.append(without_tensors(found, names))
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise cannot_travel(f"module{attribute_of(module)}", why) from error
+        tensors = {
+            names[id(each)]: each
+            for part in found
+            for each in (*part.module.parameters(), *part.module.buffers())
+        }
+        arrays[i] = {TENSOR + name: array_of(each) for name, each in tensors.items()}
+        for name in tensors:
+            arrays[i] |= remembered.get(name, {})
+    return PipelineUnits(tuple(skeletons), _pickled(code, parts), _largest(stages, parts)), arrays
+
+
+def _largest(stages: Stages, parts: Parts) -> int:
+    """Return the bytes of the largest stage with gradients and moments."""
+    layout = parts.layout
+    copies = 2 + layout.moments.size / max(1, layout.parameters.size)
+    return int(copies * max(cost.nbytes for cost in stages.costs))
+
+
+def groups_of(parts: Parts) -> Groups:
+    """Return the optimiser's groups by names: each stage makes those of its own parameters."""
+    named = trainable_parameters(parts.module)
+    if parts.optimiser.groups is None:
+        return (({}, tuple(named)),)
+    names = {id(parameter): name for name, parameter in named.items()}
+    given: Sequence[dict[str, Any]] = parts.optimiser.groups(named)
+    return tuple(
+        (
+            {key: value for key, value in group.items() if key != "params"},
+            tuple(names[id(parameter)] for parameter in group["params"]),
+        )
+        for group in given
+    )
+
+
+def _pickled(code: PipelineParts, parts: Parts) -> bytes:
+    try:
+        return cloudpickle.dumps(code)
+    except Exception as error:
+        given = {
+            "loss": code.loss,
+            "scheduler": code.scheduler,
+            "augment": code.augment,
+            "optimizer": code.optimiser,
+        }
+        for name, value in given.items():
+            why = not_picklable(value)
+            if why is not None:
+                raise cannot_travel(name, why) from error
+        raise

@@ -1,0 +1,247 @@
+"""A stage: consecutive parts of a module with their optimiser, on the Worker that has it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.torch._optimisers import MakeOptimiser
+from daskml_exec.torch.pipeline._seeds import Draws
+from daskml_exec.torch.pipeline._skeleton import with_tensors
+from daskml_exec.torch.pipeline._trees import Passed, array_of, tensor_of
+
+TENSOR = "tensor:"
+"""Begins the names of a stage's arrays that the module has; others are the optimiser's."""
+
+_STATE = "optimiser:"
+_BETWEEN = "\t"  # which no name of an attribute has
+
+
+def state_name(owner: str, key: str) -> str:
+    """Return the name of what an optimiser remembers of a parameter under a key."""
+    return f"{_STATE}{owner}{_BETWEEN}{key}"
+
+
+def owner_and_key(name: str) -> tuple[str, str] | None:
+    """Return of which parameter an array is remembered, under which key; None for a tensor."""
+    if not name.startswith(_STATE):
+        return None
+    owner, _, key = name.removeprefix(_STATE).partition(_BETWEEN)
+    return owner, key
+
+
+Groups = tuple[tuple[Mapping[str, Any], tuple[str, ...]], ...]
+"""An optimiser's groups of the whole module: each one's options, and names of parameters."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a module that is called once in a step, with what the one before it returns.
+
+    Attributes
+    ----------
+    index : int
+        Among all parts of the module.
+    name : str
+    module : nn.Module
+    """
+
+    index: int
+    name: str
+    module: nn.Module
+
+
+Through = tuple[list[torch.Tensor], Passed]
+"""What gradients come to of what was given, and what is passed on."""
+
+
+class Stage:
+    """The unit of a pipeline.
+
+    Parameters
+    ----------
+    skeleton : bytes
+        Its parts, as of `without_tensors`.
+    arrays : mapping of str to array
+        As `arrays` returns them; those of the optimiser may be missing.
+    make : MakeOptimiser
+    groups : Groups
+    device : torch.device
+
+    Attributes
+    ----------
+    parts : list of Part
+    parameters : dict of str to nn.Parameter
+        Trainable ones, by their names in the whole module.
+    optimiser : torch.optim.Optimizer or None
+        None where nothing is trained.
+    rates : list of float
+        Of its groups.
+    """
+
+    def __init__(
+        self,
+        skeleton: bytes,
+        arrays: Mapping[str, Array],
+        make: MakeOptimiser,
+        groups: Groups,
+        device: torch.device,
+    ) -> None:
+        def bring(name: str, dtype: torch.dtype) -> torch.Tensor:
+            return tensor_of(arrays[TENSOR + name], dtype, device)
+
+        self.device = device
+        found: Any = with_tensors(skeleton, bring)
+        self.parts: list[Part] = found[0]
+        self._tensors: dict[str, torch.Tensor] = found[1]
+        self._buffers = self._places_of_buffers()
+        self.parameters: dict[str, nn.Parameter] = {
+            name: each
+            for name, each in self._tensors.items()
+            if isinstance(each, nn.Parameter) and each.requires_grad
+        }
+        self.optimiser = self._made_optimiser(make, groups)
+        options = [] if self.optimiser is None else self.optimiser.param_groups
+        self.rates = [float(group["lr"]) for group in options]
+        self._load_optimiser(arrays)
+        self._alive: dict[int, Any] = {}
+
+    def _places_of_buffers(self) -> dict[str, tuple[nn.Module, str]]:
+        """Return where each buffer is: a module may put another tensor in its place."""
+        names = {id(each): name for name, each in self._tensors.items()}
+        return {
+            names[id(buffer)]: (owner, key)
+            for part in self.parts
+            for owner in part.module.modules()
+            for key, buffer in owner._buffers.items()
+            if id(buffer) in names
+        }
+
+    def _made_optimiser(self, make: MakeOptimiser, groups: Groups) -> Any:
+        mine = [
+            {**options, "params": [self.parameters[name] for name in names if name in own]}
+            for own in [self.parameters]
+            for options, names in groups
+        ]
+        mine = [group for group in mine if group["params"]]
+        return make.make(mine, lr=make.lr, **make.options) if mine else None
+
+    def _load_optimiser(self, arrays: Mapping[str, Array]) -> None:
+        for about, array in arrays.items():
+            owned = owner_and_key(about)
+            if owned is None or self.optimiser is None:
+                continue
+            name, what = owned
+            options = self.optimiser.defaults
+            counts = array.ndim == 0 and not (options.get("fused") or options.get("capturable"))
+            device = torch.device("cpu") if counts else self.device
+            dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
+            state = self.optimiser.state[self.parameters[name]]
+            state[what] = tensor_of(array, dtype, device)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return all that is needed to go on from here."""
+        found = {}
+        for name, tensor in self._tensors.items():
+            if name in self._buffers:
+                owner, key = self._buffers[name]
+                tensor = owner._buffers[key]
+            found[TENSOR + name] = array_of(tensor)
+        if self.optimiser is not None:
+            for name, parameter in self.parameters.items():
+                for what, value in self.optimiser.state.get(parameter, {}).items():
+                    if isinstance(value, torch.Tensor):
+                        found[state_name(name, what)] = array_of(value)
+        return found
+
+    def through(self, draws: Draws, value: Any, *, first: bool) -> Any:
+        """Return what the parts make of a value; the first stage has the module's arguments."""
+        for part in self.parts:
+            draws.enter(part.index)
+            if first:
+                args, kwargs = value
+                value, first = part.module(*args, **kwargs), False
+            else:
+                value = part.module(value)
+        return value
+
+    def forward(self, micro_batch: int, go: Callable[[], Through], *, recompute: bool) -> Passed:
+        """Go forwards, and remember what going back needs.
+
+        Parameters
+        ----------
+        micro_batch : int
+        go : callable
+            Goes through the parts; it has what is given.
+        recompute : bool
+            Whether to remember no more than that, and to go forwards again before going back.
+        """
+        found = go()
+        self._alive[micro_batch] = go if recompute else found
+        return found[1]
+
+    def postpone(self, micro_batch: int, go: Callable[[], Through]) -> None:
+        """Go forwards only before going back."""
+        self._alive[micro_batch] = go
+
+    def backward(
+        self, micro_batch: int, gradients: Sequence[torch.Tensor | None] | None
+    ) -> list[torch.Tensor | None]:
+        """Add the gradients of parameters, and return those of what was given; None for zero.
+
+        Parameters
+        ----------
+        micro_batch : int
+        gradients : sequence of tensor or None
+            Of what was passed on; None as a whole where that is the loss.
+        """
+        alive = self._alive.pop(micro_batch)
+        leaves, out = alive() if callable(alive) else alive
+        if gradients is None:
+            gradients = [torch.ones_like(each) for each in out.tensors]
+        pairs = [
+            (tensor, gradient)
+            for tensor, gradient in zip(out.tensors, gradients, strict=True)
+            if gradient is not None and tensor.requires_grad
+        ]
+        if pairs:
+            tensors, found = zip(*pairs, strict=True)
+            torch.autograd.backward(tensors, found)
+        return [leaf.grad for leaf in leaves]
+
+    def update(self, rate: float, nominal: float) -> None:
+        """Take the optimiser's step, at this learning rate.
+
+        A group's own rate keeps its ratio to the nominal one.
+        """
+        if self.optimiser is None:
+            return
+        for group, own in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * (own / nominal if nominal else 1.0)
+        self.optimiser.step()
+
+    @property
+    def n_alive(self) -> int:
+        """How many micro-batches have gone forwards, and not back."""
+        return len(self._alive)
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors."""
+        first, last = self.parts[0].name, self.parts[-1].name
+        return first if first == last else f"the stage from {first!r} to {last!r}"
+
+
+@contextmanager
+def autocast(amp: str | None, device: torch.device) -> Iterator[None]:
+    """Compute in the shorter dtype, where that is asked for."""
+    if amp is None:
+        yield
+        return
+    with torch.autocast(device.type, getattr(torch, amp)):
+        yield

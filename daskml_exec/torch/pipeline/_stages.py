@@ -1,0 +1,152 @@
+"""A module that is cut into stages, as it was asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from daskml_exec.torch._layout import trainable_parameters
+from daskml_exec.torch.pipeline._cut import Cost, cut_at, cut_evenly
+from daskml_exec.torch.pipeline._dry_run import Chain, chain_of_parts, costs_of, nbytes_of
+from daskml_exec.torch.pipeline._stage import Part
+
+_ALLOWED = (
+    "allowed are a number from 2, names of children that begin a stage, and a function of the "
+    "module that returns the stages"
+)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages of a module.
+
+    Attributes
+    ----------
+    parts : tuple of tuple of Part
+        Of each stage.
+    costs : tuple of Cost
+        Of each stage; no time where none was measured.
+    tied : dict of str to tuple of int
+        Of each trainable parameter that several stages have, these stages.
+    """
+
+    parts: tuple[tuple[Part, ...], ...]
+    costs: tuple[Cost, ...]
+    tied: dict[str, tuple[int, ...]]
+
+
+def cut_into_stages(
+    module: nn.Module,
+    loss: Callable[..., Any],
+    batch: Any,
+    stages: Any,
+    *,
+    micro_batches: int,
+    recompute: bool,
+    seed: int,
+) -> Stages:
+    """Cut a module, and look whether its stages can be trained.
+
+    Parameters
+    ----------
+    module : nn.Module
+    loss : callable
+    batch : tree of tensors
+        Of a few samples.
+    stages : int, sequence of str, or callable
+    micro_batches : int
+    recompute : bool
+    seed : int
+
+    Raises
+    ------
+    ValueError, TypeError
+        They cannot, or the module cannot be cut in this way.
+    """
+    if stages is None:
+        raise ValueError(f"stages=None with parallel='pipeline'; {_ALLOWED}")
+    if isinstance(stages, int) and stages < 2:
+        raise ValueError(
+            f"stages={stages} with parallel='pipeline'; {_ALLOWED}; parallel='data' trains a "
+            "module as a whole"
+        )
+    function = stages if callable(stages) else None
+    chain = chain_of_parts(module, loss, batch, function, seed=seed)
+    _require_steady_buffers(chain, micro_batches, recompute)
+    begins, costs = _begins(chain, stages)
+    ends = [*begins[1:], len(chain.parts)]
+    cut = tuple(chain.parts[a:b] for a, b in zip(begins, ends, strict=True))
+    made = Stages(
+        cut,
+        tuple(
+            Cost(
+                sum(each.milliseconds for each in costs[a:b]),
+                nbytes_of(nn.ModuleList([part.module for part in chain.parts[a:b]])),
+            )
+            for a, b in zip(begins, ends, strict=True)
+        ),
+        _tied(module, cut),
+    )
+    _require_own_buffers(chain, made)
+    return made
+
+
+def _begins(chain: Chain, stages: Any) -> tuple[Sequence[int], Sequence[Cost]]:
+    """Return the first part of each stage, and what parts take if that was measured."""
+    names = [part.name for part in chain.parts]
+    if callable(stages):
+        return range(len(names)), ()
+    if isinstance(stages, int):
+        if stages > len(names):
+            raise ValueError(
+                f"stages={stages}, and the module has {len(names)} parts that are called one "
+                f"after the other: {', '.join(names[:20])}; allowed are as many stages at most"
+            )
+        costs = costs_of(chain)
+        return cut_evenly(costs, stages), costs
+    wrong = [each for each in stages if not isinstance(each, str)]
+    if isinstance(stages, str) or wrong:
+        raise ValueError(f"{stages=}; {_ALLOWED}")
+    begins = cut_at(names, stages)
+    if len(begins) < 2:
+        raise ValueError(
+            f"stages={list(stages)} makes one stage, as the first part, {names[0]!r}, begins one "
+            "in any case; allowed are names of other parts"
+        )
+    return begins, ()
+
+
+def _tied(module: nn.Module, cut: Sequence[Sequence[Part]]) -> dict[str, tuple[int, ...]]:
+    having = [{id(each) for part in parts for each in part.module.parameters()} for parts in cut]
+    found = {
+        name: tuple(s for s, ids in enumerate(having) if id(parameter) in ids)
+        for name, parameter in trainable_parameters(module).items()
+    }
+    return {name: stages for name, stages in found.items() if len(stages) > 1}
+
+
+def _require_steady_buffers(chain: Chain, micro_batches: int, recompute: bool) -> None:
+    if not chain.changing or (micro_batches == 1 and not recompute):
+        return
+    raise ValueError(
+        f"the module changes its buffer {chain.changing[0]!r} in a step, as BatchNorm does, which "
+        "would see each micro-batch for a batch"
+        + (", and twice with recompute=True" if recompute else "")
+        + f": micro_batches={micro_batches}, {recompute=}; allowed are micro_batches=1 with "
+        "recompute=False, and modules such as GroupNorm and LayerNorm that keep no statistics"
+    )
+
+
+def _require_own_buffers(chain: Chain, made: Stages) -> None:
+    changing = set(chain.changing)
+    for i, parts in enumerate(made.parts):
+        for other in made.parts[i + 1 :]:
+            mine = {id(each) for part in parts for each in part.module.buffers()}
+            for part in other:
+                for name, buffer in part.module.named_buffers():
+                    if id(buffer) in mine and changing:
+                        raise ValueError(
+                            f"two stages have the buffer {name!r} of {part.name!r}, and the module "
+                            "changes buffers in a step; allowed are buffers of one stage"
+                        )

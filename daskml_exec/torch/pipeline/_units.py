@@ -1,0 +1,107 @@
+"""The stages of a fit as units, and the model that they make together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.networks.optimisers import OptimiserState
+from daskml_exec.torch._layout import Layout
+from daskml_exec.torch._local_module import device_here
+from daskml_exec.torch._supervised import move
+from daskml_exec.torch.pipeline._parts import PipelineParts, parts_of
+from daskml_exec.torch.pipeline._stage import TENSOR, Stage, state_name
+from daskml_exec.training.averaging import Model
+
+
+@dataclass(frozen=True)
+class PipelineUnits:
+    """`Units` of modules that are cut into stages.
+
+    Attributes
+    ----------
+    skeletons : tuple of bytes
+        Of each stage, its parts without their tensors.
+    code : bytes
+        `PipelineParts`.
+    largest_nbytes : int
+    """
+
+    skeletons: tuple[bytes, ...]
+    code: bytes
+    largest_nbytes: int
+
+    @property
+    def n(self) -> int:
+        return len(self.skeletons)
+
+    @property
+    def parts(self) -> PipelineParts:
+        """What all stages share, made where this is."""
+        return parts_of(self.code)
+
+    def create(self, unit: int, given: Any) -> Stage:
+        return self.revive(unit, given)
+
+    def revive(self, unit: int, arrays: Mapping[str, Array]) -> Stage:
+        parts = self.parts
+        device = device_here(parts.device)
+        move(parts.loss, device)
+        return Stage(self.skeletons[unit], arrays, parts.optimiser, parts.groups, device)
+
+    def wanted(self) -> Sequence[int]:
+        return range(self.n)
+
+    def result(self, unit: Stage) -> dict[str, Array]:
+        return {name: array.copy() for name, array in unit.arrays().items()}
+
+
+def remembered_arrays(layout: Layout, model: Model) -> dict[str, dict[str, Array]]:
+    """Return what an optimiser remembers, by parameter, as the arrays of a stage.
+
+    One that has not taken a step for a parameter has nothing for it, which is not zeros.
+    """
+    n = layout.counters.size
+    counted = dict(zip(layout.scalars.owned, model.buffers.largest[n:].tolist(), strict=False))
+    moments = model.optimiser.moments
+    if not len(moments) and not any(counted.values()):
+        return {}
+    new = set(layout.scalars.names) - {owner for (owner, _), value in counted.items() if value}
+    if not len(moments):
+        moments = np.zeros(layout.moments.size, layout.numpy_dtype)
+    arrays = dict(zip(layout.moments.owned, layout.moments.views(moments), strict=True))
+    arrays |= {owned: np.array(value, np.float32) for owned, value in counted.items()}
+    found: dict[str, dict[str, Array]] = {}
+    for (owner, key), array in arrays.items():
+        if owner not in new:
+            found.setdefault(owner, {})[state_name(owner, key)] = array
+    return found
+
+
+def model_of(layout: Layout, begin: Model, held: Mapping[int, Mapping[str, Array]]) -> Model:
+    """Return the model of which the stages are, and of its beginning what no stage has."""
+    found: dict[str, Array] = {}
+    for stage in sorted(held, reverse=True):  # of tied weights those of the first
+        found |= held[stage]
+    n = layout.counters.size
+    parameters = begin.parameters.copy()
+    statistics = begin.buffers.statistics.copy()
+    largest = begin.buffers.largest.copy()
+    moments = np.zeros(layout.moments.size, layout.numpy_dtype)
+    for slots, flat in (
+        (layout.parameters, parameters),
+        (layout.statistics, statistics),
+        (layout.counters, largest[:n]),
+        (layout.moments, moments),
+        (layout.scalars, largest[n : n + layout.scalars.size]),
+    ):
+        names = [TENSOR + name for name in slots.names]
+        if slots.keys:
+            names = [state_name(*owned) for owned in slots.owned]
+        for name, view in zip(names, slots.views(flat), strict=True):
+            if name in found:
+                view[...] = found[name]
+    buffers = replace(begin.buffers, statistics=statistics, largest=largest)
+    return Model(parameters, OptimiserState(moments, np.empty(0)), buffers)
