@@ -46,7 +46,7 @@ class DivergenceError(ValueError):
     remedy : str
         What may help, as far as was looked for.
     state_dict : mapping of str to tensor
-        The last good weights: those that the round started from.
+        The last good weights: those that the round started from, or a pipeline's fit.
 
     Attributes
     ----------

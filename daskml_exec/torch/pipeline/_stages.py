@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from torch import nn
@@ -64,6 +65,8 @@ def cut_into_stages(
     ValueError, TypeError
         They cannot, or the module cannot be cut in this way.
     """
+    if isinstance(stages, Integral):
+        stages = int(stages)
     if stages is None:
         raise ValueError(f"stages=None with parallel='pipeline'; {_ALLOWED}")
     if isinstance(stages, int) and stages < 2:

@@ -1,0 +1,257 @@
+"""What cannot be trained in stages is refused, in words; what can but looks odd is trained."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from daskml_exec import Executor
+from daskml_exec.partitions import load_samples as load_in_this_process
+from daskml_exec.torch import DivergenceError, TorchEstimator, load_samples
+from tests.torch.pipeline.cut_modules import (
+    NUMBERS,
+    ROWS,
+    Called,
+    chain,
+    distance,
+    squares,
+    staged,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def executor(prompt_clients):
+    with Executor(processes=False, n_workers=2) as executor:
+        yield executor
+
+
+def refused(message, *, module=chain, loss=squares, error=ValueError, X=ROWS, **arguments):
+    """Require that a fit is refused, and leaves nothing behind."""
+    given = {"parallel": "pipeline", "stages": 2, "max_epochs": 1, "random_state": 0}
+    model = TorchEstimator(module, loss=loss, **{**given, **arguments})
+    with pytest.raises(error, match=message):
+        model.fit(X, NUMBERS)
+    assert not hasattr(model, "module_")
+
+
+NOT_WITH_DATA = {"stages": 2, "micro_batches": 3, "pipeline_order": "gpipe", "recompute": True}
+
+
+@pytest.mark.parametrize("name", NOT_WITH_DATA)
+def test_what_is_of_pipelines_alone(name):
+    message = f"{name}={NOT_WITH_DATA[name]!r} with parallel='data'.* allowed are {name}="
+    given = {"parallel": "data", "stages": None} | {name: NOT_WITH_DATA[name]}
+    refused(message, **given)
+
+
+NOT_IN_STAGES = {
+    "sync_every": 2,
+    "outer": "nesterov",
+    "optimizer_state": "local",
+    "compression": "fp16",
+    "rows_least": 3,
+    "accumulate": 2,
+    "validation_fraction": 0.1,
+    "compile": True,
+    "amp": "float16",
+}
+
+
+@pytest.mark.parametrize("name", NOT_IN_STAGES)
+def test_what_stages_do_not_go_with(name):
+    message = f"{name}={NOT_IN_STAGES[name]!r} with parallel='pipeline': .*; allowed"
+    refused(message, **{name: NOT_IN_STAGES[name]})
+
+
+STAGES = {
+    "none": (None, "stages=None with parallel='pipeline'; allowed are a number from 2"),
+    "one": (1, "stages=1 with parallel='pipeline'; .*parallel='data' trains a module as a whole"),
+    "many": (9, "stages=9, and the module has 7 parts .*: 0, 1, 2, 3, 4, 5.0, 5.1; allowed"),
+    "unknown": (["2", "six"], "stages has 'six', which no part is called like; there are 0, 1"),
+    "first": (["0"], r"stages=\['0'\] makes one stage, as the first part, '0', begins one"),
+    "numbers": ([2, 4], r"stages=\[2, 4\]; allowed are"),
+}
+
+
+@pytest.mark.parametrize(("stages", "message"), STAGES.values(), ids=STAGES)
+def test_stages(stages, message):
+    refused(message, stages=stages)
+
+
+def no_list(module):
+    return 3
+
+
+def one_stage(module):
+    return [module]
+
+
+def tensors(module):
+    return [module[0], torch.ones(3)]
+
+
+def without_the_last(module):
+    return [module[:2], module[2:5]]
+
+
+def other_modules(module):
+    return [module[:2], nn.Linear(16, 1).double()]
+
+
+def exchanged(module):
+    return [module[:3], module[5], module[3:5]]
+
+
+FUNCTIONS = {
+    "no list": (no_list, TypeError, r"stages\(module\) returned a int; allowed is a list of two"),
+    "tensors": (tensors, TypeError, "returned a list with Linear, Tensor; allowed"),
+    "one": (one_stage, ValueError, "returned 1 of them; allowed is a list of two"),
+    "fewer": (without_the_last, ValueError, "returned stages without '5.0.weight', which is"),
+    "others": (other_modules, ValueError, "returned a stage 1 with 'weight', which is no"),
+    "exchanged": (exchanged, ValueError, "returned stages that give another output than the"),
+}
+
+
+@pytest.mark.parametrize(("stages", "error", "message"), FUNCTIONS.values(), ids=FUNCTIONS)
+def test_functions_of_the_module(stages, error, message):
+    refused(message, stages=stages, error=error)
+
+
+class Skips(Called):
+    def forward(self, X):
+        hidden = self.first(X)
+        return self.last(self.between(hidden) + hidden)
+
+
+class PassesSets(nn.Linear):
+    def forward(self, X):
+        return {super().forward(X)}
+
+
+class TakesSets(nn.Linear):
+    def forward(self, X):
+        return super().forward(next(iter(X)))
+
+
+def of_sets():
+    return nn.Sequential(PassesSets(6, 4), TakesSets(4, 1)).double()
+
+
+def normalised():
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)).double()
+
+
+def locked():
+    made = chain()
+    made[2].lock = threading.Lock()
+    return made
+
+
+MODULES = {
+    "no chain": (Skips, "module=Skips cannot be cut .*: 'last' gets something else than 'between'"),
+    "statistics": (normalised, r"its buffer '1.*BatchNorm.*micro_batches=4.*allowed are micro_b"),
+}
+
+
+@pytest.mark.parametrize(("module", "message"), MODULES.values(), ids=MODULES)
+def test_modules(module, message):
+    refused(message, module=module)
+
+
+def test_what_cannot_be_passed_on():
+    message = "0 passes on a set; with parallel='pipeline' allowed are tensors, tuples"
+    refused(message, module=of_sets, error=TypeError)
+
+
+def test_a_module_that_cannot_travel():
+    refused("module.2.lock cannot be sent to Workers", module=locked(), error=TypeError)
+
+
+def test_statistics_are_no_matter_of_micro_batches_where_forward_ways_are_repeated():
+    message = "and twice with recompute=True: micro_batches=1"
+    refused(message, module=normalised, micro_batches=1, recompute=True)
+
+
+def twice(module, batch):
+    X, y = batch
+    return ((module(X)[:, 0] - module(X + 1)[:, 0] - y) ** 2).mean()
+
+
+def penalised(module, batch):
+    return squares(module, batch) + sum(each.pow(2).sum() for each in module.parameters())
+
+
+def looks_inside(module, batch):
+    return squares(module, batch) + module.first.weight.sum()
+
+
+def hides(module, batch):
+    X, y = batch
+    try:
+        return ((module(X)[:, 0] - y) ** 2).mean()
+    except BaseException:
+        return X.sum()
+
+
+LOSSES = {
+    "twice": (twice, ValueError, "loss calls the module more than once; .*call it once"),
+    "penalty": (penalised, AttributeError, "loss asks for module.parameters; .*stand-in"),
+    "inside": (looks_inside, AttributeError, "loss asks for module.first; .*stand-in"),
+    "hides": (hides, ValueError, "loss does not call the module, or hides that it does"),
+}
+
+
+@pytest.mark.parametrize(("loss", "error", "message"), LOSSES.values(), ids=LOSSES)
+def test_losses(loss, error, message):
+    refused(message, module=Called, loss=loss, error=error)
+
+
+def fails_later(module, batch):
+    X, _ = batch
+    if (X[:, 0] > 1.5).any():
+        raise KeyError("above")
+    return squares(module, batch)
+
+
+def test_what_a_loss_raises_on_a_worker_comes_home():
+    X = np.where(np.arange(50)[:, None] < 30, np.minimum(ROWS, 1), ROWS)
+    X[40, 0] = 2
+    with pytest.raises(KeyError, match="above") as caught:
+        staged("chain", shuffle=False, max_epochs=1).set_params(loss=fails_later).fit(X, NUMBERS)
+    assert "in training a pipeline, epoch 0, one of the steps 0 to" in caught.value.__notes__[0]
+
+
+def test_a_loss_that_is_not_finite():
+    with pytest.raises(DivergenceError, match=r"the loss is inf|nan in step .*Lower lr, which was"):
+        staged("chain", lr=1e200, optimizer="sgd").fit(ROWS, NUMBERS)
+    bad = ROWS.copy()
+    bad[13, 2] = np.nan
+    with pytest.raises(ValueError, match="X has nan in sample 13 of partition 0, sample 13 of all"):
+        staged("chain").fit(bad, NUMBERS)
+
+
+def test_more_micro_batches_than_samples():
+    model = staged("chain", micro_batches=20, max_epochs=1)
+    with pytest.warns(UserWarning, match="micro_batches=20 is more than the 10 samples of a step"):
+        model.fit(ROWS, NUMBERS)
+    with pytest.warns(UserWarning, match="batch_size=99 is more than the 50 samples"):
+        staged("chain", batch_size=99, max_epochs=1).fit(ROWS, NUMBERS)
+
+
+def test_more_stages_than_workers():
+    model = staged("chain", stages=7, max_epochs=1).fit(ROWS, NUMBERS)
+    assert model.history_[-1].workers == 2
+    assert model.explain().stages == ("0", "1", "2", "3", "4", "5.0", "5.1")
+
+
+def test_data_that_was_loaded():
+    expected = staged("chain", max_epochs=1).fit(ROWS, NUMBERS)
+    with load_samples(ROWS, NUMBERS) as data:
+        assert distance(staged("chain", max_epochs=1).fit(data), expected) == 0
+    with (
+        load_in_this_process(ROWS, NUMBERS) as data,
+        pytest.raises(ValueError, match="X is a Data in this process, and parallel='pipeline'"),
+    ):
+        staged("chain").fit(data)
