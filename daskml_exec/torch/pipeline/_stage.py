@@ -226,11 +226,6 @@ class Stage:
         self.optimiser.step()
 
     @property
-    def n_alive(self) -> int:
-        """How many micro-batches have gone forwards, and not back."""
-        return len(self._alive)
-
-    @property
     def name(self) -> str:
         """What it is called in errors."""
         first, last = self.parts[0].name, self.parts[-1].name

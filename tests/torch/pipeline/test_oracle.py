@@ -138,6 +138,17 @@ def test_weights_of_samples():
     require_same(model, looped("chain", SGD, epochs=2, loss=weighted_squares, arrays=arrays))
 
 
+def test_samples_without_weight_are_left_out():
+    weight = np.arange(len(ROWS)) % 3 * 1.5
+    given = {"batch_size": BATCH, "max_epochs": 2, "random_state": 0, "lr": 0.01}
+    whole = TorchEstimator(chain, loss=weighted_squares, accumulate=4, **given)
+    model = TorchEstimator(
+        chain, loss=weighted_squares, parallel="pipeline", stages=2, **given
+    ).fit(ROWS, NUMBERS, weight)
+    assert distance(model, whole.fit(ROWS, NUMBERS, weight)) < 1e-12
+    np.testing.assert_allclose(model.loss_curve_, whole.loss_curve_, rtol=1e-12)
+
+
 def test_shorter_numbers():
     short = (ROWS.astype(np.float32), NUMBERS.astype(np.float32))
     model = staged("chain", stages=4, amp="bfloat16", **MOMENTUM)

@@ -1,0 +1,148 @@
+"""How much sooner two Workers are with a stage each: ``python -m torch_pipeline [--quick]``.
+
+A chain of equal layers, so wide that each of two stages takes 50 ms at least of one thread for a
+micro-batch, forwards and backwards. Ours has a worker process of one thread for each stage; the
+loop goes through the same micro-batches in this process, on one thread, one after the other, and
+takes its step from their sum. What begins a fit is left out: a fit of one epoch is taken from one
+of several. Runs of ours and of the loop take turns. "sooner" is the loop's seconds over ours, the
+median of the pairs (smallest - largest); "at best" is what the begin and the end of each step leave
+of it, in which one of two stages waits: 2 m / (m + 1) for m micro-batches.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from daskml_exec import Executor
+from peers.table import aligned
+
+LEAST_MILLISECONDS = 50.0
+LAYERS = 8
+WIDTHS = tuple(256 * 2**i for i in range(6))
+_HEADER = ("micro-batches", "width", "stage, ms", "loop, s", "ours, s", "sooner", "at best")
+
+
+def network(width: int) -> Any:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    layers = [each for _ in range(LAYERS) for each in (nn.Linear(width, width), nn.Tanh())]
+    return nn.Sequential(*layers)
+
+
+def loss(module: Any, X: Any) -> Any:
+    from torch import nn
+
+    return nn.functional.mse_loss(module(X), X)
+
+
+def loop(X: Any, width: int, batch: int, parts: int, epochs: int) -> float:
+    """Train by the usual loop; return the seconds."""
+    import torch
+
+    torch.set_num_threads(1)
+    module, rows = network(width).train(), torch.from_numpy(X)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=True)
+    started = time.perf_counter()
+    for _ in range(epochs):
+        for some in rows.split(batch):
+            optimiser.zero_grad()
+            for piece in some.chunk(parts):
+                (loss(module, piece) * len(piece) / len(some)).backward()
+            optimiser.step()
+    return time.perf_counter() - started
+
+
+def ours(X: Any, width: int, batch: int, parts: int, epochs: int) -> float:
+    """Train in two stages, on the Workers that there are; return the seconds of these epochs."""
+    from daskml_exec.torch import TorchEstimator
+
+    taken = []
+    for n in (1, 1 + epochs):
+        model = TorchEstimator(
+            network,
+            module__width=width,
+            loss=loss,
+            lr=1e-4,
+            batch_size=batch,
+            max_epochs=n,
+            shuffle=False,
+            parallel="pipeline",
+            stages=[str(LAYERS)],  # each layer has two parts
+            micro_batches=parts,
+            random_state=0,
+        )
+        started = time.perf_counter()
+        model.fit(X)
+        taken.append(time.perf_counter() - started)
+    return taken[1] - taken[0]
+
+
+def milliseconds(width: int, rows: int) -> float:
+    """Return what a stage takes of a micro-batch, forwards and backwards."""
+    X = np.zeros((rows, width), np.float32)
+    return 1e3 * min(loop(X, width, rows, 1, 1) for _ in range(3)) / 2
+
+
+def wide_enough(rows: int, least: float) -> tuple[int, float]:
+    """Return the first width by which a stage takes so many milliseconds, and these."""
+    for width in WIDTHS:
+        takes = milliseconds(width, rows)
+        if takes >= least:
+            break
+    return width, takes
+
+
+def line(parts: int, rows: int, least: float, epochs: int, pairs: int) -> tuple[str, ...]:
+    width, takes = wide_enough(rows, least)
+    batch = rows * parts
+    X = np.random.default_rng(0).normal(size=(4 * batch, width)).astype(np.float32)
+    ours(X, width, batch, parts, 1)  # Workers import PyTorch in their first fit
+    found = [
+        (loop(X, width, batch, parts, epochs), ours(X, width, batch, parts, epochs))
+        for _ in range(pairs)
+    ]
+    sooner = [theirs / own for theirs, own in found]
+    return (
+        str(parts),
+        str(width),
+        f"{takes:.1f}",
+        *(f"{statistics.median(each):.2f}" for each in zip(*found, strict=True)),
+        f"{statistics.median(sooner):.2f} ({min(sooner):.2f} - {max(sooner):.2f})",
+        f"{2 * parts / (parts + 1):.2f}",
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m torch_pipeline",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="narrow layers, one pair")
+    parser.add_argument("--pairs", type=int, help="of runs; 5, or 1 with --quick")
+    given = parser.parse_args(arguments)
+    lines: list[tuple[str, ...]] = [_HEADER]
+    with Executor(n_workers=2, threads_per_worker=1) as executor:
+        executor.client.wait_for_workers(2)
+        for parts in (2,) if given.quick else (2, 4, 8):
+            lines.append(
+                line(
+                    parts,
+                    rows=32 if given.quick else 128,
+                    least=1.0 if given.quick else LEAST_MILLISECONDS,
+                    epochs=2,
+                    pairs=given.pairs or (1 if given.quick else 5),
+                )
+            )
+            print("; ".join(lines[-1]), file=sys.stderr, flush=True)
+    print(aligned(lines))
+
+
+if __name__ == "__main__":
+    main()
