@@ -6,6 +6,12 @@ from typing import Any
 
 from daskml_exec.training.averaging import Model
 
+UNTRAINED = (
+    "No step has been taken yet, and the samples are finite, so that lr has no part in it: look at "
+    "the loss, for a log or a division of 0, at the scale of X, and at the module's first weights"
+)
+"""What to do about a loss that is not finite before any step."""
+
 
 @dataclass(frozen=True)
 class BeforeAnyStep:

@@ -14,7 +14,7 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.kernels.networks.optimisers import OptimiserState
 from daskml_exec.partitions import Partition, map_leaves
-from daskml_exec.torch._divergence import BeforeAnyStep, Diverged
+from daskml_exec.torch._divergence import UNTRAINED, BeforeAnyStep, Diverged
 from daskml_exec.torch._draws import (
     alone,
     epoch_key,
@@ -40,11 +40,6 @@ from daskml_exec.training.averaging import (
     Score,
     Work,
     of_classes,
-)
-
-_UNTRAINED = (
-    "No step has been taken yet, and the samples are finite, so that lr has no part in it: look at "
-    "the loss, for a log or a division of 0, at the scale of X, and at the module's first weights"
 )
 
 
@@ -273,7 +268,7 @@ class ModuleTrainer:
             original: Any = failure.data.original()
             return original
         if isinstance(failure.data, BeforeAnyStep):
-            return Diverged(failure.data.where, _UNTRAINED, state.model)
+            return Diverged(failure.data.where, UNTRAINED, state.model)
         if not failure.diverged:
             return ValueError(failure.data)
         where = failure.remedy or f"the average is not finite after round {state.rounds}"

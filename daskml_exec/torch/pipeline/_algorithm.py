@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.torch._divergence import Diverged
+from daskml_exec.torch._divergence import UNTRAINED, Diverged
 from daskml_exec.torch.pipeline._plan import PipelinePlan
 from daskml_exec.torch.pipeline._segment import Found, PipelineSegment, PipelineWork
 from daskml_exec.torch.pipeline._units import PipelineUnits
@@ -71,6 +71,8 @@ class PipelineSteps:
         Which training begins with.
     arrays : mapping of int to mapping of str to array
         What stages begin with.
+    new : bool
+        Whether no step has changed the weights before.
     """
 
     units: PipelineUnits
@@ -78,6 +80,7 @@ class PipelineSteps:
     stopping: Stopping
     begin: Model
     arrays: Mapping[int, Mapping[str, Array]]
+    new: bool
 
     states = (PipelineState, Progress)
 
@@ -103,7 +106,7 @@ class PipelineSteps:
         self, state: PipelineState, query: PipelineSegment, answer: Sequence[Found]
     ) -> tuple[PipelineState, Measured]:
         work = query.work
-        (losses,) = self._require_finite(answer, work)
+        (losses,) = self._require_finite(answer, state, work)
         state = replace(
             state,
             segments=state.segments + 1,
@@ -121,13 +124,17 @@ class PipelineSteps:
         progress = state.progress.after_epoch(loss, rows, self.stopping)
         return replace(state, progress=progress, position=0, losses=_no_losses()), measured
 
-    def _require_finite(self, answer: Sequence[Found], work: PipelineWork) -> list[Array]:
+    def _require_finite(
+        self, answer: Sequence[Found], state: PipelineState, work: PipelineWork
+    ) -> list[Array]:
         """Return the losses of the one Worker that has the last stage."""
         for found in answer:
             if found.bad_sample:
                 raise ValueError(found.bad_sample)
             if found.wrong:
                 remedy = f"Lower lr, which was {work.learning_rate:g}, or set clip_norm"
+                if self.new and not state.steps and not found.n_done:
+                    remedy = UNTRAINED
                 raise Diverged(found.wrong, remedy, self.begin)
         return [found.losses for found in answer if found.losses is not None]
 

@@ -19,7 +19,7 @@ from daskml_exec.torch.pipeline._algorithm import PipelineState, PipelineSteps
 from daskml_exec.torch.pipeline._explain import PipelineExplanation
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelinePlan
-from daskml_exec.torch.pipeline._sent import groups_of, units_of
+from daskml_exec.torch.pipeline._sent import groups_of, require_no_counts_in_groups, units_of
 from daskml_exec.torch.pipeline._stage import Part
 from daskml_exec.torch.pipeline._stages import Stages, cut_into_stages
 from daskml_exec.torch.pipeline._units import model_of
@@ -181,13 +181,15 @@ def pipeline_fit_of(
         batch=size,
         seed=seed if arguments["shuffle"] else None,
     )
+    groups = groups_of(parts)
+    require_no_counts_in_groups(parts.optimiser, groups, parts.layout.torch_dtype)
     code = PipelineParts(
         loss=parts.loss,
         encode=purpose.encode,
         augment=parts.augment,
         scheduler=parts.scheduler,
         optimiser=replace(parts.optimiser, groups=None),
-        groups=groups_of(parts),
+        groups=groups,
         tied=stages.tied,
         micro_batches=int(arguments["micro_batches"]),
         order=arguments["pipeline_order"],
@@ -202,7 +204,7 @@ def pipeline_fit_of(
         total_steps=settings.total_steps(plan.steps_per_epoch),
     )
     units, arrays = units_of(parts, stages, code, begun.model)
-    algorithm = PipelineSteps(units, plan, settings.stopping, begun.model, arrays)
+    algorithm = PipelineSteps(units, plan, settings.stopping, begun.model, arrays, last is None)
     state = PipelineState(begun.progress, begun.max_iter, begun.max_steps)
     return PipelineFit(settings, parts, stages, algorithm, state)
 

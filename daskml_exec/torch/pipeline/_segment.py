@@ -53,11 +53,14 @@ class Found:
         Which loss was not finite; empty where all were.
     bad_sample : str
         What is wrong with the data, if that is why.
+    n_done : int
+        Steps before it.
     """
 
     losses: Array | None
     wrong: str = ""
     bad_sample: str = ""
+    n_done: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ class PipelineSegment(Segment):
                 if not total.finite:
                     if made is None or last not in units:
                         return Found(None)
-                    return Found(None, *made.wrong_with(total.loss, step, work.epoch))
+                    wrong = made.wrong_with(total.loss, step, work.epoch)
+                    return Found(None, *wrong, len(losses) - 1)
         if last not in units:
             return Found(None)
         return Found(np.array(losses, np.float64).reshape(-1, 2))

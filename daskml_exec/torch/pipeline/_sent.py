@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import cloudpickle
+import torch
+from torch import nn
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.torch._layout import trainable_parameters
+from daskml_exec.torch._optimisers import MakeOptimiser
 from daskml_exec.torch._picklable import attribute_of, cannot_travel, not_picklable
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch.pipeline._parts import PipelineParts
@@ -64,6 +67,27 @@ def groups_of(parts: Parts) -> Groups:
         )
         for group in given
     )
+
+
+def require_no_counts_in_groups(make: MakeOptimiser, groups: Groups, dtype: torch.dtype) -> None:
+    """Raise ValueError for an optimiser that remembers something in its groups.
+
+    It would be lost with a Worker: what is kept of an optimiser is its state of each parameter.
+    """
+    parameter = nn.Parameter(torch.zeros(2, 2, dtype=dtype))
+    parameter.grad = torch.zeros_like(parameter)
+    options, _ = groups[0]
+    optimiser = make.make([{**options, "params": [parameter]}], lr=make.lr, **make.options)
+    before = dict(optimiser.param_groups[0])
+    optimiser.step()
+    after = optimiser.param_groups[0]
+    changed = [key for key in after if key != "params" and after[key] != before.get(key)]
+    if changed:
+        raise ValueError(
+            f"optimizer {make.name} remembers {changed[0]!r} in its groups; with "
+            "parallel='pipeline' allowed are optimisers that remember all in the state of their "
+            "parameters, as those of torch.optim do"
+        )
 
 
 def _pickled(code: PipelineParts, parts: Parts) -> bytes:

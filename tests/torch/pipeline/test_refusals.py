@@ -223,6 +223,30 @@ def test_what_a_loss_raises_on_a_worker_comes_home():
     assert "in training a pipeline, epoch 0, one of the steps 0 to" in caught.value.__notes__[0]
 
 
+class Counts(torch.optim.SGD):
+    """Keeps in its groups how many steps it has taken."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["k"] = group.get("k", 0) + 1
+        return super().step(closure)
+
+
+def test_an_optimiser_that_remembers_more_than_the_state_of_parameters():
+    refused("optimizer Counts remembers 'k' in its groups; .*allowed are", optimizer=Counts)
+
+
+def infinite(module, batch):
+    X, _ = batch
+    return squares(module, batch) / (X[:, 0] < 9).all().logical_not()
+
+
+def test_a_loss_that_is_not_finite_before_any_step():
+    with pytest.raises(DivergenceError, match="in step 0 of epoch 0") as caught:
+        staged("chain").set_params(loss=infinite).fit(ROWS, NUMBERS)
+    assert caught.value.remedy.startswith("No step has been taken yet")
+
+
 def test_a_loss_that_is_not_finite():
     with pytest.raises(DivergenceError, match=r"the loss is inf|nan in step .*Lower lr, which was"):
         staged("chain", lr=1e200, optimizer="sgd").fit(ROWS, NUMBERS)
