@@ -198,7 +198,8 @@ def pipeline_fit_of(
         amp=parts.amp,
         dtype=parts.layout.dtype,
         device=parts.device,
-        draws=parts.draws,
+        # To find out whether something draws, a stage goes forwards twice.
+        draws=parts.draws or stages.changes_buffers,
         seed=seed,
         shuffle=bool(arguments["shuffle"]),
         total_steps=settings.total_steps(plan.steps_per_epoch),

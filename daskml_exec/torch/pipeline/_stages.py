@@ -30,11 +30,14 @@ class Stages:
         Of each stage; no time where none was measured.
     tied : dict of str to tuple of int
         Of each trainable parameter that several stages have, these stages.
+    changes_buffers : bool
+        Whether a step changes some, as statistics.
     """
 
     parts: tuple[tuple[Part, ...], ...]
     costs: tuple[Cost, ...]
     tied: dict[str, tuple[int, ...]]
+    changes_buffers: bool
 
 
 def cut_into_stages(
@@ -90,8 +93,9 @@ def cut_into_stages(
             for a, b in zip(begins, ends, strict=True)
         ),
         _tied(module, cut),
+        bool(chain.changing),
     )
-    _require_own_buffers(chain, made)
+    _require_own_buffers(made)
     return made
 
 
@@ -141,14 +145,13 @@ def _require_steady_buffers(chain: Chain, micro_batches: int, recompute: bool) -
     )
 
 
-def _require_own_buffers(chain: Chain, made: Stages) -> None:
-    changing = set(chain.changing)
+def _require_own_buffers(made: Stages) -> None:
     for i, parts in enumerate(made.parts):
         for other in made.parts[i + 1 :]:
             mine = {id(each) for part in parts for each in part.module.buffers()}
             for part in other:
                 for name, buffer in part.module.named_buffers():
-                    if id(buffer) in mine and changing:
+                    if id(buffer) in mine and made.changes_buffers:
                         raise ValueError(
                             f"two stages have the buffer {name!r} of {part.name!r}, and the module "
                             "changes buffers in a step; allowed are buffers of one stage"

@@ -9,6 +9,7 @@ from torch import nn
 
 from daskml_exec import Executor
 from daskml_exec.torch import TorchClassifier, TorchEstimator, TorchRegressor
+from daskml_exec.torch.pipeline import _seeds
 from tests.torch.pipeline.cut_modules import (
     BATCH,
     CASES,
@@ -166,6 +167,20 @@ def test_statistics_of_whole_batches():
     model = staged("chain", stages=["3"], micro_batches=1, **MOMENTUM)
     model.set_params(module=normalised).fit(ROWS, NUMBERS)
     require_same(model, looped("chain", SGD, parts=1, module=normalised()))
+    assert model.module_[1].num_batches_tracked == 15
+
+
+def test_statistics_are_taken_once_where_others_draw_meanwhile(monkeypatch):
+    """A generator that somebody has drawn from tells nothing of a stage."""
+    enter = _seeds.Draws.enter
+
+    def drawing(draws, part):
+        enter(draws, part)
+        torch.rand(1)
+
+    monkeypatch.setattr(_seeds.Draws, "enter", drawing)
+    model = staged("chain", stages=["3"], micro_batches=1, **MOMENTUM)
+    model.set_params(module=normalised).fit(ROWS, NUMBERS)
     assert model.module_[1].num_batches_tracked == 15
 
 
