@@ -41,6 +41,8 @@ class StandIn(nn.Module):
         Is called with the positional arguments and the keywords.
     """
 
+    _asked = ""
+
     def __init__(self, function: Callable[[tuple[Any, ...], dict[str, Any]], Any]) -> None:
         super().__init__()
         self._function = function
@@ -54,12 +56,27 @@ class StandIn(nn.Module):
         return self._function(args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"loss asks for module.{name}; {_ALLOWED}")
+        # Python asks for such names itself, to copy or to show an object.
+        if not name.startswith("__"):
+            self._asked = self._asked or name
+        raise AttributeError(_asks_for(name))
+
+    def require_not_asked(self) -> None:
+        """Raise AttributeError if the loss has caught one, as `hasattr` and `getattr` do.
+
+        It would do other things than with the module.
+        """
+        if self._asked:
+            raise AttributeError(_asks_for(self._asked))
+
+
+def _asks_for(name: str) -> str:
+    return f"loss asks for module.{name}; {_ALLOWED}"
 
 
 def _refusing(name: str) -> Callable[..., Any]:
     def refuse(self: StandIn, *args: Any, **kwargs: Any) -> Any:
-        raise AttributeError(f"loss asks for module.{name}; {_ALLOWED}")
+        return self.__getattr__(name)
 
     return refuse
 
@@ -75,15 +92,20 @@ def arguments_of(loss: Callable[..., Any], batch: Any) -> tuple[tuple[Any, ...],
     ------
     ValueError
         It does not call it.
+    AttributeError
+        It asks for something else of it, even if it goes on without.
     """
 
     def stop(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise Called(args, kwargs)
 
+    stand_in = StandIn(stop)
     try:
-        loss(StandIn(stop), batch)
+        loss(stand_in, batch)
     except Called as signal:
+        stand_in.require_not_asked()
         return signal.args_given, signal.kwargs_given
+    stand_in.require_not_asked()
     raise ValueError(f"loss does not call the module, or hides that it does; {_ALLOWED}")
 
 
@@ -94,6 +116,8 @@ def loss_after(loss: Callable[..., Any], batch: Any, output: Callable[[], Any]) 
     ------
     ValueError
         It does not call the module once.
+    AttributeError
+        It asks for something else of it, even if it goes on without.
     """
     called = []
 
@@ -101,7 +125,9 @@ def loss_after(loss: Callable[..., Any], batch: Any, output: Callable[[], Any]) 
         called.append(True)
         return output()
 
-    found = loss(StandIn(answer), batch)
+    stand_in = StandIn(answer)
+    found = loss(stand_in, batch)
+    stand_in.require_not_asked()
     if not called:
         raise ValueError(f"loss does not call the module; {_ALLOWED}")
     return found

@@ -195,10 +195,30 @@ def hides(module, batch):
         return X.sum()
 
 
+def asks_before(module, batch):
+    X, y = batch
+    return squares(module, (X * 2 if hasattr(module, "first") else X, y))
+
+
+def asks_after(module, batch):
+    return squares(module, batch) * getattr(module, "scale", 1.0)
+
+
+def asks_and_catches(module, batch):
+    loss = squares(module, batch)
+    try:
+        return loss + sum(each.pow(2).sum() for each in module.parameters())
+    except AttributeError:
+        return loss
+
+
 LOSSES = {
     "twice": (twice, ValueError, "loss calls the module more than once; .*call it once"),
     "penalty": (penalised, AttributeError, "loss asks for module.parameters; .*stand-in"),
     "inside": (looks_inside, AttributeError, "loss asks for module.first; .*stand-in"),
+    "asks before": (asks_before, AttributeError, "loss asks for module.first; .*stand-in"),
+    "asks after": (asks_after, AttributeError, "loss asks for module.scale; .*stand-in"),
+    "catches": (asks_and_catches, AttributeError, "loss asks for module.parameters; .*stand-in"),
     "hides": (hides, ValueError, "loss does not call the module, or hides that it does"),
 }
 
