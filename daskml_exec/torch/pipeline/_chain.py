@@ -9,6 +9,11 @@ from torch import nn
 
 from daskml_exec.torch.pipeline._stage import Part
 
+CHAINS_ALLOWED = (
+    "allowed are nn.Sequential, a module that calls its children one after the other, and "
+    "stages=function(module) that returns the stages"
+)
+
 
 def parts_in_chain(module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Part]:
     """Return the parts of a module, of which each gets what the one before returns.
@@ -69,9 +74,8 @@ def _called(
     why = _why_no_chain(calls, args, kwargs, output)
     if why:
         raise ValueError(
-            f"module={type(module).__name__} cannot be cut between its children: {why}; allowed "
-            "are nn.Sequential, a module that calls its children one after the other, and "
-            "stages=function(module) that returns the stages"
+            f"module={type(module).__name__} cannot be cut between its children: {why}; "
+            f"{CHAINS_ALLOWED}"
         )
     return [found for name, child, *_ in calls for found in _children_of(child, name)]
 

@@ -1,7 +1,6 @@
 """What a batch shows of a module before anything is sent: its parts, and what they take."""
 
 import copy
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +10,10 @@ import torch
 from torch import nn
 
 from daskml_exec.torch._draws import alone
-from daskml_exec.torch._layout import named_buffers
 from daskml_exec.torch._steady import steady
-from daskml_exec.torch.pipeline._chain import parts_in_chain
+from daskml_exec.torch.pipeline._chain import CHAINS_ALLOWED, parts_in_chain
 from daskml_exec.torch.pipeline._cut import Cost
+from daskml_exec.torch.pipeline._same import Seen, seen_in_parts
 from daskml_exec.torch.pipeline._stage import Part
 from daskml_exec.torch.pipeline._stand_in import arguments_of, loss_after
 from daskml_exec.torch.pipeline._trees import passed
@@ -30,7 +29,7 @@ class Chain:
     ----------
     parts : tuple of Part
     changing : tuple of str
-        Buffers that a step changes, as statistics.
+        Buffers that a step changes, as statistics, whether they are saved or not.
     arguments : tuple
         What the loss calls the module with.
     """
@@ -63,24 +62,18 @@ def chain_of_parts(
         torch.default_generator.manual_seed(seed & 0xFFFFFFFF)
         args, kwargs = arguments_of(loss, copy.deepcopy(batch))
         if function is None:
-            parts = parts_in_chain(copy.deepcopy(module).eval(), *copy.deepcopy((args, kwargs)))
+            parts = parts_in_chain(copy.deepcopy(module).train(), *copy.deepcopy((args, kwargs)))
             parts = [replace(each, module=module.get_submodule(each.name)) for each in parts]
+            who = f"module={type(module).__name__} does something between its children, which alone"
+            allowed = CHAINS_ALLOWED
         else:
             parts = _given(function, module)
-        other, copies = copy.deepcopy((module, parts))
-        before = {name: each.clone() for name, each in named_buffers(other).items()}
-        other.train()
-        loss_after(
-            loss,
-            copy.deepcopy(batch),
-            lambda: _through(copies, copy.deepcopy((args, kwargs))),
-        )
-        changing = tuple(
-            name for name, each in named_buffers(other).items() if not each.equal(before[name])
-        )
-        if function is not None:
-            _require_same(other.eval(), copies, (args, kwargs), seed)
-    return Chain(tuple(parts), changing, (args, kwargs))
+            who = "stages(module) returned stages that"
+            allowed = "allowed are stages that are the module together"
+        seen = seen_in_parts(module, parts, (args, kwargs), seed=seed, who=who, allowed=allowed)
+        loss_after(loss, copy.deepcopy(batch), lambda: seen.output)
+        _require_frozen(module, seen)
+    return Chain(tuple(parts), tuple(seen.changed), (args, kwargs))
 
 
 def _given(function: Callable[[nn.Module], Any], module: nn.Module) -> list[Part]:
@@ -114,34 +107,13 @@ def _given(function: Callable[[nn.Module], Any], module: nn.Module) -> list[Part
     return [Part(i, f"stages[{i}]", each) for i, each in enumerate(found)]
 
 
-def _through(parts: Sequence[Part], arguments: Any) -> Any:
-    args, kwargs = arguments
-    value = parts[0].module(*args, **kwargs)
-    for before, part in itertools.pairwise(parts):
-        found = passed(value, before.name)
-        value = part.module(found.tree)
-    return value
-
-
-def _require_same(module: nn.Module, parts: Sequence[Part], arguments: Any, seed: int) -> None:
-    outputs = []
-    for through in (
-        lambda args, kwargs: module(*args, **kwargs),
-        lambda args, kwargs: _through(parts, (args, kwargs)),
-    ):
-        torch.default_generator.manual_seed(seed & 0xFFFFFFFF)
-        with torch.no_grad():
-            outputs.append(passed(through(*copy.deepcopy(arguments)), "the module"))
-    ours, theirs = outputs
-    same = ours.form == theirs.form and all(
-        a.shape == b.shape and a.dtype == b.dtype and torch.allclose(a, b, equal_nan=True)
-        for a, b in zip(ours.tensors, theirs.tensors, strict=True)
-    )
-    if not same:
-        raise ValueError(
-            "stages(module) returned stages that give another output than the module, where each "
-            "gets what the one before returns; allowed are stages that are the module together"
-        )
+def _require_frozen(module: nn.Module, seen: Seen) -> None:
+    for name, _ in module.named_parameters():
+        if name in seen.changed:
+            raise ValueError(
+                f"the module changes its parameter {name!r} in a step, and requires no gradient of "
+                "it; with parallel='pipeline' allowed are buffers for what is changed untrained"
+            )
 
 
 def costs_of(chain: Chain) -> list[Cost]:

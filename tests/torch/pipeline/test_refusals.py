@@ -1,5 +1,6 @@
 """What cannot be trained in stages is refused, in words; what can but looks odd is trained."""
 
+import random
 import threading
 
 import numpy as np
@@ -125,6 +126,73 @@ class Skips(Called):
         return self.last(self.between(hidden) + hidden)
 
 
+class DropsBetween(Called):
+    def forward(self, X):
+        hidden = nn.functional.dropout(self.first(X), training=self.training)
+        return self.last(self.between(hidden))
+
+
+class CutsOffBetween(Called):
+    def forward(self, X):
+        return self.last(self.between(nn.functional.relu(self.first(X), inplace=True)))
+
+
+class ShiftsBetween(Called):
+    """Begins with a shift of zero, which no output shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(8).double())
+
+    def forward(self, X):
+        hidden = self.first(X)
+        hidden += self.shift
+        return self.last(self.between(hidden))
+
+
+class CountsBetween(Called):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, X):
+        self.seen += 1
+        return super().forward(X)
+
+
+class Draws(nn.Module):
+    """Draws, in training, of two generators."""
+
+    def forward(self, X):
+        kept = random.random() + np.random.random()
+        return nn.functional.dropout(X, 0.5, self.training) * kept
+
+
+class Follows(nn.Linear):
+    """Keeps in a buffer that is not saved, or in a frozen parameter, what it was given."""
+
+    def __init__(self, frozen):
+        super().__init__(6, 8)
+        mean = torch.zeros(6)
+        if frozen:
+            self.mean = nn.Parameter(mean, requires_grad=False)
+        else:
+            self.register_buffer("mean", mean, persistent=False)
+
+    def forward(self, X):
+        with torch.no_grad():
+            self.mean.lerp_(X.mean(0), 0.1)
+        return super().forward(X - self.mean)
+
+
+def following():
+    return nn.Sequential(Follows(False), nn.Linear(8, 1)).double()
+
+
+def following_frozen():
+    return nn.Sequential(Follows(True), nn.Linear(8, 1)).double()
+
+
 class PassesSets(nn.Linear):
     def forward(self, X):
         return {super().forward(X)}
@@ -151,6 +219,14 @@ def locked():
 
 MODULES = {
     "no chain": (Skips, "module=Skips cannot be cut .*: 'last' gets something else than 'between'"),
+    "drops": (DropsBetween, "=DropsBetween cannot be cut .*: 'between' gets something else than"),
+    "cuts off": (
+        CutsOffBetween,
+        "does something between its children, .* another output.*; allowed",
+    ),
+    "shifts": (ShiftsBetween, "the module has 'shift', which is trained, and is in no child.*allo"),
+    "counts": (CountsBetween, "does something between its .* other values in 'seen' .*; allowed"),
+    "not saved": (following, r"its buffer '0.mean' .*micro_batches=4.*allowed are micro_batches=1"),
     "statistics": (normalised, r"its buffer '1.*BatchNorm.*micro_batches=4.*allowed are micro_b"),
 }
 
@@ -158,6 +234,23 @@ MODULES = {
 @pytest.mark.parametrize(("module", "message"), MODULES.values(), ids=MODULES)
 def test_modules(module, message):
     refused(message, module=module)
+
+
+def test_a_frozen_parameter_that_changes_whatever_the_micro_batches():
+    message = "changes its parameter '0.mean' in a step, .*allowed are buffers"
+    refused(message, module=following_frozen, micro_batches=1)
+
+
+def test_buffers_that_are_not_saved_may_change_where_batches_are_whole():
+    model = staged("chain", stages=2, max_epochs=1, micro_batches=1)
+    assert model.set_params(module=following).fit(ROWS, NUMBERS).loss_curve_
+
+
+def test_children_that_draw_are_a_chain():
+    layers = [nn.Linear(6, 8), Draws(), nn.Linear(8, 1)]
+    model = staged("chain", stages=2, max_epochs=1)
+    model.set_params(module=nn.Sequential(*layers).double())
+    assert model.fit(ROWS, NUMBERS).loss_curve_
 
 
 def test_what_cannot_be_passed_on():
