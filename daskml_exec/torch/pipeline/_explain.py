@@ -61,7 +61,7 @@ class PipelineExplanation(Readable):
                 ("data", rows_in_words(self.rows, "samples")),
                 (
                     "steps",
-                    f"{self.batch:,} samples each, of one partition; "
+                    f"{self.batch:,} samples each at most, of one partition; "
                     f"{self.steps_per_epoch:,} steps an epoch",
                 ),
                 (

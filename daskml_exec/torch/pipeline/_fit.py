@@ -99,7 +99,7 @@ class PipelineFit:
             n_parameters=self.parts.layout.parameters.size,
             dtype=self.parts.layout.dtype,
             rows=self.plan.rows,
-            batch=self.plan.batch,
+            batch=self.plan.largest,
             steps_per_epoch=self.plan.steps_per_epoch,
             micro_batches=code.micro_batches,
             order=code.order,
@@ -116,19 +116,27 @@ class PipelineFit:
 
     def warnings(self, state: PipelineState) -> list[FitWarning]:
         """Return what there is to say of the arguments, and of the samples."""
-        arguments = self.settings.arguments
-        found = [*large_batch(arguments["batch_size"], sum(self.plan.rows), "samples")]
-        asked, most = int(arguments["micro_batches"]), self.plan.largest
-        if asked <= most:
-            return found
-        return [
-            *found,
-            FitWarning(
-                "micro_batches",
-                f"micro_batches={asked} is more than the {most} samples of a step: each of them is "
-                "a micro-batch of its own",
-            ),
-        ]
+        arguments, plan = self.settings.arguments, self.plan
+        found = [*large_batch(arguments["batch_size"], sum(plan.rows), "samples")]
+        asked, longest, most = int(arguments["micro_batches"]), max(plan.rows), plan.largest
+        if longest < plan.batch:
+            found.append(
+                FitWarning(
+                    "batch_size",
+                    f"batch_size={plan.batch} is more than the {longest} samples of the largest "
+                    "partition, and a step of a pipeline is of one partition: chunks of X with "
+                    "more samples make larger steps",
+                )
+            )
+        if asked > most:
+            found.append(
+                FitWarning(
+                    "micro_batches",
+                    f"micro_batches={asked} is more than the {most} samples of a step: each of "
+                    "them is a micro-batch of its own",
+                )
+            )
+        return found
 
 
 def pipeline_fit_of(

@@ -3,6 +3,7 @@
 import random
 import threading
 
+import dask.array as da
 import numpy as np
 import pytest
 import torch
@@ -375,6 +376,15 @@ def test_more_micro_batches_than_samples():
         model.fit(ROWS, NUMBERS)
     with pytest.warns(UserWarning, match="batch_size=99 is more than the 50 samples"):
         staged("chain", batch_size=99, max_epochs=1).fit(ROWS, NUMBERS)
+
+
+def test_partitions_with_fewer_samples_than_a_step():
+    chunked = [da.from_array(each, chunks=(20, *each.shape[1:])) for each in (ROWS, NUMBERS)]
+    model = staged("chain", batch_size=40, max_epochs=1)
+    message = "batch_size=40 is more than the 20 samples of the largest partition"
+    with pytest.warns(UserWarning, match=message):
+        model.fit(*chunked)
+    assert model.explain().batch == 20
 
 
 def test_more_stages_than_workers():
