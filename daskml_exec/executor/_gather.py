@@ -15,6 +15,7 @@ from daskml_exec.executor._late import Late
 from daskml_exec.executor._raised import Raised
 from daskml_exec.executor._scheduler import require_scheduler, scheduler_needed
 from daskml_exec.executor._tuning import tuning
+from daskml_exec.executor._waiting import wait_for
 
 
 def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = False) -> list[Any]:
@@ -41,7 +42,8 @@ def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = Fal
     limit = _config.seconds("workers-timeout")
     with scheduler_needed(client, "waiting for results"):
         try:
-            results: list[Any] = client.sync(
+            results: list[Any] = wait_for(
+                client,
                 _unless_deserted,
                 client,
                 client.gather(list(futures), asynchronous=True, direct=direct),

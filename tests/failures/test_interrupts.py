@@ -85,13 +85,17 @@ def interrupted(tmp_path):
             start_new_session=True,
         ) as process:
             told: list[str] = []
-            for line in running(process):
-                first = line == "running" and len(told) % 3 == 0
-                if first:
-                    os.killpg(process.pid, signal.SIGINT)
-                if first or line != "running":  # each task says that it runs
-                    told.append(line)
-            return process.wait(), told, process.stderr.read()
+            try:
+                for line in running(process):
+                    first = line == "running" and len(told) % 3 == 0
+                    if first:
+                        os.killpg(process.pid, signal.SIGINT)
+                    if first or line != "running":  # each task says that it runs
+                        told.append(line)
+                return process.wait(), told, process.stderr.read()
+            except BaseException:  # the test's time is over
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
 
     return run
 

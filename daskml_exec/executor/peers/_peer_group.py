@@ -25,6 +25,7 @@ from daskml_exec.executor._groups import is_of_this_machine
 from daskml_exec.executor._handshake import no_fit_worker_error
 from daskml_exec.executor._scheduler import LostSchedulerError, require_scheduler
 from daskml_exec.executor._tuning import tuning
+from daskml_exec.executor._waiting import wait_for
 from daskml_exec.executor._workers_now import workers_now
 from daskml_exec.executor.peers._ends import RunEnds
 from daskml_exec.executor.peers._errors import (
@@ -216,7 +217,7 @@ class PeerGroup:
             for index, (member, given) in enumerate(zip(self.members, arguments, strict=True))
         ]
         try:
-            answers: list[Answer] = self._client.sync(self._answers, futures)
+            answers: list[Answer] = wait_for(self._client, self._answers, futures)
             return answers
         except BaseException:
             self._client.cancel(futures)
@@ -256,7 +257,7 @@ class PeerGroup:
 
     def _call(self, handler: str, **arguments: Any) -> Any:
         require_scheduler(self._client, self._name)
-        return self._client.sync(self._call_async, handler, **arguments)
+        return wait_for(self._client, self._call_async, handler, **arguments)
 
     async def _call_async(self, handler: str, **arguments: Any) -> Any:
         call = getattr(self._client.scheduler, handler)

@@ -10,6 +10,7 @@ from distributed import Client, LocalCluster, get_worker
 
 from daskml_exec import Executor
 from daskml_exec.executor import LostSchedulerError, WorkerMismatchError, tuned
+from daskml_exec.executor._waiting import wait_for
 from daskml_exec.executor.peers import PeerGroup, PeersInterrupted, _peer_group
 from daskml_exec.executor.peers._ends import RunEnds
 from daskml_exec.executor.peers._runs import CLOSED, PLUGIN, Run
@@ -43,17 +44,16 @@ def test_an_interrupted_driver_ends_its_tasks(group, client, monkeypatch):
     """As by Ctrl-C while the driver waits for answers."""
     begin(group)
     with Gate() as gate:
-        sync = client.sync
 
-        def interrupted(function, *args, **options):
+        def interrupted(client, function, *args, **options):
             if function == group._answers:
                 gate.wait_until_reached()
                 gate.open()
                 raise KeyboardInterrupt
-            return sync(function, *args, **options)
+            return wait_for(client, function, *args, **options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(client, "sync", interrupted)
+            patch.setattr(_peer_group, "wait_for", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 everywhere(group, wait_for_nobody, gate)
     group.leave()
