@@ -50,7 +50,7 @@ class Found:
     losses : ndarray of shape (n_steps, 2), or None
         Mean losses and their weights; None where the last stage is not.
     wrong : str
-        Which loss was not finite; empty where all were.
+        Which loss, or which stage's parameters, are not finite; empty where all are.
     bad_sample : str
         What is wrong with the data, if that is why.
     n_done : int
@@ -131,9 +131,20 @@ class PipelineSegment(Segment):
                         return Found(None)
                     wrong = made.wrong_with(total.loss, step, work.epoch)
                     return Found(None, *wrong, len(losses) - 1)
+        told = self._not_finite(units)
         if last not in units:
-            return Found(None)
-        return Found(np.array(losses, np.float64).reshape(-1, 2))
+            return Found(None, told, n_done=len(losses))
+        return Found(np.array(losses, np.float64).reshape(-1, 2), told, n_done=len(losses))
+
+    def _not_finite(self, units: Mapping[int, Stage]) -> str:
+        """Say which stage's parameters are not finite; nothing where all are."""
+        names = [stage.name for stage in units.values() if not stage.is_finite]
+        steps = self.work.first_step + self.work.n_steps
+        return (
+            f"the parameters of {names[0]!r} are not finite after {steps} steps of the epoch"
+            if names
+            else ""
+        )
 
     def _steps(
         self,

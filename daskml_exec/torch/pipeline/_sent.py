@@ -14,7 +14,7 @@ from daskml_exec.torch._picklable import attribute_of, cannot_travel, not_pickla
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._skeleton import names_of, without_tensors
-from daskml_exec.torch.pipeline._stage import TENSOR, Groups
+from daskml_exec.torch.pipeline._stage import TENSOR, Groups, groups_are_all
 from daskml_exec.torch.pipeline._stages import Stages
 from daskml_exec.torch.pipeline._trees import array_of
 from daskml_exec.torch.pipeline._units import PipelineUnits, remembered_arrays
@@ -77,7 +77,8 @@ def require_no_counts_in_groups(make: MakeOptimiser, groups: Groups, dtype: torc
     parameter = nn.Parameter(torch.zeros(2, 2, dtype=dtype))
     parameter.grad = torch.zeros_like(parameter)
     options, _ = groups[0]
-    optimiser = make.make([{**options, "params": [parameter]}], lr=make.lr, **make.options)
+    alone: Any = [parameter] if groups_are_all(groups) else [{**options, "params": [parameter]}]
+    optimiser = make.make(alone, lr=make.lr, **make.options)
     before = dict(optimiser.param_groups[0])
     optimiser.step()
     after = optimiser.param_groups[0]

@@ -39,6 +39,11 @@ Groups = tuple[tuple[Mapping[str, Any], tuple[str, ...]], ...]
 """An optimiser's groups of the whole module: each one's options, and names of parameters."""
 
 
+def groups_are_all(groups: Groups) -> bool:
+    """Return whether all parameters are alike: nobody has made groups of them."""
+    return len(groups) == 1 and not groups[0][0]
+
+
 @dataclass(frozen=True)
 class Part:
     """A piece of a module that is called once in a step, with what the one before it returns.
@@ -123,13 +128,17 @@ class Stage:
         }
 
     def _made_optimiser(self, make: MakeOptimiser, groups: Groups) -> Any:
-        mine = [
-            {**options, "params": [self.parameters[name] for name in names if name in own]}
-            for own in [self.parameters]
+        own = self.parameters
+        if not own:
+            return None
+        mine: list[Any] = [
+            {**options, "params": [own[name] for name in names if name in own]}
             for options, names in groups
         ]
         mine = [group for group in mine if group["params"]]
-        return make.make(mine, lr=make.lr, **make.options) if mine else None
+        if groups_are_all(groups):  # a function of the user's makes groups of its own of these
+            (mine,) = (group["params"] for group in mine)
+        return make.make(mine, lr=make.lr, **make.options)
 
     def _load_optimiser(self, arrays: Mapping[str, Array]) -> None:
         for about, array in arrays.items():
@@ -224,6 +233,11 @@ class Stage:
         for group, own in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate * (own / nominal if nominal else 1.0)
         self.optimiser.step()
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all trainable parameters are."""
+        return all(bool(each.isfinite().all()) for each in self.parameters.values())
 
     @property
     def name(self) -> str:

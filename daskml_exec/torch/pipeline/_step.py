@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from daskml_exec.kernels.stop_points import stop_point
-from daskml_exec.partitions import tree_between
+from daskml_exec.partitions import map_leaves, tree_between
 from daskml_exec.torch._draws import alone
 from daskml_exec.torch._steps import checked_loss
 from daskml_exec.torch.pipeline._gradients import add_tied, clip
@@ -140,7 +140,7 @@ class Steps:
         def arguments() -> Any:
             self.draws.enter(LOSS)
             with autocast(self.parts.amp, self.draws.device):
-                return arguments_of(self.parts.loss, piece)
+                return arguments_of(self.parts.loss, _copied(piece))
 
         return passed(self.draws.run(key, arguments), "loss")
 
@@ -156,7 +156,7 @@ class Steps:
         def loss(value: Any) -> Any:
             self.draws.enter(LOSS)
             found = loss_after(
-                parts.loss, piece, lambda: self.draws.within(partial(through, value))
+                parts.loss, _copied(piece), lambda: self.draws.within(partial(through, value))
             )
             mean, weight = checked_loss(found, n_samples)
             self._losses[action.micro_batch] = mean.detach(), weight
@@ -174,7 +174,8 @@ class Steps:
         """Give what an action needs to the Worker that does it."""
         owner = self.owners[to.stage]
         if owner == self.member.index:
-            self._here[to] = what
+            # Without what it was made from: going back is the other stage's own.
+            self._here[to] = what if to.back else what.alone()
             return
         arrays, about = packed(what) if to.back else packed(what.tensors)
         form = None if to.back else what.form
@@ -238,3 +239,8 @@ class Steps:
         for stage in self.stages.values():
             with self.guard():
                 stage.update(rate, parts.optimiser.lr)
+
+
+def _copied(piece: Any) -> Any:
+    """Return a batch of the loss's own, who is called several times and may change it in place."""
+    return map_leaves(torch.Tensor.clone, piece)

@@ -33,12 +33,19 @@ class Passed:
         """What was passed."""
         return _formed(self.form, self.tensors)
 
+    def alone(self) -> "Passed":
+        """Return the same without what it was computed from."""
+        return Passed(self.form, self._leaves())
+
+    def _leaves(self) -> list[torch.Tensor]:
+        return [each.detach().requires_grad_(each.requires_grad) for each in self.tensors]
+
     def entered(self) -> tuple[list[torch.Tensor], Any]:
         """Return tensors that gradients come to, and the tree of copies to go on with.
 
         Copies, because a module may change in place what it is given, which others still need.
         """
-        leaves = [each.detach().requires_grad_(each.requires_grad) for each in self.tensors]
+        leaves = self._leaves()
         return leaves, _formed(self.form, [each.clone() for each in leaves])
 
 

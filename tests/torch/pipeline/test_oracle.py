@@ -210,3 +210,33 @@ def test_criteria(kind):
 def test_it_is_what_the_estimator_trains_in_one_partition():
     whole = estimator("chain", accumulate=4).fit(ROWS, NUMBERS)
     assert distance(fitted("chain"), whole) < 1e-12
+
+
+def masking(module, batch):
+    """A loss that hides from the module, in place, what it is to tell."""
+    X, y = batch
+    told = y * X[:, 0].clone()
+    X[:, 0] = 0.0
+    return ((module(X)[:, 0] - told) ** 2).mean()
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_loss_that_changes_its_batch(n_workers, recompute):
+    expected = looped("chain", SGD, loss=masking)
+    arguments = {"parallel": "pipeline", "stages": 2, "recompute": recompute, **MOMENTUM}
+    with Executor(processes=False, n_workers=n_workers):
+        model = estimator("chain", **arguments).set_params(loss=masking)
+        require_same(model.fit(*CASES["chain"][2]), expected)
+
+
+def by_dimensions(parameters, lr):
+    parameters = list(parameters)
+    kinds = [[each for each in parameters if (each.dim() > 1) == large] for large in (True, False)]
+    groups = [{"params": kind, "lr": lr / (1 + i)} for i, kind in enumerate(kinds) if kind]
+    return torch.optim.SGD(groups, lr=lr, momentum=0.9)
+
+
+def test_a_function_that_makes_groups_of_parameters():
+    expected = looped("chain", functools.partial(by_dimensions, lr=0.01))
+    require_same(fitted("chain", optimizer=by_dimensions), expected)

@@ -402,3 +402,14 @@ def test_data_that_was_loaded():
         pytest.raises(ValueError, match="X is a Data in this process, and parallel='pipeline'"),
     ):
         staged("chain").fit(data)
+
+
+def steep(module, batch):
+    return 1e9 * squares(module, batch)
+
+
+def test_parameters_that_are_not_finite_after_the_last_step():
+    model = staged("chain", max_steps=1, optimizer="sgd", lr=1e307).set_params(loss=steep)
+    message = r"parameters of .* are not finite after 1 steps of the epoch.*Lower lr"
+    with pytest.raises(DivergenceError, match=message):
+        model.fit(ROWS, NUMBERS)
