@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+import torch
 from torch import nn
 
-from daskml_exec.torch._layout import trainable_parameters
+from daskml_exec.torch._layout import named_buffers, trainable_parameters
 from daskml_exec.torch.pipeline._cut import Cost, cut_at, cut_evenly
 from daskml_exec.torch.pipeline._dry_run import Chain, chain_of_parts, costs_of, nbytes_of
 from daskml_exec.torch.pipeline._stage import Part
@@ -77,6 +78,7 @@ def cut_into_stages(
             f"stages={stages} with parallel='pipeline'; {_ALLOWED}; parallel='data' trains a "
             "module as a whole"
         )
+    _require_dtypes_of_numpy(module)
     function = stages if callable(stages) else None
     chain = chain_of_parts(module, loss, batch, function, seed=seed)
     _require_steady_buffers(chain, micro_batches, recompute)
@@ -97,6 +99,16 @@ def cut_into_stages(
     )
     _require_own_buffers(made)
     return made
+
+
+def _require_dtypes_of_numpy(module: nn.Module) -> None:
+    for name, buffer in named_buffers(module).items():
+        if buffer.dtype == torch.bfloat16:
+            raise ValueError(
+                f"the module has a buffer {name!r} of torch.bfloat16, which stages cannot bring "
+                "home; allowed with parallel='pipeline' are buffers of dtypes that NumPy has: "
+                ".float()"
+            )
 
 
 def _begins(chain: Chain, stages: Any) -> tuple[Sequence[int], Sequence[Cost]]:

@@ -413,3 +413,12 @@ def test_parameters_that_are_not_finite_after_the_last_step():
     message = r"parameters of .* are not finite after 1 steps of the epoch.*Lower lr"
     with pytest.raises(DivergenceError, match=message):
         model.fit(ROWS, NUMBERS)
+
+
+def test_a_buffer_of_a_dtype_that_numpy_has_not():
+    def made():
+        module = chain()
+        module[0].register_buffer("short", torch.ones(2, dtype=torch.bfloat16))
+        return module
+
+    refused(r"a buffer '0.short' of torch.bfloat16, .* allowed .*\.float\(\)", module=made)
