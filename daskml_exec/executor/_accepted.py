@@ -18,6 +18,7 @@ from distributed import Client, Future, Worker
 
 from daskml_exec.executor._callbacks import Callbacks
 from daskml_exec.executor._future import ClusterFuture
+from daskml_exec.executor._waiting import wait_for
 
 # What nobody else holds is held here until it has ended: dropped work runs all the same.
 _everywhere: set[Accepted] = set()
@@ -189,7 +190,7 @@ def _running_or_done(client: Client, keys: list[str]) -> set[str]:
         for running in client.run(_tasks_in_threads, on_error="ignore").values():
             found.update(running)
         assert client.scheduler is not None
-        states = client.sync(client.scheduler.get_task_status, keys=keys)
+        states = wait_for(client, client.scheduler.get_task_status, keys=keys)
         found.update(key for key, state in states.items() if state in ("memory", "erred"))
     return found
 

@@ -19,6 +19,7 @@ from distributed import Client, get_worker
 from distributed.utils import in_async_call
 
 from daskml_exec.executor._tuning import tuning
+from daskml_exec.executor._waiting import wait_for
 
 _TOPIC_RAISED = "daskml-exec"
 # How often, and every how many seconds, to look whether a submitted task has come to the scheduler.
@@ -65,7 +66,7 @@ class ClusterEvents:
             handler = functools.partial(self._on_worker_event, client, address)
             client.subscribe_topic(address, handler)
         if new and client.status == "running" and not in_async_call(client.loop):
-            client.sync(_messages_sent, client)
+            wait_for(client, _messages_sent, client)
 
     def place(self, client: Client, key: str, worker: str, owner: object) -> None:
         """Let go of the placement of a task on `worker` when that worker is lost.

@@ -15,7 +15,7 @@ from daskml_exec.executor._late import Late
 from daskml_exec.executor._raised import Raised
 from daskml_exec.executor._scheduler import require_scheduler, scheduler_needed
 from daskml_exec.executor._tuning import tuning
-from daskml_exec.executor._waiting import wait_for
+from daskml_exec.executor._waiting import seen, wait_for
 
 
 def gather(client: Client, futures: Sequence[Future[Any]], *, direct: bool = False) -> list[Any]:
@@ -83,10 +83,4 @@ async def _unless_deserted(
     finally:
         # Not cancelled: the tasks that it waits in would complain of that, each with a traceback.
         # `gather` cancels the futures, and it ends with them.
-        waiting.add_done_callback(_seen)
-
-
-def _seen(ended: asyncio.Future[Any]) -> None:
-    """Look at what nobody waits for any more, or asyncio would complain of it."""
-    if not ended.cancelled():
-        ended.exception()
+        waiting.add_done_callback(seen)

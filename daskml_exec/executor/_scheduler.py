@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 from distributed import Client
 from distributed.core import Status
 
+from daskml_exec.executor._waiting import wait_for
+
 # What a Client says of its futures when the connection breaks, also where it finds another
 # scheduler at the address afterwards.
 _CONNECTION_LOST = "scheduler-connection-lost"
+_ANSWER_SECONDS = 5
 
 
 class LostSchedulerError(ConnectionError):
@@ -99,10 +103,16 @@ def _breaks(client: Client, error: Exception) -> bool:
         return False  # not of a connection, or of a wait that was to end
     # The call may have met the break before the Client's own stream has.
     try:
-        client.sync(client.scheduler.identity, callback_timeout=5)  # type: ignore[union-attr]
+        wait_for(client, _asked, client)
     except Exception:
         return True
     return False
+
+
+async def _asked(client: Client) -> None:
+    """Return when the scheduler has answered, if it does within seconds."""
+    assert client.scheduler is not None
+    await asyncio.wait_for(client.scheduler.identity(), _ANSWER_SECONDS)
 
 
 def _lost(client: Client, work: str) -> LostSchedulerError:

@@ -5,6 +5,8 @@ from typing import Any
 
 from distributed import Client, Scheduler
 
+from daskml_exec.executor._waiting import wait_for
+
 # Older ones tell of all workers always.
 _OF_ALL = {"n_workers": -1} if "n_workers" in signature(Scheduler.identity).parameters else {}
 
@@ -24,7 +26,7 @@ def workers_now(client: Client) -> dict[str, dict[str, Any]]:
     scheduler = client.scheduler if client.status in ("running", "connecting") else None
     if scheduler is not None and not client.asynchronous:
         try:
-            return dict(client.sync(scheduler.identity, **_OF_ALL)["workers"])
+            return dict(wait_for(client, scheduler.identity, **_OF_ALL)["workers"])
         except OSError:
             pass
     return dict(client.scheduler_info(n_workers=-1)["workers"])

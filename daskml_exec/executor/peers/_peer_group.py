@@ -25,7 +25,7 @@ from daskml_exec.executor._groups import is_of_this_machine
 from daskml_exec.executor._handshake import no_fit_worker_error
 from daskml_exec.executor._scheduler import LostSchedulerError, require_scheduler
 from daskml_exec.executor._tuning import tuning
-from daskml_exec.executor._waiting import wait_for
+from daskml_exec.executor._waiting import seen, wait_for
 from daskml_exec.executor._workers_now import workers_now
 from daskml_exec.executor.peers._ends import RunEnds
 from daskml_exec.executor.peers._errors import (
@@ -282,8 +282,7 @@ class PeerGroup:
                 return found
             silent = ended.result() if ended.done() else None
         finally:
-            answers.cancel()
-            _cancel([ended])
+            _cancel([answers, ended])
         require_scheduler(self._client, self._name)
         if not self._has_ended:
             await self._call_async(INTERRUPT, reason="another worker's task failed")
@@ -421,10 +420,9 @@ class PeerGroup:
 
 
 def _cancel(waiting: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel what still waits, and look at what does not, or asyncio would complain of it."""
     for task in waiting:
-        if not task.cancel() and not task.cancelled():
-            task.exception()
+        task.cancel()
+        task.add_done_callback(seen)
 
 
 def _not_answering(workers: Sequence[str], limit: float) -> str:
