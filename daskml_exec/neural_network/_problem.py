@@ -262,9 +262,7 @@ class NetworkProblem:
         """Return which rows of a partition are trained on, in the order of an epoch."""
         order = RowOrder(self.seed if self.shuffle else None, partition.index)
         trained_on, _ = self.split(partition)
-        if partition.sample_weight is not None:
-            trained_on = trained_on[partition.sample_weight[trained_on] > 0]
-        return order.of_epoch(trained_on, epoch)
+        return order.of_epoch(trained_on, epoch, partition.sample_weight)
 
     def _remedy(self, partition: Partition) -> str:
         """Say what may help where training diverged, with what was found in the data."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,6 +37,18 @@ from daskml_exec.training.averaging import (
 from daskml_exec.training.compression import WholeChange, codec_named
 
 _MIX = "Mix the samples over the partitions before"
+
+
+class Underway(Protocol):
+    """What the states of all ways to train a module have in common."""
+
+    @property
+    def progress(self) -> Progress:
+        """What is known of the epochs that are over."""
+
+    @property
+    def position(self) -> int:
+        """Steps done in this epoch."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,11 @@ class FitSettings:
         steps = per_epoch * int(self.arguments["max_epochs"])
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
+    def reached(self, begun: Underway, state: Underway, steps_per_epoch: int) -> Reached:
+        """Return how far training has come in this state since it began in another."""
+        done = state.progress.epochs - begun.progress.epochs
+        return Reached("epoch", float(done + state.position / steps_per_epoch), self.epochs)
+
     def algorithm(self, trainer: ModuleTrainer) -> AveragedSteps | CompressedSteps:
         """Return what trains, by how what was learnt travels."""
         codec = codec_named(self.arguments["compression"])
@@ -184,12 +201,7 @@ class Fit:
 
     def reached(self, state: AveragingState) -> Reached:
         """Return how far training has come since it began."""
-        done = state.progress.epochs - self.state.progress.epochs
-        return Reached(
-            "epoch",
-            float(done + state.position / self.plan.steps_per_epoch),
-            self.settings.epochs,
-        )
+        return self.settings.reached(self.state, state, self.plan.steps_per_epoch)
 
     def warnings(self, state: AveragingState) -> list[FitWarning]:
         """Return what there is to say of the samples of training that has ended in this state."""

@@ -73,7 +73,30 @@ def _stacked(*samples: Any) -> Array:
     return np.stack(samples)
 
 
-def not_finite_sample(samples: Partition, rows: Array) -> str:
+def not_finite_loss(
+    samples: Partition, rows: Array, loss: float, step: int, epoch: int
+) -> tuple[str, str]:
+    """Say where a loss is not finite, and what is wrong with the data if that is why.
+
+    Parameters
+    ----------
+    samples : Partition
+    rows : ndarray of int
+        Those of the step.
+    loss : float
+    step : int
+        In the epoch.
+    epoch : int
+    """
+    where = (
+        f"the loss is {loss:g} in step {step} of epoch {epoch}, partition {samples.index}, of "
+        f"{len(rows)} samples between {samples.start + int(rows.min())} and "
+        f"{samples.start + int(rows.max())}"
+    )
+    return where, _not_finite_sample(samples, rows)
+
+
+def _not_finite_sample(samples: Partition, rows: Array) -> str:
     """Say which sample has a number that is not finite; nothing where all are."""
     for name, tree in (("X", samples.X), ("y", samples.y)):
         for path, leaf in leaves_of(tree, name):

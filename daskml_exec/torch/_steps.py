@@ -53,14 +53,31 @@ def run_steps(local: LocalModule, steps: Sequence[Step]) -> list[tuple[Any, Any]
     try:
         for step in steps:
             stop_point()
-            for group, rate in zip(local.optimiser.param_groups, base, strict=True):
-                # A group's own rate keeps its ratio to the estimator's.
-                group["lr"] = step.learning_rate * (rate / nominal if nominal else 1.0)
+            set_rates(local.optimiser, base, step.learning_rate, nominal)
             seen.append(_take(local, step))
     finally:
         for group, rate in zip(local.optimiser.param_groups, base, strict=True):
             group["lr"] = rate
     return seen
+
+
+def set_rates(
+    optimiser: torch.optim.Optimizer, own: Sequence[float], rate: float, nominal: float
+) -> None:
+    """Set the rates of a step: each group's own keeps its ratio to the estimator's.
+
+    Parameters
+    ----------
+    optimiser : torch.optim.Optimizer
+    own : sequence of float
+        Of its groups, as they were made.
+    rate : float
+        Of the step.
+    nominal : float
+        The estimator's.
+    """
+    for group, each in zip(optimiser.param_groups, own, strict=True):
+        group["lr"] = rate * (each / nominal if nominal else 1.0)
 
 
 def _take(local: LocalModule, step: Step) -> tuple[Any, Any]:
@@ -106,7 +123,7 @@ def _accumulated(local: LocalModule, batch: Any, n_samples: int) -> tuple[Any, A
 
 
 def _loss(local: LocalModule, batch: Any, n_samples: int) -> tuple[torch.Tensor, Any]:
-    with autocast(local):
+    with autocast(local.parts.amp, local.device):
         found = called("loss(module, batch)", local.parts.loss, local.call, batch)
     return checked_loss(found, n_samples)
 
@@ -145,13 +162,12 @@ def _backward(local: LocalModule, loss: torch.Tensor) -> None:
 
 
 @contextmanager
-def autocast(local: LocalModule) -> Iterator[None]:
+def autocast(amp: str | None, device: torch.device) -> Iterator[None]:
     """Compute in the shorter dtype, where that is asked for."""
-    amp = local.parts.amp
     if amp is None:
         yield
         return
-    with torch.autocast(local.device.type, getattr(torch, amp)):
+    with torch.autocast(device.type, getattr(torch, amp)):
         yield
 
 

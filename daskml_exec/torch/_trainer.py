@@ -22,7 +22,7 @@ from daskml_exec.torch._draws import (
     seed_step,
     step_seed,
 )
-from daskml_exec.torch._gather import Gather, not_finite_sample
+from daskml_exec.torch._gather import Gather, not_finite_loss
 from daskml_exec.torch._hints import hint
 from daskml_exec.torch._local_module import LocalModule
 from daskml_exec.torch._recipe import Recipe
@@ -145,12 +145,7 @@ class ModuleTrainer:
     def _not_finite(
         self, samples: Partition, rows: Array, step: int, work: Work, loss: float, first: bool
     ) -> Failure:
-        where = (
-            f"the loss is {loss:g} in step {step} of epoch "
-            f"{work.epoch}, partition {samples.index}, of {len(rows)} samples between "
-            f"{samples.start + int(rows.min())} and {samples.start + int(rows.max())}"
-        )
-        bad = not_finite_sample(samples, rows)
+        where, bad = not_finite_loss(samples, rows, loss, step, work.epoch)
         if bad:
             return Failure(data=bad)
         if first:
@@ -193,10 +188,8 @@ class ModuleTrainer:
 
     def _in_order(self, samples: Partition, epoch: int) -> Array:
         trained_on, _ = self._split(samples)
-        if samples.sample_weight is not None:
-            trained_on = trained_on[samples.sample_weight[trained_on] > 0]
         order = RowOrder(self.seed if self.shuffle else None, samples.index)
-        return order.of_epoch(trained_on, epoch)
+        return order.of_epoch(trained_on, epoch, samples.sample_weight)
 
     def _split(self, samples: Partition) -> tuple[Array, Array]:
         return held_out(
@@ -226,7 +219,7 @@ class ModuleTrainer:
                 with torch.no_grad(), alone():
                     for i, piece in enumerate(pieces):
                         seed_step(step_seed(key, i), local.device)
-                        with autocast(local):
+                        with autocast(local.parts.amp, local.device):
                             found = local.parts.scores(local.call, made(i), len(piece))
                         seen += [(name, *pair) for name, pair in found.items()]
                 values = [each for _, *pair in seen for each in pair]

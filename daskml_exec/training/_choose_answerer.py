@@ -3,6 +3,7 @@
 from typing import Any
 
 from daskml_exec.partitions import Data, Grid, Pieces
+from daskml_exec.training._algorithm import PeersAlgorithm
 from daskml_exec.training._answering import Answerer
 from daskml_exec.training._cells import CellsAnswerer
 from daskml_exec.training._memory import MemoryAnswerer
@@ -26,7 +27,8 @@ def answerer_of(data: Any, algorithm: Any, first: Any, name: str) -> Answerer:
     data = on_cluster(data)
     if isinstance(first, Segment):
         refuse_data(data)
-        return PeersAnswerer(data, first.units, algorithm.given(), name)
+        asks_peers: PeersAlgorithm[Any] = algorithm
+        return PeersAnswerer(data, first.units, asks_peers.given(), name)
     return answerer_for(data, name)
 
 

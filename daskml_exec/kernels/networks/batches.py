@@ -28,8 +28,23 @@ class RowOrder:
     seed: int | None
     partition: int
 
-    def of_epoch(self, rows: Array, epoch: int) -> Array:
-        """Return these rows in the order of an epoch."""
+    def of_epoch(self, rows: Array, epoch: int, sample_weight: Array | None = None) -> Array:
+        """Return these rows in the order of an epoch, without those whose weight is zero.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+        epoch : int
+        sample_weight : ndarray of shape (n_rows,), optional
+            Of all rows of the partition.
+
+        Examples
+        --------
+        >>> RowOrder(None, 0).of_epoch(np.array([0, 1, 3]), 0, np.array([2.0, 0.0, 1.0, 1.0]))
+        array([0, 3])
+        """
+        if sample_weight is not None:
+            rows = rows[sample_weight[rows] > 0]
         if self.seed is None:
             return rows
         return rows[_permutation(self.seed, self.partition, epoch, len(rows))]

@@ -68,12 +68,7 @@ class PipelineFit:
 
     def reached(self, state: PipelineState) -> Reached:
         """Return how far training has come since it began."""
-        done = state.progress.epochs - self.state.progress.epochs
-        return Reached(
-            "epoch",
-            float(done + state.position / self.plan.steps_per_epoch),
-            self.settings.epochs,
-        )
+        return self.settings.reached(self.state, state, self.plan.steps_per_epoch)
 
     carried = None
     """Stages keep what they need; partitions keep nothing."""

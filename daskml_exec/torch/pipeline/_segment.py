@@ -12,7 +12,7 @@ from daskml_exec.executor.peers import Peer, Source
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.batches import RowOrder
 from daskml_exec.partitions import Partition, map_leaves
-from daskml_exec.torch._gather import Gather, not_finite_sample
+from daskml_exec.torch._gather import Gather, not_finite_loss
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._steps import factor_of
 from daskml_exec.torch.pipeline._parts import PipelineParts
@@ -129,12 +129,12 @@ class PipelineSegment(Segment):
                 if not total.finite:
                     if made is None or last not in units:
                         return Found(None)
-                    wrong = made.wrong_with(total.loss, step, work.epoch)
+                    wrong = not_finite_loss(
+                        made.partition, made.rows, total.loss, step.number, work.epoch
+                    )
                     return Found(None, *wrong, len(losses) - 1)
-        told = self._not_finite(units)
-        if last not in units:
-            return Found(None, told, n_done=len(losses))
-        return Found(np.array(losses, np.float64).reshape(-1, 2), told, n_done=len(losses))
+        seen = np.array(losses, np.float64).reshape(-1, 2) if last in units else None
+        return Found(seen, self._not_finite(units), n_done=len(losses))
 
     def _not_finite(self, units: Mapping[int, Stage]) -> str:
         """Say which stage's parameters are not finite; nothing where all are."""
@@ -166,7 +166,9 @@ class PipelineSegment(Segment):
         for each, partition in zip(found, partitions, strict=True):
             if parts.encode is not None:
                 partition = replace(partition, y=parts.encode(partition.y))
-            rows = _in_order(partition, parts, work.epoch)
+            order = RowOrder(parts.seed if parts.shuffle else None, partition.index)
+            everything = np.arange(partition.n_rows)
+            rows = order.of_epoch(everything, work.epoch, partition.sample_weight)
             gather = Gather(partition, parts.torch_dtype, parts.augment, parts.seed, work.epoch)
             for step in self.plan.steps_of(each):
                 yield step, _Samples(partition, rows[step.first : step.last], gather)
@@ -196,20 +198,3 @@ class _Samples:
 
     def batch(self) -> Any:
         return self.gather(self.rows)
-
-    def wrong_with(self, loss: float, step: PipelineStep, epoch: int) -> tuple[str, str]:
-        """Say what was not finite: a loss, and a sample if that is why."""
-        start, rows = self.partition.start, self.rows
-        where = (
-            f"the loss is {loss:g} in step {step.number} of epoch {epoch}, partition "
-            f"{self.partition.index}, of {len(rows)} samples between {start + int(rows.min())} "
-            f"and {start + int(rows.max())}"
-        )
-        return where, not_finite_sample(self.partition, rows)
-
-
-def _in_order(partition: Partition, parts: PipelineParts, epoch: int) -> Array:
-    rows = np.arange(partition.n_rows)
-    if partition.sample_weight is not None:
-        rows = rows[partition.sample_weight > 0]
-    return RowOrder(parts.seed if parts.shuffle else None, partition.index).of_epoch(rows, epoch)

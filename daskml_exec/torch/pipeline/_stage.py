@@ -1,7 +1,6 @@
 """A stage: consecutive parts of a module with their optimiser, on the Worker that has it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.torch._optimisers import MakeOptimiser
+from daskml_exec.torch._steps import set_rates
 from daskml_exec.torch.pipeline._seeds import Draws
 from daskml_exec.torch.pipeline._skeleton import with_tensors
 from daskml_exec.torch.pipeline._trees import Passed, array_of, tensor_of
@@ -224,14 +224,10 @@ class Stage:
         return [leaf.grad for leaf in leaves]
 
     def update(self, rate: float, nominal: float) -> None:
-        """Take the optimiser's step, at this learning rate.
-
-        A group's own rate keeps its ratio to the nominal one.
-        """
+        """Take the optimiser's step, at this learning rate."""
         if self.optimiser is None:
             return
-        for group, own in zip(self.optimiser.param_groups, self.rates, strict=True):
-            group["lr"] = rate * (own / nominal if nominal else 1.0)
+        set_rates(self.optimiser, self.rates, rate, nominal)
         self.optimiser.step()
 
     @property
@@ -244,13 +240,3 @@ class Stage:
         """What it is called in errors."""
         first, last = self.parts[0].name, self.parts[-1].name
         return first if first == last else f"the stage from {first!r} to {last!r}"
-
-
-@contextmanager
-def autocast(amp: str | None, device: torch.device) -> Iterator[None]:
-    """Compute in the shorter dtype, where that is asked for."""
-    if amp is None:
-        yield
-        return
-    with torch.autocast(device.type, getattr(torch, amp)):
-        yield

@@ -16,14 +16,14 @@ import torch
 from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.partitions import map_leaves, tree_between
 from daskml_exec.torch._draws import alone
-from daskml_exec.torch._steps import checked_loss
+from daskml_exec.torch._steps import autocast, checked_loss
 from daskml_exec.torch.pipeline._gradients import add_tied, clip
 from daskml_exec.torch.pipeline._member import Member
 from daskml_exec.torch.pipeline._order import Action, actions
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelineStep
 from daskml_exec.torch.pipeline._seeds import LOSS, Draws
-from daskml_exec.torch.pipeline._stage import Stage, Through, autocast
+from daskml_exec.torch.pipeline._stage import Stage, Through
 from daskml_exec.torch.pipeline._stand_in import arguments_of, loss_after
 from daskml_exec.torch.pipeline._trees import Passed, packed, passed, unpacked
 

@@ -1,6 +1,6 @@
 """What one stage passes on to the next: tensors in tuples, lists and dicts, and plain values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,9 +149,3 @@ def tensor_of(array: Array, dtype: torch.dtype, device: torch.device) -> torch.T
     here = torch.empty(array.shape, dtype=_AS_INTEGERS.get(dtype, dtype))
     here.numpy()[...] = array
     return here.view(dtype).to(device)
-
-
-def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any, who: str) -> Any:
-    """Return the tree with what a function makes of its tensors."""
-    found = passed(tree, who)
-    return _formed(found.form, [function(each) for each in found.tensors])

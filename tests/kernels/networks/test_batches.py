@@ -45,6 +45,16 @@ def test_without_shuffling_rows_keep_their_order():
     assert RowOrder(None, 5).of_epoch(rows, 7) is rows
 
 
+@pytest.mark.parametrize("seed", [None, 4])
+def test_rows_of_weight_zero_are_left_out_before_the_others_are_ordered(seed):
+    """The weights are of the whole partition, some rows of which are held out."""
+    rows, weight = np.array([0, 2, 3, 5, 6]), np.array([1.0, 0.0, 0.0, 2.0, 1.0, 0.5, 1.0])
+    order = RowOrder(seed, 1)
+    assert np.array_equal(
+        order.of_epoch(rows, 3, weight), order.of_epoch(np.array([0, 3, 5, 6]), 3)
+    )
+
+
 def test_what_one_caller_does_to_an_order_is_not_seen_by_others():
     rows = np.arange(20)
     first = RowOrder(1, 1).of_epoch(rows, 0)
