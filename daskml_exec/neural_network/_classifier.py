@@ -84,7 +84,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         Training stops after more than so many epochs in a row without an improvement.
     sync_every : int, "epoch" or "auto", default="auto"
         Local steps between two averages; "epoch" for all of an epoch, "auto" for a quarter of an
-        epoch, but 16 at least. The average that ends an epoch comes earlier where steps run out.
+        epoch, in a fit of less than ten epochs for a fortieth of all its steps, but 16 at least.
+        The average that ends an epoch comes earlier where steps run out.
     compression : None, "fp16" or "topk:SHARE", default=None
         How the change of the model travels, both ways: as it is, in half precision, or as the
         given share of its entries, those of largest magnitude. What a message loses is added to
@@ -94,9 +95,10 @@ class MLPClassifier(ClassifierMixin, MLP):
     outer : {"auto", "nesterov", "average"}, default="auto"
         What is done with the average: it replaces the parameters, or its difference from them is
         taken for a gradient, with a rate of 0.7 and Nesterov's momentum of 0.8, which make up for
-        the shorter steps of averages [4]_ [5]_. "auto" is "nesterov" for rounds of 16 steps or
-        more, and nearer to "average" the fewer they have. With one partition there is nothing to
-        average.
+        the shorter steps of averages [4]_ [5]_. "auto" takes as much of that rule as lets a change
+        count √K times in the end, of K partitions, and so a learning rate of one process suits any
+        number of them; less of it for rounds of fewer than 16 steps. With one partition there is
+        nothing to average.
     parallel : {"data", "model", "hybrid", "auto"}, default="data"
         How training is shared among Workers. "data": each partition trains the whole network, as
         described above. "model": the weights are cut into blocks that stay on Workers, which go

@@ -313,7 +313,11 @@ class MLP(PartitionedEstimator):
             target=prepared.target,
             alpha=float(self.alpha),
             batching=batching(
-                rows, self.batch_size, self.sync_every, linear_scaling=self.solver == "sgd"
+                rows,
+                self.batch_size,
+                self.sync_every,
+                linear_scaling=self.solver == "sgd",
+                epochs=self.max_iter,
             ),
             seed=seed,
             shuffle=bool(self.shuffle),
@@ -369,7 +373,7 @@ class MLP(PartitionedEstimator):
         codec = codec_named(self.compression)
         if len(problem.batching.rows) == 1:  # nothing is averaged, nothing travels
             return AveragedSteps(problem, stopping, Outer(), SEEN)
-        rule = outer_rule(self.outer, problem.batching.sync_steps)
+        rule = outer_rule(self.outer, problem.batching)
         steps = AveragedSteps(problem, stopping, rule, SEEN)
         return steps if codec is None else CompressedSteps(steps, codec, incremental)
 

@@ -66,13 +66,15 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         Steps at most, in mid-epoch if need be; None for no such limit.
     sync_every : int, "epoch" or "auto", default="auto"
         Local steps between two averages; "epoch" for all of an epoch, "auto" for a quarter of an
-        epoch, but 16 at least: more averages gain little, and each has to travel. The average that
-        ends an epoch comes earlier where steps run out.
+        epoch, in a fit of less than ten epochs for a fortieth of all its steps, but 16 at least:
+        more averages gain little, and each has to travel. The average that ends an epoch comes
+        earlier where steps run out.
     outer : {"auto", "nesterov", "average"}, default="auto"
         What is done with the average of parameters: it replaces them, or its difference from them
         is taken for a gradient, with a rate of 0.7 and Nesterov's momentum of 0.8, which make up
-        for the shorter steps of averages [3]_ [4]_. "auto" is "nesterov" for rounds of 16 steps or
-        more, and nearer to "average" the fewer they have.
+        for the shorter steps of averages [3]_ [4]_. "auto" takes as much of that rule as lets a
+        change count √K times in the end, of K partitions, and so a learning rate of one process
+        suits any number of them; less of it for rounds of fewer than 16 steps.
     optimizer_state : {"average", "local", "reset"}, default="average"
         What becomes of the optimiser's moments, such as Adam's two numbers per parameter, between
         rounds. "average" averages them as parameters are, which moves most and is nearest to one

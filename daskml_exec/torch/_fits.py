@@ -118,6 +118,8 @@ class FitSettings:
             self.arguments["sync_every"],
             linear_scaling=str(self.arguments["optimizer"]).lower() == "sgd",
             least=least,
+            epochs=int(self.arguments["max_epochs"]),
+            max_steps=self.max_steps,
         )
 
     def total_steps(self, per_epoch: int) -> int:
@@ -135,7 +137,7 @@ class FitSettings:
         codec = codec_named(self.arguments["compression"])
         if len(trainer.batching.rows) == 1:  # nothing is averaged, nothing travels
             return AveragedSteps(trainer, self.stopping, Outer(), SEEN)
-        outer = outer_rule(self.arguments["outer"], trainer.batching.sync_steps)
+        outer = outer_rule(self.arguments["outer"], trainer.batching)
         steps = AveragedSteps(trainer, self.stopping, outer, SEEN)
         if codec is None and self._moments_stay:
             codec = WholeChange()

@@ -131,7 +131,7 @@ def plain(
         schedule=schedule,
         initial_rate=learning_rate,
     )
-    rule = outer_rule(outer, problem.batching.sync_steps)
+    rule = outer_rule(outer, problem.batching)
     algorithm: Any = AveragedSteps(problem, stopping, rule, SEEN)
     codec = codec_named(compression) if isinstance(compression, str) else compression
     if codec is not None:

@@ -118,7 +118,7 @@ def problem(
 def steps(trainer: RunningLeastSquares, outer: str = "average", *, scored: bool = False) -> Any:
     """Return the algorithm that averages these local steps."""
     stopping = Stopping(0.0, np.inf, scored, "constant", 0.01)
-    return AveragedSteps(trainer, stopping, outer_rule(outer, 99), (Seen,))
+    return AveragedSteps(trainer, stopping, outer_rule(outer, trainer.batching), (Seen,))
 
 
 def beginning(trainer: RunningLeastSquares, *, rate: float = 0.01, **given: Any) -> AveragingState:

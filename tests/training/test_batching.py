@@ -8,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daskml_exec.training.averaging import LEAST_BATCH, batching
-from daskml_exec.training.averaging._batching import LEAST_SYNC_STEPS, ROUNDS_PER_EPOCH
+from daskml_exec.training.averaging._batching import (
+    LEAST_SYNC_STEPS,
+    ROUNDS_PER_EPOCH,
+    ROUNDS_PER_FIT,
+)
 
 rows_lists = st.lists(st.integers(0, 3000), min_size=1, max_size=20).filter(any)
 syncs = st.one_of(st.sampled_from(["epoch", "auto"]), st.integers(1, 40))
@@ -79,6 +83,27 @@ def test_auto_averages_a_few_times_an_epoch(rows):
     assert 1 <= rounds <= ROUNDS_PER_EPOCH
     # Unless an epoch has fewer steps, a round is worth the way there and back.
     assert plan.sync_steps >= min(LEAST_SYNC_STEPS, plan.steps_per_epoch)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "max_steps", "steps"),
+    [
+        (100, None, 250),
+        (10, None, 250),
+        (4, None, 100),
+        (1, None, 25),
+        (100, 2000, 50),
+        (1, 10, 16),
+    ],
+)
+def test_a_short_fit_averages_often_enough(epochs, max_steps, steps):
+    length = {"epochs": epochs, "max_steps": max_steps}
+    plan = batching([100_000, 100_000], 200, "auto", linear_scaling=False, **length)
+    assert plan.steps_per_epoch == 1000 and plan.sync_steps == steps
+    total = min(1000 * epochs, max_steps or 1000 * epochs)
+    assert steps == LEAST_SYNC_STEPS or total / steps >= ROUNDS_PER_FIT
+    asked = batching([100_000, 100_000], 200, 300, linear_scaling=False, **length)
+    assert asked.sync_steps == 300
 
 
 def test_a_batch_is_of_all_rows_at_most():

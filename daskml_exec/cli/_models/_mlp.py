@@ -91,7 +91,8 @@ labels = classes[margins.argmax(axis=1)]
             type=_count_or("auto", "epoch"),
             metavar="N",
             help="steps between two averages of the local models; auto is a quarter of an epoch, "
-            f"but 16 at least, and epoch is all of it (default: {cls.sync_every})",
+            "of fewer than ten epochs a fortieth of all, but 16 at least, and epoch is all of it "
+            f"(default: {cls.sync_every})",
         )
         group.add_argument(
             "--compression",

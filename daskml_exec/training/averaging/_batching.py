@@ -9,10 +9,11 @@ LEAST_BATCH = 16
 """Rows that a partition takes per step at least: the optimiser's own work, which does not depend on
 the rows, would outweigh that of fewer."""
 
-ROUNDS_PER_EPOCH, LEAST_SYNC_STEPS = 4, 16
-"""What "auto" asks for: averages per epoch, and steps between two of them at least. More averages
-gained no accuracy, and steps of a network of the usual size take less than a tenth of the time
-that a round needs to get there and back."""
+ROUNDS_PER_EPOCH, ROUNDS_PER_FIT, LEAST_SYNC_STEPS = 4, 40, 16
+"""What "auto" asks for: averages per epoch, and in all epochs of a fit that has few, as those of
+language models; and steps between two of them at least. More averages gained no accuracy, and steps
+of a network of the usual size take less than a tenth of the time that a round needs to get there
+and back."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ def batching(
     *,
     linear_scaling: bool,
     least: int = LEAST_BATCH,
+    epochs: float = math.inf,
+    max_steps: int | None = None,
 ) -> Batching:
     """Share `batch_size` among the partitions in proportion to their rows.
 
@@ -126,6 +129,10 @@ def batching(
         that would be fewer than `least` rows: linearly, or by the square root.
     least : int
         Rows that a partition takes per step at least, where there are several.
+    epochs : float
+        Of the fit. Only the few of a short one matter.
+    max_steps : int or None
+        Steps of the fit, at most.
 
     Examples
     --------
@@ -151,13 +158,17 @@ def batching(
     if ratio < 1.25:
         ratio = 1.0  # rounding alone
     plan = Batching(tuple(rows), batches, ratio if linear_scaling else math.sqrt(ratio), 1)
-    return replace(plan, sync_steps=_sync_steps(plan, sync_every))
+    steps = plan.steps_per_epoch * epochs
+    if max_steps is not None:
+        steps = min(steps, max_steps)
+    return replace(plan, sync_steps=_sync_steps(plan, sync_every, steps))
 
 
-def _sync_steps(plan: Batching, sync_every: Any) -> int:
+def _sync_steps(plan: Batching, sync_every: Any, total_steps: float) -> int:
     epoch = plan.steps_per_epoch
     if sync_every == "epoch" or len(plan.rows) == 1:
         return epoch
     if sync_every == "auto":
-        return min(epoch, max(-(-epoch // ROUNDS_PER_EPOCH), LEAST_SYNC_STEPS))
+        wanted = math.ceil(min(epoch / ROUNDS_PER_EPOCH, total_steps / ROUNDS_PER_FIT))
+        return min(epoch, max(wanted, LEAST_SYNC_STEPS))
     return min(int(sync_every), epoch)

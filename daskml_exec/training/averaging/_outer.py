@@ -1,8 +1,11 @@
 r"""What the driver makes of the averaged change of a round."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.training.averaging._batching import Batching
 
 RATE, MOMENTUM = 0.7, 0.8
 """In the end a change counts three and a half times. With DiLoCo's momentum of 0.9 it counts seven
@@ -31,6 +34,11 @@ class Outer:
     rate: float = 1.0
     momentum: float = 0.0
 
+    @property
+    def gain(self) -> float:
+        """How many times a change counts in the end."""
+        return self.rate / (1.0 - self.momentum)
+
     def step(self, velocity: Array | None, change: Array) -> tuple[Array, Array | None]:
         """Return the change to apply, and the velocity to remember."""
         if not self.momentum:
@@ -39,15 +47,44 @@ class Outer:
         return self.rate * (change + self.momentum * velocity), velocity
 
 
-def outer_rule(outer: str, sync_steps: int) -> Outer:
-    """Return what "average", "nesterov" or "auto" means for rounds of so many steps.
+def outer_rule(outer: str, batching: Batching) -> Outer:
+    r"""Return what "average", "nesterov" or "auto" means for steps and rounds like these.
+
+    A step of an optimiser like Adam goes as far whatever its rows, in a direction that is the more
+    noise the fewer they are: of K partitions that share a batch, each goes only :math:`1/\sqrt{K}`
+    as far down the slope as one process does with all of it. "auto" makes up for just that, so that
+    a learning rate that suits one process suits any number of partitions. Of uneven partitions
+    there count :math:`K = (\sum n_i)^2 / \sum n_i^2`.
+
+    Parameters
+    ----------
+    outer : {"auto", "average", "nesterov"}
+    batching : Batching
 
     Examples
     --------
-    >>> outer_rule("auto", 8), outer_rule("auto", 500) == outer_rule("nesterov", 1)
-    (Outer(rate=0.85, momentum=0.4), True)
+    >>> from daskml_exec.training.averaging import batching
+    >>> two = batching([15000, 15000], 200, "epoch", linear_scaling=False)
+    >>> many = batching([1500] * 20, 200, 94, linear_scaling=False)
+    >>> rule = outer_rule("auto", two)
+    >>> print(f"{rule.rate:.2f} {rule.momentum:.2f}, in the end {rule.gain:.3f}")
+    0.85 0.40, in the end 1.414
+    >>> outer_rule("auto", many) == outer_rule("nesterov", two)
+    True
     """
     if outer == "average":
         return Outer()
-    share = 1.0 if outer == "nesterov" else min(1.0, sync_steps / STEPS)
+    share = 1.0
+    if outer == "auto":
+        share = _share_of(math.sqrt(_partitions_that_count(batching.rows)))
+        share *= min(1.0, batching.sync_steps / STEPS)
     return Outer(1.0 - share * (1.0 - RATE), share * MOMENTUM)
+
+
+def _partitions_that_count(rows: Sequence[int]) -> float:
+    return sum(rows) ** 2 / sum(n * n for n in rows)
+
+
+def _share_of(gain: float) -> float:
+    """Return how much of Nesterov's rule makes a change count so many times in the end."""
+    return min(1.0, (gain - 1.0) / (gain * MOMENTUM - (1.0 - RATE)))
