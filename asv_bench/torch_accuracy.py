@@ -1,6 +1,7 @@
 """What averaging costs in accuracy: ``python -m torch_accuracy mlp|cnn|gpt [--quick]``.
 
-Ours in two partitions, each of which takes the task's batch a step, beside the user's own loop in
+Ours in two partitions, each of which takes the task's batch a step, or with `--shared` half of it,
+so that both sides take as many steps, beside the user's own loop in
 one process, for equal epochs. Each side's learning rate is the best of `--rates` in validation, by
 the mean of the seeds; at that rate it trains on those samples and the validation's, from each seed,
 and is judged on the test's: accuracy in per cent, of the GPT the loss of a token in nats.
@@ -116,6 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     add("--epochs", type=int, help="10; of the GPT 2")
     add("--seeds", type=int, help="3; 1 with --quick")
     add("--rates", type=float, nargs="+", help="to choose from")
+    add("--shared", action="store_true", help="one batch for both partitions")
     add("--codec", help="compression of our changes: fp16, topk:0.01")
     add("--outer", default="auto", help="our rule of averaging: average, nesterov; auto")
     add("--sync-every", default="auto", help="our steps between averages, or epoch; auto")
@@ -134,6 +136,8 @@ def main(arguments: list[str] | None = None) -> None:
         steps = int(given.sync_every) if given.sync_every.isdecimal() else given.sync_every
         averaging = {"compression": given.codec, "outer": given.outer, "sync_every": steps}
         with torch_ours.workers() as executor:
+            if given.shared:
+                averaging["batch_size"] = task.batch
             train = ours(task, parts, executor, epochs, averaging)
             results["ours"] = judge(task, "ours", train, rates, seeds)
     print(render(task, results))

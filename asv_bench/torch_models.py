@@ -1,5 +1,6 @@
 """The modules that are trained beside peers; worker processes import them from here."""
 
+import math
 from typing import Any
 
 import torch
@@ -120,6 +121,14 @@ def next_token_loss(module: nn.Module, windows: Any) -> Any:
     ids = windows.long()
     scores = module(ids[:, :-1])
     return functional.cross_entropy(scores.flatten(0, 1), ids[:, 1:].flatten())
+
+
+def one_cycle(step: int, total: int) -> float:
+    """Rise for a tenth of the steps, and fall on half a wave to a fiftieth."""
+    done, rise = step / total, 0.1
+    if done < rise:
+        return 0.05 + 0.95 * done / rise
+    return max(0.02, 0.5 * (1 + math.cos(math.pi * (done - rise) / (1 - rise))))
 
 
 def accuracy(module: nn.Module, X: Any, y: Any) -> float:

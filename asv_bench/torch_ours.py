@@ -34,10 +34,15 @@ def workers(n: int = WORKERS, *, processes: bool = True) -> Iterator[Executor]:
 
 
 def estimator(task: Task, partitions: int, **arguments: Any) -> Any:
-    """Return an estimator that takes the task's batch in each partition."""
+    """Return an estimator that takes the task's batch in each partition, unless told otherwise."""
     from daskml_exec.torch import TorchEstimator  # where PyTorch is not, this file is still read
 
-    defaults = {"lr": task.rate, "batch_size": task.batch * partitions, "random_state": 0}
+    defaults = {
+        "lr": task.rate,
+        "batch_size": task.batch * partitions,
+        "scheduler": task.schedule,
+        "random_state": 0,
+    }
     return TorchEstimator(task.module, loss=task.loss, **defaults | arguments)
 
 

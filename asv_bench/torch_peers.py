@@ -25,10 +25,22 @@ def pytorch(samples: Samples) -> Iterator[Server]:
         sys.exit(str(missing))
 
 
-def cost(server: Server, who: str, task: Task, samples: Samples, epochs: int, **asked: Any) -> Cost:
-    """Return what the epochs after the first cost, with the task's batch in each process."""
+def cost(
+    server: Server,
+    who: str,
+    task: Task,
+    samples: Samples,
+    epochs: int,
+    *,
+    shared: bool = False,
+    **asked: Any,
+) -> Cost:
+    """Return what the epochs after the first cost.
+
+    Each process takes the task's batch, or they share one.
+    """
     processes = PROCESSES[who]
-    batch = task.batch * processes
+    batch = task.batch if shared else task.batch * processes
     answer = ask(server, task, epochs=epochs, batch=batch, processes=processes, **asked)
     n = len(samples) - len(samples) % processes
     seconds, cpu = (sum(answer[of][1:]) for of in ("seconds", "cpu"))

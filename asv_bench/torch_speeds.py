@@ -2,8 +2,9 @@
 
 Ours on two worker processes of one thread, beside the user's own loop on one thread and
 DistributedDataParallel on gloo in two processes of one thread; each step takes the task's batch in
-every process. They take turns, and one of our clusters is open at a time. What comes before the
-end of the first round, and the peers' first epoch, are not counted.
+every process, or with `--shared` in all of them together. They take turns, and one of our clusters
+is open at a time. What comes before the end of the first round, and the peers' first epoch, are not
+counted.
 
 "by the clock" and "by processors" are ours over theirs in pairs: median (lowest - highest). The
 processors' seconds are those of the worker processes, or of the peers' processes; on a machine of
@@ -36,30 +37,37 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="few samples, one pair: does it run")
     parser.add_argument("--pairs", type=int, help="runs of each side; 5, or 1 with --quick")
     parser.add_argument("--epochs", type=int, default=4, help="of a run; 4")
+    parser.add_argument("--shared", action="store_true", help="one batch for all processes")
     parser.add_argument("--peers-only", action="store_true", help="without ours")
     given = parser.parse_args(arguments)
     if given.epochs < 2:
         parser.error(f"--epochs {given.epochs}; allowed are 2 and more: the first is not counted")
     task = TASKS[given.task]
     pairs = given.pairs or (1 if given.quick else 5)
-    print(render(task, measure(task, given.quick, pairs, given.epochs, not given.peers_only)))
+    costs = measure(
+        task, given.quick, pairs, given.epochs, given.shared, with_ours=not given.peers_only
+    )
+    print(render(task, costs))
 
 
 def measure(
-    task: Task, quick: bool, pairs: int, epochs: int, with_ours: bool = True
+    task: Task, quick: bool, pairs: int, epochs: int, shared: bool, *, with_ours: bool = True
 ) -> dict[str, list[Cost]]:
     """Return the costs of each side, in turns; ours, if it is among them, stands first."""
     samples = data(task.name, quick).train[: task.timed]
     found: dict[str, list[Cost]] = {"ours": []} if with_ours else {}
     found |= {who: [] for who in torch_peers.PROCESSES}
     options = Options()
+    batch = {"batch_size": task.batch} if shared else {}
     with torch_peers.pytorch(samples) as server:
         for _ in range(pairs):
             for who, costs in found.items():
                 if who == "ours":
-                    costs.append(torch_ours.cost(task, samples, epochs=epochs))
+                    costs.append(torch_ours.cost(task, samples, epochs=epochs, **batch))
                 else:
-                    costs.append(torch_peers.cost(server, who, task, samples, epochs))
+                    costs.append(
+                        torch_peers.cost(server, who, task, samples, epochs, shared=shared)
+                    )
                 options.say(f"{who}: {costs[-1].rate:,.0f} {task.unit} a second")
     return found
 

@@ -31,6 +31,8 @@ class Task:
     """Learning rates to choose from."""
     tolerance: float
     """How far from one process's the score may be."""
+    schedule: Callable[[int, int], float] | None = None
+    """Of a step and all steps, by what the learning rate is multiplied."""
 
     @property
     def rate(self) -> float:
@@ -80,8 +82,9 @@ TASKS = {
             unit="tokens",
             units=WINDOW - 1,
             timed=1_000,
-            rates=(1e-3, 2e-3, 4e-3),
+            rates=(2e-3, 4e-3),
             tolerance=0.05,
+            schedule=models.one_cycle,
         ),
     )
 }

@@ -73,14 +73,23 @@ def train(
     shared = torch.Generator().manual_seed(plan.seed)
     whole = len(X) - len(X) % processes  # else their numbers of steps may differ
     found = Epochs([], [])
+    steps, done = plan.epochs * -(-(whole // processes) // (plan.batch // processes)), 0
     for _ in range(plan.epochs):
         started, computed = time.perf_counter(), time.process_time()
         order = torch.randperm(len(X), generator=shared)[rank:whole:processes]
         for batch in batches(X, y, order, plan.batch // processes):
+            if plan.what.schedule is not None:
+                set_rate(optimiser, plan.rate * plan.what.schedule(done, steps))
             step(batch, loss, optimiser)
+            done += 1
         found.seconds.append(time.perf_counter() - started)
         found.cpu.append(time.process_time() - computed)
     return found
+
+
+def set_rate(optimiser: Any, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def step(batch: Any, loss: Loss, optimiser: Any) -> None:
