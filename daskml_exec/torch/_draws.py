@@ -10,6 +10,11 @@ import torch
 # torch has one generator for all threads of a process. Whatever of this package draws from it has
 # it for itself meanwhile: steps, and in the driver's process modules that are built and tried.
 _lock = threading.RLock()
+
+# Reading the generator's state takes a lock of torch's and makes an object, on which Python may
+# collect garbage and let other threads go on: one that then asks for torch's lock waits for it with
+# Python's own, for ever. Whatever here touches the generator does so one at a time.
+_touch = threading.RLock()
 _MASK = (1 << 64) - 1
 
 
@@ -36,6 +41,24 @@ def step_seed(key: int, step: int) -> int:
     return (mixed ^ (mixed >> 31)) & 0xFFFFFFFF
 
 
+def generator_state() -> torch.Tensor:
+    """Return the state of torch's generator of this process."""
+    with _touch:
+        return torch.default_generator.get_state()
+
+
+def set_generator_state(state: torch.Tensor) -> None:
+    """Let torch's generator go on from this state."""
+    with _touch:
+        torch.default_generator.set_state(state)
+
+
+def seed_generator(seed: int) -> None:
+    """Seed torch's generator; ``torch.manual_seed`` takes a hundred times as long."""
+    with _touch:
+        torch.default_generator.manual_seed(seed & 0xFFFFFFFF)
+
+
 @contextmanager
 def alone(draws: bool = True) -> Iterator[None]:
     """Have torch's generator for oneself while what runs draws from it, and leave it as it was.
@@ -49,16 +72,16 @@ def alone(draws: bool = True) -> Iterator[None]:
         yield
         return
     with _lock:
-        before = torch.default_generator.get_state()
+        before = generator_state()
         try:
             yield
         finally:
-            torch.default_generator.set_state(before)
+            set_generator_state(before)
 
 
 def seed_step(seed: int, device: torch.device) -> None:
-    """Seed the generators that modules draw from; ``torch.manual_seed`` takes a hundred times."""
-    torch.default_generator.manual_seed(seed)
+    """Seed the generators that modules draw from."""
+    seed_generator(seed)
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.default_generators[index].manual_seed(seed)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from daskml_exec.torch._draws import alone
+from daskml_exec.torch._draws import alone, generator_state, seed_generator
 from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._layout import (
     Layout,
@@ -64,7 +64,7 @@ def built(
             "module, and a module, which is copied"
         )
     with alone():
-        torch.default_generator.manual_seed(seed & 0xFFFFFFFF)
+        seed_generator(seed)
         made = module(**_asked_for(module, known, options), **options)
     if not isinstance(made, nn.Module):
         raise TypeError(
@@ -173,7 +173,7 @@ def materialise(module: nn.Module, loss: Callable[..., Any], batch: Any, *, seed
         return
     module.eval()  # statistics are to begin as they are
     with alone(), torch.no_grad():
-        torch.default_generator.manual_seed(seed & 0xFFFFFFFF)
+        seed_generator(seed)
         loss(module, batch)
 
 
@@ -206,7 +206,7 @@ def tried(
     dtype = require_trainable(module, list(trainable.items()))
     other = copied(module).train()
     with alone():
-        before = torch.default_generator.get_state()
+        before = generator_state()
         try:
             found = called("loss(module, batch)", loss, other, copy.deepcopy(batch))
         except Exception as error:
@@ -217,7 +217,7 @@ def tried(
             if said := hint(error, other, n):
                 error.add_note(said)
             raise
-        draws = not torch.equal(before, torch.default_generator.get_state())
+        draws = not torch.equal(before, generator_state())
         checked_loss(found, n)
     try:
         moments, scalars = remembered_slots(copied(module), optimiser)

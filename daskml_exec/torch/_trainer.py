@@ -18,6 +18,7 @@ from daskml_exec.torch._divergence import UNTRAINED, BeforeAnyStep, Diverged
 from daskml_exec.torch._draws import (
     alone,
     epoch_key,
+    generator_state,
     score_key,
     seed_step,
     step_seed,
@@ -279,9 +280,9 @@ def _taken(local: LocalModule, steps: list[Step], load: Callable[[], None]) -> A
     """
     load()
     if not local.draws:
-        before = torch.default_generator.get_state()
+        before = generator_state()
         seen = run_steps(local, steps)
-        if torch.equal(before, torch.default_generator.get_state()):
+        if torch.equal(before, generator_state()):
             return seen
         local.draws = True
         load()

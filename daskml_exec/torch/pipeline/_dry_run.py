@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from daskml_exec.torch._draws import alone
+from daskml_exec.torch._draws import alone, seed_generator
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch.pipeline._chain import CHAINS_ALLOWED, parts_in_chain
 from daskml_exec.torch.pipeline._cut import Cost
@@ -59,7 +59,7 @@ def chain_of_parts(
         The module cannot be cut, or its loss does not call it once.
     """
     with alone(), steady(torch.device("cpu")):
-        torch.default_generator.manual_seed(seed & 0xFFFFFFFF)
+        seed_generator(seed)
         args, kwargs = arguments_of(loss, copy.deepcopy(batch))
         if function is None:
             parts = parts_in_chain(copy.deepcopy(module).train(), *copy.deepcopy((args, kwargs)))

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from daskml_exec.torch._draws import seed_generator
 from daskml_exec.torch._layout import trainable_parameters
 from daskml_exec.torch.pipeline._stage import Part
 from daskml_exec.torch.pipeline._trees import passed
@@ -139,7 +140,7 @@ def _of_parts(module: nn.Module, parts: Sequence[Part], arguments: Any, seed: in
 
 
 def _drawing(seed: int, function: Callable[..., Any], arguments: Any) -> Any:
-    torch.default_generator.manual_seed(seed & 0xFFFFFFFF)
+    seed_generator(seed)
     args, kwargs = copy.deepcopy(arguments)
     return function(args, kwargs)
 

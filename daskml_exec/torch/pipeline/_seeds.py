@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from daskml_exec.torch._draws import alone, seed_step, step_seed
+from daskml_exec.torch._draws import (
+    alone,
+    generator_state,
+    seed_step,
+    set_generator_state,
+    step_seed,
+)
 
 # Of what the loss draws, before and after the module is called; parts count from zero.
 LOSS = -1
@@ -42,9 +48,9 @@ class Draws:
         found out if it draws nevertheless, and then it runs once more.
         """
         if not self.known:
-            before = torch.default_generator.get_state()
+            before = generator_state()
             found = function()
-            if torch.equal(before, torch.default_generator.get_state()):
+            if torch.equal(before, generator_state()):
                 return found
             self.known = True
         with alone():
@@ -58,7 +64,7 @@ class Draws:
 
     def within(self, function: Callable[[], Any]) -> Any:
         """Return what a function returns, and let what follows draw as if it had not run."""
-        before = torch.default_generator.get_state()
+        before = generator_state()
         found = function()
-        torch.default_generator.set_state(before)
+        set_generator_state(before)
         return found
