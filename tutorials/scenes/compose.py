@@ -35,6 +35,17 @@ def compose(items: Items, numbers: Iterable[int], seed: int = 0) -> Scenes:
     return {name: np.stack([each[name] for each in made]) for name in made[0]}
 
 
+def mirrored(scene: Scenes, generator: np.random.Generator) -> Scenes:
+    """Return one scene, without the leading axis, or its mirror image: half of the time each."""
+    if generator.random() < 0.5:
+        return scene
+    real = np.arange(MOST) < scene["count"]
+    left, top, right, bottom = scene["boxes"].T
+    boxes = np.where(real, np.stack([SIDE - right, top, SIDE - left, bottom]), 0).T
+    image, mask = scene["image"][..., ::-1], scene["mask"][..., ::-1]
+    return {**scene, "image": image, "mask": mask, "boxes": boxes.astype(np.float32)}
+
+
 def _scene(items: Items, generator: np.random.Generator) -> Scenes:
     image = np.zeros((SIDE, SIDE), np.uint8)
     owner = np.zeros((SIDE, SIDE), np.uint8)  # which item's a pixel is, from 1

@@ -32,7 +32,7 @@ def box_iou(first: Any, second: Any) -> Any:
 
 def _larger(a: Any, b: Any) -> Any:
     """Return the larger of each two numbers, of arrays or tensors."""
-    return a + (b - a).clip(0)
+    return np.maximum(a, b) if isinstance(a, np.ndarray) else a.maximum(b)
 
 
 def average_precisions(

@@ -1,0 +1,196 @@
+"""Two sides of a comparison: partitions on Workers, and PyTorch's own loop in one process."""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from daskml_exec import Executor
+from daskml_exec.torch import TorchEstimator
+from scenes.compose import Scenes, compose, mirrored
+from scenes.items import DEBIAN, clothes
+
+WORKERS = 2
+BATCH = 16
+EPOCHS_TO_CHOOSE, SCENES_TO_CHOOSE, HELD_OUT = 4, 1_000, 500
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, and how it is judged.
+
+    Attributes
+    ----------
+    module : callable
+        Returns a module of images.
+    loss : callable
+        Of a module and scenes: the mean, and over how much it is.
+    find : callable
+        ``find(module, scenes)`` returns arrays, or a dict of them, with a row for each scene.
+    judge : callable
+        ``judge(found, truth)`` returns a number, the larger, the better.
+    measure : str
+        What the number is.
+    """
+
+    module: Callable[[], nn.Module]
+    loss: Callable[[nn.Module, Any], Any]
+    find: Callable[[nn.Module, Any], Any]
+    judge: Callable[[Any, Mapping[str, np.ndarray]], float]
+    measure: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of training: how good it is for other scenes, after how long, and what was found in them."""
+
+    score: float
+    seconds: float
+    found: Any
+
+
+Train = Callable[[Scenes, Scenes, float, int, int], Outcome]
+"""Of scenes to train on, others, rate, epochs and seed."""
+
+
+def rise_and_fall(step: int, total: int) -> float:
+    """Rise for a tenth of the steps, and fall to nothing on half a wave."""
+    rise = min(1.0, 10 * (step + 1) / total)
+    return rise * 0.5 * (1 + float(np.cos(np.pi * step / total)))
+
+
+def on_workers(
+    task: Task,
+    executor: Executor,
+    train: Scenes,
+    test: Scenes,
+    rate: float,
+    epochs: int,
+    seed: int,
+) -> Outcome:
+    ends = np.linspace(0, len(train["image"]), WORKERS + 1).astype(int)
+    held = executor.client.scatter(
+        [rows(train, slice(*some)) for some in zip(ends, ends[1:], strict=False)]
+    )
+    began = time.perf_counter()
+    model = TorchEstimator(
+        task.module,
+        loss=task.loss,
+        lr=rate,
+        batch_size=BATCH * WORKERS,
+        max_epochs=epochs,
+        augment=mirrored,
+        scheduler=rise_and_fall,
+        random_state=seed,
+    ).fit(held)
+    seconds = time.perf_counter() - began
+    found = model.map_samples(task.find, {"image": test["image"]})
+    return Outcome(task.judge(found, test), seconds, found)
+
+
+def in_one_process(
+    task: Task, train: Scenes, test: Scenes, rate: float, epochs: int, seed: int
+) -> Outcome:
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    generator = np.random.default_rng(seed)
+    module = task.module()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=rate)
+    n = len(train["image"])
+    steps = max(n // BATCH, 1)
+    began = time.perf_counter()
+    for epoch in range(epochs):
+        for i, chosen in enumerate(np.array_split(generator.permutation(n), steps)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * rise_and_fall(epoch * steps + i, epochs * steps)
+            scenes = [mirrored(rows(train, row), generator) for row in chosen]
+            batch = {
+                name: torch.from_numpy(np.stack([each[name] for each in scenes])) for name in train
+            }
+            optimizer.zero_grad()
+            mean, _ = task.loss(module, batch)
+            mean.backward()
+            optimizer.step()
+    seconds = time.perf_counter() - began
+    module.eval()
+    with torch.inference_mode():
+        pieces = [
+            task.find(module, {"image": some}) for some in torch.from_numpy(test["image"]).split(250)
+        ]
+    found = _joined(pieces)
+    return Outcome(task.judge(found, test), seconds, found)
+
+
+def _joined(pieces: list[Any]) -> Any:
+    if isinstance(pieces[0], dict):
+        return {name: _joined([each[name] for each in pieces]) for name in pieces[0]}
+    return np.concatenate([np.asarray(each) for each in pieces])
+
+
+def rows(scenes: Scenes, chosen: Any) -> Scenes:
+    """Return some of the scenes, or one, without the leading axis."""
+    return {name: each[chosen] for name, each in scenes.items()}
+
+
+def compare(task: Task, about: str, rates: tuple[float, ...], epochs: int, draw: Any) -> None:
+    """Train both sides as the command line says, and print how good they are.
+
+    ``draw(scenes, found, names)`` returns a figure of matplotlib's, for ``--picture``.
+    """
+    given = _given(about, rates, epochs)
+    items = [clothes(given.images, part) for part in ("train", "t10k")]
+    train = compose(items[0], range(given.scenes))
+    test = compose(items[1], range(given.test_scenes), seed=1)
+    with Executor(n_workers=WORKERS, threads_per_worker=1) as executor:
+        fit = partial(on_workers, task, executor)
+        found = _tell(f"{WORKERS} Workers", task, fit, train, test, given)
+    _tell("one process", task, partial(in_one_process, task), train, test, given)
+    if given.picture is not None:
+        draw(test, found, items[1].names).savefig(given.picture)
+
+
+def _given(about: str, rates: tuple[float, ...], epochs: int) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--images", type=Path, default=DEBIAN)
+    add("--scenes", type=int, default=5_500, help="to train on")
+    add("--test-scenes", type=int, default=1_000)
+    add("--epochs", type=int, default=epochs)
+    add("--rates", type=float, nargs="+", default=rates, help="to choose from")
+    add("--seed", type=int, default=0)
+    add("--picture", type=Path, help="file to draw some test scenes in; needs matplotlib")
+    return parser.parse_args()
+
+
+def _tell(
+    who: str, task: Task, fit: Train, train: Scenes, test: Scenes, given: argparse.Namespace
+) -> Any:
+    """Choose the rate, train at it, print what comes out, and return what was found."""
+    rate = _best_rate(who, fit, train, given.rates, given.seed)
+    outcome = fit(train, test, rate, given.epochs, given.seed)
+    print(
+        f"{who}: {task.measure} {outcome.score:.4f} on {len(test['image']):,} test scenes, "
+        f"{given.epochs} epochs at rate {rate:g}, {outcome.seconds:.0f} s",
+        flush=True,
+    )
+    return outcome.found
+
+
+def _best_rate(who: str, fit: Train, train: Scenes, rates: list[float], seed: int) -> float:
+    """Return the rate that is best for scenes that are not trained on."""
+    if len(rates) == 1:
+        return rates[0]
+    parts = rows(train, slice(SCENES_TO_CHOOSE)), rows(train, slice(-HELD_OUT, None))
+    scores = {rate: fit(*parts, rate, EPOCHS_TO_CHOOSE, seed).score for rate in rates}
+    told = ", ".join(f"{rate:g}: {score:.4f}" for rate, score in scores.items())
+    print(f"{who}: validation by rate: {told}", flush=True)
+    return max(scores, key=scores.__getitem__)
