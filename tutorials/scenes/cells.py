@@ -58,7 +58,7 @@ class Places:
 
 
 def places(scenes: Mapping[str, Any]) -> Places:
-    """Return the cells of all items of some scenes; of two in one cell the later one is answered for."""
+    """Return the cells of all items of some scenes, of which two may have the same."""
     real = torch.arange(scenes["boxes"].shape[1]) < scenes["count"][:, None]
     scene, item = real.nonzero(as_tuple=True)
     boxes = scenes["boxes"][scene, item]
@@ -78,12 +78,11 @@ def best_boxes(numbers: Any, most: int = 12) -> dict[str, Any]:
         boxes (n, most, 4), labels (n, most), and scores (n, most): the products of how sure a cell
         is of an item, and of its class.
     """
-    n, classes = len(numbers), numbers.shape[1] - 5
     all_scores = numbers[:, :1].sigmoid() * numbers[:, 5:].softmax(dim=1)
     scores, chosen = all_scores.flatten(1).topk(CANDIDATES)
     cells = all_scores.shape[2] * all_scores.shape[3]
     labels = chosen // cells
-    boxes = boxes_of(numbers).flatten(1, 2)[torch.arange(n)[:, None], chosen % cells]
+    boxes = boxes_of(numbers).flatten(1, 2)[torch.arange(len(numbers))[:, None], chosen % cells]
     same = (box_iou(boxes, boxes) >= MATCH) & (labels[:, :, None] == labels[:, None, :])
     kept = torch.ones_like(scores, dtype=torch.bool)
     for i in range(CANDIDATES):  # in the order of scores, of all scenes at once

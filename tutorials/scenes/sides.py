@@ -1,6 +1,7 @@
 """Two sides of a comparison: partitions on Workers, and PyTorch's own loop in one process."""
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from scenes.items import DEBIAN, clothes
 
 WORKERS = 2
 BATCH = 16
+"""Scenes of a step: of the loop's, and of all partitions together."""
+SYNC_EVERY = 8
 EPOCHS_TO_CHOOSE, SCENES_TO_CHOOSE, HELD_OUT = 4, 1_000, 500
 
 
@@ -76,15 +79,15 @@ def on_workers(
     seed: int,
 ) -> Outcome:
     ends = np.linspace(0, len(train["image"]), WORKERS + 1).astype(int)
-    held = executor.client.scatter(
-        [rows(train, slice(*some)) for some in zip(ends, ends[1:], strict=False)]
-    )
+    held = executor.client.scatter([rows(train, slice(*some)) for some in itertools.pairwise(ends)])
     began = time.perf_counter()
     model = TorchEstimator(
         task.module,
         loss=task.loss,
         lr=rate,
-        batch_size=BATCH * WORKERS,
+        batch_size=BATCH,
+        rows_least=BATCH // WORKERS,
+        sync_every=SYNC_EVERY,
         max_epochs=epochs,
         augment=mirrored,
         scheduler=rise_and_fall,
@@ -122,7 +125,8 @@ def in_one_process(
     module.eval()
     with torch.inference_mode():
         pieces = [
-            task.find(module, {"image": some}) for some in torch.from_numpy(test["image"]).split(250)
+            task.find(module, {"image": some})
+            for some in torch.from_numpy(test["image"]).split(250)
         ]
     found = _joined(pieces)
     return Outcome(task.judge(found, test), seconds, found)
