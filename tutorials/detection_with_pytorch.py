@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn import functional
+
 from scenes.cells import best_boxes, boxes_of, places
 from scenes.measures import box_iou, mean_precision
 from scenes.sides import Task, compare
-from torch import nn
-from torch.nn import functional
 
 CLASSES = 10
 RATES = (4e-3, 8e-3, 16e-3)

@@ -1,12 +1,12 @@
 """The seventh tutorial at full size: ``python tutorials/segmentation_with_pytorch.py``.
 
-A small U-Net says of each pixel of 5,500 scenes, of 1 to 4 images of Fashion-MNIST each, what it is
-a pixel of: in two partitions on two Workers of one thread, beside PyTorch's own loop in one process
-of one thread. The module, mirror images, schedule and epochs are the same, and as many scenes are in
-a step of both partitions together as in one of the loop. The learning rate of each side is the best
-of `--rates` for 500 scenes that are held out, after few epochs on 1,000 others; then it trains on
-all. Printed are intersection over union on 1,000 test scenes, of images that no training scene has,
-as the mean of the ten classes, and the seconds that training takes.
+A small U-Net says of each pixel what it is a pixel of, in 5,500 scenes of 1 to 4 images of
+Fashion-MNIST each: in two partitions on two Workers of one thread, beside PyTorch's own loop in one
+process of one thread. The module, mirror images, schedule and epochs are the same, and as many
+scenes are in a step of both partitions together as in one of the loop. The learning rate of each
+side is the best of `--rates` for 500 scenes that are held out, after few epochs on 1,000 others;
+then it trains on all. Printed are intersection over union on 1,000 test scenes, of images that no
+training scene has, as the mean of the ten classes, and the seconds that training takes.
 
 The images are those of Debian's `dataset-fashion-mnist`; `--images` names another folder of them.
 """
@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from scenes.measures import mask_ious
-from scenes.sides import Task, compare
 from torch import nn
 from torch.nn import functional
+
+from scenes.measures import mask_ious
+from scenes.sides import Task, compare
 
 CLASSES = 11  # that of the ground, which is 0, and ten of items
 RATES = (4e-3, 8e-3, 16e-3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from scenes.compose import COVERED, ITEM_PIXELS, MOST, compose, mirrored
 from scenes.items import DEBIAN, Items, clothes, clothes_or_digits, digits
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from scenes.measures import average_precisions, box_iou, mask_ious, mean_precision
 
 HERE, THERE, NOWHERE = [0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50]
