@@ -109,7 +109,7 @@ def model_seed():
 
 
 def usual_loop(module, loss, order):
-    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-3)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=True)  # as an estimator's
     with steady(torch.device("cpu")):
         module.train()
         for epoch in range(EPOCHS):
