@@ -36,8 +36,9 @@ def unet(channels: int = 8, norm: Norm = nn.BatchNorm2d) -> nn.Sequential:
     """
     c = channels
     return nn.Sequential(
-        Into(c, norm), Down(c, 2 * c, norm), Down(2 * c, 4 * c, norm), Down(4 * c, 8 * c, norm),
-        Up(8 * c, 4 * c, norm), Up(4 * c, 2 * c, norm), Up(2 * c, c, norm), Out(c),
+        Into(c, norm), Down(c, 2 * c, norm), Down(2 * c, 4 * c, norm),
+        Down(4 * c, 16 * c, norm), Bottom(16 * c, norm), Up(16 * c, 4 * c, norm),
+        Up(4 * c, 2 * c, norm), Up(2 * c, c, norm), Out(c),
     )  # fmt: skip
 
 
@@ -63,6 +64,18 @@ class Down(nn.Module):
 
     def forward(self, levels: Any) -> Any:
         return (*levels, self.layers(levels[-1]))
+
+
+class Bottom(nn.Module):
+    """Looks further at the last level, where a look costs least."""
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        self.layers = convolution(channels, channels, norm)
+
+    def forward(self, levels: Any) -> Any:
+        *others, here = levels
+        return (*others, self.layers(here))
 
 
 class Up(nn.Module):

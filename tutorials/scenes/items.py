@@ -1,6 +1,7 @@
 """The images that scenes are made of: clothes, or handwritten digits where there are none."""
 
 import gzip
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,13 @@ class Items:
     labels: np.ndarray
     names: tuple[str, ...]
 
-    def first(self, n: int | None) -> "Items":
-        """Return the first n, or all."""
-        return Items(self.pixels[:n], self.labels[:n], self.names)
+    def only(self, kinds: Sequence[int]) -> "Items":
+        """Return those with some labels, which count from 0 then, in the order of `kinds`."""
+        chosen = np.isin(self.labels, kinds)
+        labels = np.zeros(len(self.names), np.uint8)
+        labels[list(kinds)] = np.arange(len(kinds))
+        names = tuple(self.names[kind] for kind in kinds)
+        return Items(self.pixels[chosen], labels[self.labels[chosen]], names)
 
 
 def clothes(folder: Path, part: str) -> Items:
