@@ -133,4 +133,4 @@ def draw(scenes: Any, found: Any, names: Any) -> Any:
 TASK = Task(unet, pixel_loss, find_masks, mean_iou, "mean IoU")
 
 if __name__ == "__main__":
-    compare(TASK, str(__doc__), RATES, epochs=12, draw=draw)
+    compare(TASK, str(__doc__), RATES, epochs=14, draw=draw)

@@ -47,7 +47,7 @@ def with_masks(scenes: Scenes, found: np.ndarray, names: Sequence[str]) -> Any:
         axis.set_title(title, size=8, loc="left")
     for axis in axes.flat:
         axis.axis("off")
-    colours = plt.get_cmap("tab10").colors
+    colours = plt.get_cmap("tab10").colors[: len(names)]
     patches = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in colours]
     figure.legend(patches, names, loc="outside lower center", ncols=len(names), fontsize=8)
     return figure
