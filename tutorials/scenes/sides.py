@@ -22,7 +22,9 @@ WORKERS = 2
 BATCH = 16
 """Scenes of a step: of the loop's, and of all partitions together."""
 SYNC_EVERY = 8
-EPOCHS_TO_CHOOSE, SCENES_TO_CHOOSE, HELD_OUT = 4, 1_000, 500
+EPOCHS_TO_CHOOSE = 4
+HELD_OUT = 11
+"""One scene of so many is held out to choose the rate by, for which twice as many train."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ def _best_rate(who: str, fit: Train, train: Scenes, rates: list[float], seed: in
     """Return the rate that is best for scenes that are not trained on."""
     if len(rates) == 1:
         return rates[0]
-    parts = rows(train, slice(SCENES_TO_CHOOSE)), rows(train, slice(-HELD_OUT, None))
+    n = -(-len(train["image"]) // HELD_OUT)
+    parts = rows(train, slice(2 * n)), rows(train, slice(-n, None))
     scores = {rate: fit(*parts, rate, EPOCHS_TO_CHOOSE, seed).score for rate in rates}
     told = ", ".join(f"{rate:g}: {score:.4f}" for rate, score in scores.items())
     print(f"{who}: validation by rate: {told}", flush=True)
