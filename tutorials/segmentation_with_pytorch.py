@@ -23,7 +23,7 @@ from scenes.measures import mask_ious
 from scenes.sides import Task, compare
 
 CLASSES = 11  # that of the ground, which is 0, and ten of items
-RATES = (4e-3, 8e-3, 16e-3)
+RATES = (2.5e-3, 5e-3, 1e-2)
 
 Norm = Callable[[int], nn.Module]
 """Of a number of channels."""
@@ -36,9 +36,9 @@ def unet(channels: int = 8, norm: Norm = nn.BatchNorm2d) -> nn.Sequential:
     """
     c = channels
     return nn.Sequential(
-        Into(c, norm), Down(c, 2 * c, norm), Down(2 * c, 4 * c, norm),
-        Down(4 * c, 16 * c, norm), Bottom(16 * c, norm), Up(16 * c, 4 * c, norm),
-        Up(4 * c, 2 * c, norm), Up(2 * c, c, norm), Out(c),
+        Into(c, norm), Down(c, 2 * c, norm), Down(2 * c, 8 * c, norm),
+        Down(8 * c, 16 * c, norm), Bottom(16 * c, norm), Up(16 * c, 8 * c, norm),
+        Up(8 * c, 2 * c, norm), Up(2 * c, c, norm), Out(c),
     )  # fmt: skip
 
 
