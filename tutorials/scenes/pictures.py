@@ -15,7 +15,7 @@ def with_boxes(
     scenes: Scenes,
     found: Mapping[str, np.ndarray],
     names: Sequence[str],
-    least: float = 0.3,
+    least: float = 0.5,
 ) -> Any:
     """Draw boxes that were found in the first scenes, with scores of `least` and more."""
     figure, axes = plt.subplots(1, SHOWN, figsize=(12, 2.2), layout="constrained")
