@@ -33,6 +33,7 @@ from daskml_exec.training.averaging import (
     large_batch,
     outer_rule,
     sorted_rows,
+    steps_of_fit,
 )
 from daskml_exec.training.compression import WholeChange, codec_named
 
@@ -124,8 +125,7 @@ class FitSettings:
 
     def total_steps(self, per_epoch: int) -> int:
         """Return how many steps the scheduler is told of, of so many in an epoch."""
-        steps = per_epoch * int(self.arguments["max_epochs"])
-        return steps if self.max_steps is None else min(steps, self.max_steps)
+        return int(steps_of_fit(per_epoch, self.arguments["max_epochs"], self.max_steps))
 
     def reached(self, begun: Underway, state: Underway, steps_per_epoch: int) -> Reached:
         """Return how far training has come in this state since it began in another."""

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from daskml_exec.torch._draws import alone, generator_state, seed_generator
+from daskml_exec.torch._draws import alone, drawn_since, generator_state, seed_generator
 from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._layout import (
     Layout,
@@ -217,7 +217,7 @@ def tried(
             if said := hint(error, other, n):
                 error.add_note(said)
             raise
-        draws = not torch.equal(before, generator_state())
+        draws = drawn_since(before)
         checked_loss(found, n)
     try:
         moments, scalars = remembered_slots(copied(module), optimiser)

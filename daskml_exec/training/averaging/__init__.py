@@ -1,7 +1,7 @@
 """Local steps, averaged: how rows make steps, what an average becomes, when to stop."""
 
 from daskml_exec.training.averaging._averaged_steps import AveragedSteps, Scoring, Train
-from daskml_exec.training.averaging._batching import LEAST_BATCH, Batching, batching
+from daskml_exec.training.averaging._batching import LEAST_BATCH, Batching, batching, steps_of_fit
 from daskml_exec.training.averaging._compressed_steps import (
     Carry,
     Chain,
@@ -76,4 +76,5 @@ __all__ = [
     "rows_in_words",
     "sorted_rows",
     "steps_in_words",
+    "steps_of_fit",
 ]

@@ -158,10 +158,13 @@ def batching(
     if ratio < 1.25:
         ratio = 1.0  # rounding alone
     plan = Batching(tuple(rows), batches, ratio if linear_scaling else math.sqrt(ratio), 1)
-    steps = plan.steps_per_epoch * epochs
-    if max_steps is not None:
-        steps = min(steps, max_steps)
+    steps = steps_of_fit(plan.steps_per_epoch, epochs, max_steps)
     return replace(plan, sync_steps=_sync_steps(plan, sync_every, steps))
+
+
+def steps_of_fit(per_epoch: int, epochs: float, max_steps: int | None) -> float:
+    """Return how many steps there are in all epochs, at most."""
+    return min(per_epoch * epochs, math.inf if max_steps is None else max_steps)
 
 
 def _sync_steps(plan: Batching, sync_every: Any, total_steps: float) -> int:
