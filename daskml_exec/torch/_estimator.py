@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from daskml_exec.executor import Executor, Query
+from daskml_exec.executor import Executor, Query, require_same_code
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions import Data, Partition, Pieces, load_samples, map_samples
 from daskml_exec.torch._arguments import CONSTRAINTS, options_of, require_prefixes
@@ -98,7 +98,7 @@ class ModuleEstimator(HandingOn):
         daskml_exec.torch.DivergenceError
             The loss or the parameters became infinite, or no number.
         daskml_exec.executor.WorkerMismatchError
-            A Worker has no PyTorch.
+            A Worker has no PyTorch, or has imported a module of yours when its file was another.
         daskml_exec.executor.LostSchedulerError
             The cluster's scheduler is gone; the error's `model` is where the fit had come to.
         Exception
@@ -185,7 +185,10 @@ class ModuleEstimator(HandingOn):
         purpose = self._purpose(data, head, again=last is not None)
         executor = None if isinstance(data.partitions, Pieces) else data.executor
         parts = self._parts(head, purpose, seed, device_on(executor, self.device))
-        settings = FitSettings(self.get_params(deep=False), incremental)
+        given = self.get_params(deep=False)
+        code = [*filter(callable, given.values()), *parts.module.modules()]
+        require_same_code(executor, code, by_cloudpickle=True)
+        settings = FitSettings(given, incremental)
         fit: Any  # a Fit or a PipelineFit, each with a state of its own
         if self.parallel == "pipeline":
             fit = pipeline_fit_of(settings, parts, purpose, data, seed, last)
