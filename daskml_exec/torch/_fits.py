@@ -30,6 +30,7 @@ from daskml_exec.training.averaging import (
     Stopping,
     batching,
     chain_of,
+    enlarged_batch,
     large_batch,
     outer_rule,
     sorted_rows,
@@ -38,6 +39,7 @@ from daskml_exec.training.averaging import (
 from daskml_exec.training.compression import WholeChange, codec_named
 
 _MIX = "Mix the samples over the partitions before"
+_LARGER_CHUNKS = "fewer, larger chunks of X, and a smaller rows_least"
 
 
 class Underway(Protocol):
@@ -208,9 +210,11 @@ class Fit:
     def warnings(self, state: AveragingState) -> list[FitWarning]:
         """Return what there is to say of the samples of training that has ended in this state."""
         rows, classes = self.plan.rows, self.n_classes is not None
+        batch_size = self.settings.arguments["batch_size"]
         spread = state.seen if classes else None
         return [
-            *large_batch(self.settings.arguments["batch_size"], sum(rows), "samples"),
+            *large_batch(batch_size, sum(rows), "samples"),
+            *enlarged_batch(self.plan, batch_size, "samples", _LARGER_CHUNKS),
             *sorted_rows(spread, len(rows), _MIX, classes=classes, what="sample"),
         ]
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from daskml_exec.torch._arguments import require_options
 from daskml_exec.torch._draws import alone, drawn_since, generator_state, seed_generator
 from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._layout import (
@@ -63,6 +64,7 @@ def built(
             f"{module=}; allowed are a class of torch.nn.Module, another callable that returns a "
             "module, and a module, which is copied"
         )
+    require_options(module, options, "module")
     with alone():
         seed_generator(seed)
         made = module(**_asked_for(module, known, options), **options)
@@ -234,6 +236,25 @@ def tried(
         dtype,
     )
     return Tried(layout, draws)
+
+
+def try_scores(module: nn.Module, scores: Callable[..., Any], batch: Any, n: int) -> None:
+    """Score a copy in eval mode, as samples held out are.
+
+    Raises
+    ------
+    ValueError
+        The scores are none.
+    """
+    with alone(), torch.no_grad():
+        try:
+            scores(copied(module).eval(), copy.deepcopy(batch), n)
+        except Exception as error:
+            error.add_note(
+                f"scores(module, batch) raised this on {n} sample{'s' * (n != 1)}, before training "
+                f"began; batch is {described(batch)}"
+            )
+            raise
 
 
 def described(tree: Any) -> str:

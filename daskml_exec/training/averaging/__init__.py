@@ -9,7 +9,7 @@ from daskml_exec.training.averaging._compressed_steps import (
     CompressedTrain,
     chain_of,
 )
-from daskml_exec.training.averaging._fit_warnings import large_batch, sorted_rows
+from daskml_exec.training.averaging._fit_warnings import enlarged_batch, large_batch, sorted_rows
 from daskml_exec.training.averaging._local_trainer import LocalTrainer, Score
 from daskml_exec.training.averaging._model import (
     NO_BUFFERS,
@@ -68,6 +68,7 @@ __all__ = [
     "batching",
     "chain_of",
     "data_error",
+    "enlarged_batch",
     "large_batch",
     "measured",
     "of_classes",
