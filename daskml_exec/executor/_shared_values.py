@@ -31,9 +31,6 @@ from daskml_exec.executor._memory_file import (
 if TYPE_CHECKING:
     from daskml_exec.executor._executor import Executor
 
-LEAST_BYTES = 2**17
-"""Smaller arrays travel in the message, which has to be sent in any case."""
-
 
 class SharedValue:
     """A value whose arrays other processes map; in the process that has made it, it keeps them.
@@ -59,10 +56,14 @@ class SharedValue:
     ) -> None:
         self._about = pickled, ends, name, process, descriptor, nbytes
 
-    def load(self) -> Any:
-        """Return the value, with arrays that cannot be written to.
+    def load(self, *, own: bool = False) -> Any:
+        """Return the value.
 
-        They stay what they are when who has made it has let it go.
+        Parameters
+        ----------
+        own : bool, default=False
+            Whether with arrays of its own. Others cannot be written to, and stay what they are when
+            who has made them has let them go, but keep a file open.
 
         Raises
         ------
@@ -71,7 +72,8 @@ class SharedValue:
         """
         pickled, ends, name, process, descriptor, nbytes = self._about
         memory = memoryview(mapped(name, process, descriptor, nbytes))
-        return pickle.loads(pickled, buffers=[memory[begin:end] for begin, end in ends])
+        parts: list[Any] = [memory[begin:end] for begin, end in ends]
+        return pickle.loads(pickled, buffers=map(bytearray, parts) if own else parts)
 
     def __reduce__(self) -> Any:
         return SharedValue, self._about
@@ -80,20 +82,27 @@ class SharedValue:
         return self._about[-1]
 
 
-def shared(value: Any) -> Any:
-    """Return the value as a `SharedValue`; as it is, where its arrays are small or have no room."""
+def shared(value: Any, least: float) -> Any:
+    """Return the value as a `SharedValue`; as it is, where its arrays have no room.
+
+    Parameters
+    ----------
+    value : object
+    least : float
+        With arrays of fewer bytes it is returned as it is, too.
+    """
     buffers: list[pickle.PickleBuffer] = []
     pickled = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     raw = [each.raw() for each in buffers]
     begins = list(itertools.accumulate((padded(each.nbytes) for each in raw), initial=0))
-    if begins[-1] < LEAST_BYTES:
+    if not buffers or begins[-1] < least:
         return value
     try:
         file = allocated(begins[-1])
     except OSError:
         return value
     ends = tuple((begin, begin + each.nbytes) for begin, each in zip(begins, raw, strict=False))
-    with memoryview(file.memory) as there:
+    with file.memory, memoryview(file.memory) as there:
         for (begin, end), each in zip(ends, raw, strict=True):
             there[begin:end] = each
     made = SharedValue(pickled, ends, file.name, os.getpid(), file.descriptor, begins[-1])
@@ -101,9 +110,9 @@ def shared(value: Any) -> Any:
     return made
 
 
-def loaded(value: Any) -> Any:
-    """Return the value that may be shared."""
-    return value.load() if isinstance(value, SharedValue) else value
+def loaded(value: Any, *, own: bool = False) -> Any:
+    """Return the value that may be shared, as of `SharedValue.load`."""
+    return value.load(own=own) if isinstance(value, SharedValue) else value
 
 
 @dataclass(frozen=True)
@@ -113,16 +122,16 @@ class InMemory:
     Attributes
     ----------
     function : callable
-    shares : bool
-        Whether what it returns is shared, too.
+    least : float or None
+        From so many bytes on what it returns is shared, too; None leaves it where it is.
     """
 
     function: Callable[..., Any]
-    shares: bool
+    least: float | None
 
     def __call__(self, *given: Any) -> Any:
         found = self.function(*map(loaded, given))
-        return shared(found) if self.shares else found
+        return found if self.least is None else shared(found, self.least)
 
 
 # By the Client: of workers, by address, where they are.

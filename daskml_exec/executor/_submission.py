@@ -25,7 +25,6 @@ from daskml_exec.executor._groups import Group, plan_groups
 from daskml_exec.executor._memory_file import SharedMemoryError
 from daskml_exec.executor._scheduler import scheduler_needed
 from daskml_exec.executor._shared_values import (
-    LEAST_BYTES,
     InMemory,
     SharedValue,
     loaded,
@@ -33,6 +32,7 @@ from daskml_exec.executor._shared_values import (
     shared,
 )
 from daskml_exec.executor._ship import share
+from daskml_exec.executor._tuning import tuning
 
 if TYPE_CHECKING:
     from daskml_exec.executor._executor import Executor
@@ -215,8 +215,12 @@ class Submission:
             Of the futures.
         """
         sizes = [self._nbytes(message) for message in messages]
-        if self._shares_memory and max(sizes) >= LEAST_BYTES:
-            messages = [shared(message) for message in messages]
+        if self._shares_memory:
+            least = tuning().in_memory_bytes
+            messages = [
+                shared(message, least) if size >= least else message
+                for message, size in zip(messages, sizes, strict=True)
+            ]
             self._in_memory += [each for each in messages if isinstance(each, SharedValue)]
             sizes = [
                 0 if isinstance(message, SharedValue) else size
@@ -248,7 +252,8 @@ class Submission:
         futures = self._submitted(steps, recipe)
         try:
             travelling = [futures[step.key] for step in steps if step.travels]
-            results = [loaded(each) for each in gather(client, travelling, direct=self._direct)]
+            found = gather(client, travelling, direct=self._direct)
+            results = [loaded(each, own=True) for each in found]
         except BaseException:
             client.cancel([*futures.values(), *self._shared])
             raise
@@ -283,7 +288,8 @@ class Submission:
     def _function(self, step: Step) -> Callable[..., Any]:
         if not self._shares_memory:
             return step.function
-        return InMemory(step.function, shares=step.travels and not step.stays)
+        only_travels = step.travels and not step.stays
+        return InMemory(step.function, tuning().in_memory_bytes if only_travels else None)
 
     def _losses(self) -> tuple[int, int]:
         """Return the workers lost and the tasks run again since the last call."""
