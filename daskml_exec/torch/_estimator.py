@@ -266,6 +266,7 @@ class ModuleEstimator(HandingOn):
             device=device,
             draws=trial.draws,
             keeps_moments=self.optimizer_state != "reset",
+            flops=trial.flops,
         )
 
     def _last(self, incremental: bool) -> Last | None:

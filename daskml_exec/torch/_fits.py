@@ -11,6 +11,7 @@ from daskml_exec.kernels.networks.batches import rows_trained_on
 from daskml_exec.partitions import Data, Partition, Pieces
 from daskml_exec.torch._equip import equipped
 from daskml_exec.torch._explain import Explanation
+from daskml_exec.torch._flops import samples_per_round
 from daskml_exec.torch._local_module import first_model
 from daskml_exec.torch._purpose import Purpose, is_sequence
 from daskml_exec.torch._recipe import Parts, Recipe, pickled_parts
@@ -113,8 +114,10 @@ class FitSettings:
             return 1 if is_sequence(head.X) else LEAST_BATCH
         return int(self.arguments["rows_least"])
 
-    def batching(self, rows: Sequence[int], least: int) -> Batching:
+    def batching(self, rows: Sequence[int], least: int, parts: Parts) -> Batching:
         """Return how the samples that are trained on make steps."""
+        layout = parts.layout
+        sent = layout.parameters.size + layout.moments.size
         return batching(
             rows,
             self.arguments["batch_size"],
@@ -123,6 +126,7 @@ class FitSettings:
             least=least,
             epochs=int(self.arguments["max_epochs"]),
             max_steps=self.max_steps,
+            samples_per_round=samples_per_round(parts.flops, sent * layout.numpy_dtype.itemsize),
         )
 
     def total_steps(self, per_epoch: int) -> int:
@@ -281,7 +285,7 @@ def fit_of(
     """
     trained_on = rows_trained_on(rows, settings.held_out)
     least = settings.least(head)
-    plan = settings.batching(trained_on, least)
+    plan = settings.batching(trained_on, least, parts)
     trainer = ModuleTrainer(
         batching=plan,
         seed=seed,

@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from daskml_exec.torch._arguments import require_options
 from daskml_exec.torch._draws import alone, drawn_since, generator_state, seed_generator
+from daskml_exec.torch._flops import flops_of_sample
 from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._layout import (
     Layout,
@@ -188,10 +189,13 @@ class Tried:
     layout : Layout
     draws : bool
         Whether it draws random numbers.
+    flops : float
+        As of `flops_of_sample`.
     """
 
     layout: Layout
     draws: bool
+    flops: float
 
 
 def tried(
@@ -235,7 +239,7 @@ def tried(
         scalars,
         dtype,
     )
-    return Tried(layout, draws)
+    return Tried(layout, draws, flops_of_sample(copied(module).train(), loss, batch, n))
 
 
 def try_scores(module: nn.Module, scores: Callable[..., Any], batch: Any, n: int) -> None:

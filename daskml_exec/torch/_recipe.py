@@ -42,6 +42,8 @@ class Parts:
         Whether a step draws random numbers.
     keeps_moments : bool
         Whether the optimiser is to remember anything from round to round.
+    flops : float
+        Of a step, for each sample, forwards and backwards; 0 where that is not known.
     """
 
     module: nn.Module
@@ -58,6 +60,7 @@ class Parts:
     device: str
     draws: bool
     keeps_moments: bool
+    flops: float
 
 
 class Recipe:

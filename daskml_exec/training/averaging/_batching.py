@@ -15,6 +15,10 @@ language models; and steps between two of them at least. More averages gained no
 of a network of the usual size take less than a tenth of the time that a round needs to get there
 and back."""
 
+LEAST_LONG_STEPS = 4
+"""Of "auto", where steps are known to take long: then averages cost nothing, and language models
+gain by them."""
+
 
 @dataclass(frozen=True)
 class Batching:
@@ -114,6 +118,7 @@ def batching(
     least: int = LEAST_BATCH,
     epochs: float = math.inf,
     max_steps: int | None = None,
+    samples_per_round: float = math.inf,
 ) -> Batching:
     """Share `batch_size` among the partitions in proportion to their rows.
 
@@ -133,6 +138,8 @@ def batching(
         Of the fit. Only the few of a short one matter.
     max_steps : int or None
         Steps of the fit, at most.
+    samples_per_round : float
+        So many that an average after them costs a partition little time, whatever they are for.
 
     Examples
     --------
@@ -142,6 +149,14 @@ def batching(
     >>> many.batches[0], many.learning_rate_factor
     (16, 2.0)
     >>> batching([100] * 50, 200, "epoch", linear_scaling=False, least=1).batches[0]
+    4
+    >>> for samples in (math.inf, 800, 8):  # of short steps, of longer ones, of long ones
+    ...     made = batching(
+    ...         [15000] * 2, 200, "auto", linear_scaling=False, samples_per_round=samples
+    ...     )
+    ...     print(made.sync_steps)
+    38
+    8
     4
     """
     total = sum(rows)
@@ -159,7 +174,8 @@ def batching(
         ratio = 1.0  # rounding alone
     plan = Batching(tuple(rows), batches, ratio if linear_scaling else math.sqrt(ratio), 1)
     steps = steps_of_fit(plan.steps_per_epoch, epochs, max_steps)
-    return replace(plan, sync_steps=_sync_steps(plan, sync_every, steps))
+    cheap = samples_per_round / max(batches)
+    return replace(plan, sync_steps=_sync_steps(plan, sync_every, steps, cheap))
 
 
 def steps_of_fit(per_epoch: int, epochs: float, max_steps: int | None) -> float:
@@ -167,11 +183,12 @@ def steps_of_fit(per_epoch: int, epochs: float, max_steps: int | None) -> float:
     return min(per_epoch * epochs, math.inf if max_steps is None else max_steps)
 
 
-def _sync_steps(plan: Batching, sync_every: Any, total_steps: float) -> int:
+def _sync_steps(plan: Batching, sync_every: Any, total_steps: float, cheap: float) -> int:
     epoch = plan.steps_per_epoch
     if sync_every == "epoch" or len(plan.rows) == 1:
         return epoch
     if sync_every == "auto":
         wanted = math.ceil(min(epoch / ROUNDS_PER_EPOCH, total_steps / ROUNDS_PER_FIT))
-        return min(epoch, max(wanted, LEAST_SYNC_STEPS))
+        cheap = max(cheap, LEAST_LONG_STEPS)
+        return math.ceil(min(epoch, max(wanted, LEAST_SYNC_STEPS), cheap))
     return min(int(sync_every), epoch)
