@@ -187,7 +187,7 @@ class ModuleEstimator(HandingOn):
         parts = self._parts(head, purpose, seed, device_on(executor, self.device))
         settings = FitSettings(self.get_params(deep=False), incremental)
         fit: Any  # a Fit or a PipelineFit, each with a state of its own
-        if self.parallel == "pipeline":
+        if self.parallel != "data":
             fit = pipeline_fit_of(settings, parts, purpose, data, seed, last)
         else:
             fit = fit_of(settings, parts, purpose, head, data.rows, seed, last)

@@ -34,6 +34,7 @@ from daskml_exec.training.averaging import (
     outer_rule,
     sorted_rows,
 )
+from daskml_exec.training.averaging._batching import steps_between_averages
 from daskml_exec.training.compression import WholeChange, codec_named
 
 _MIX = "Mix the samples over the partitions before"
@@ -120,6 +121,12 @@ class FitSettings:
             least=least,
             epochs=int(self.arguments["max_epochs"]),
             max_steps=self.max_steps,
+        )
+
+    def sync_steps(self, per_epoch: int) -> int:
+        """Return how many of so many steps an epoch there are between two averages."""
+        return steps_between_averages(
+            self.arguments["sync_every"], per_epoch, self.total_steps(per_epoch)
         )
 
     def total_steps(self, per_epoch: int) -> int:

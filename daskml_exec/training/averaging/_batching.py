@@ -161,14 +161,24 @@ def batching(
     steps = plan.steps_per_epoch * epochs
     if max_steps is not None:
         steps = min(steps, max_steps)
-    return replace(plan, sync_steps=_sync_steps(plan, sync_every, steps))
+    asked = "epoch" if len(rows) == 1 else sync_every
+    return replace(plan, sync_steps=steps_between_averages(asked, plan.steps_per_epoch, steps))
 
 
-def _sync_steps(plan: Batching, sync_every: Any, total_steps: float) -> int:
-    epoch = plan.steps_per_epoch
-    if sync_every == "epoch" or len(plan.rows) == 1:
-        return epoch
+def steps_between_averages(sync_every: Any, per_epoch: int, total: float) -> int:
+    """Return how many steps there are between two averages.
+
+    Parameters
+    ----------
+    sync_every : int, "epoch" or "auto"
+    per_epoch : int
+        Steps of an epoch.
+    total : float
+        Of the fit.
+    """
+    if sync_every == "epoch":
+        return per_epoch
     if sync_every == "auto":
-        wanted = math.ceil(min(epoch / ROUNDS_PER_EPOCH, total_steps / ROUNDS_PER_FIT))
-        return min(epoch, max(wanted, LEAST_SYNC_STEPS))
-    return min(int(sync_every), epoch)
+        wanted = math.ceil(min(per_epoch / ROUNDS_PER_EPOCH, total / ROUNDS_PER_FIT))
+        return min(per_epoch, max(wanted, LEAST_SYNC_STEPS))
+    return min(int(sync_every), per_epoch)
