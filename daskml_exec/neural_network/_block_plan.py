@@ -116,7 +116,7 @@ class BlockPlan:
         Stint(first=0, last=2, ends_epoch=False, averages=True)
         Stint(first=2, last=3, ends_epoch=True, averages=True)
         """
-        return stints_of(first_step, n_steps, self.steps_per_epoch, self.sync_steps)
+        yield from stints_of(first_step, n_steps, self.steps_per_epoch, self.sync_steps)
 
     def _steps_of(self, partition: int) -> int:
         return -(-self.rows[partition] // self.batch)
