@@ -57,9 +57,9 @@ class PipelineExplanation(Readable):
 
     def _parts(self) -> Iterator[Part]:
         recomputed = ", going forwards twice" if self.recompute else ""
-        replicas, averages = "", []
+        where, averages = "of one partition", []
         if self.n_replicas > 1:
-            replicas = " and replica"
+            where = "of one partition, in each replica"
             averages = [
                 (
                     "hybrid",
@@ -77,7 +77,7 @@ class PipelineExplanation(Readable):
                 ("data", rows_in_words(self.rows, "samples")),
                 (
                     "steps",
-                    f"{self.batch:,} samples each{replicas} at most, of one partition; "
+                    f"{self.batch:,} samples each at most, {where}; "
                     f"{self.steps_per_epoch:,} steps an epoch",
                 ),
                 (

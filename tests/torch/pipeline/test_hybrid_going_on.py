@@ -40,7 +40,7 @@ def test_attributes():
     assert all(np.isfinite(record.loss) for record in model.history_)
     text = str(model.explain())
     assert "2 replicas of the pipeline, averaged every 2 steps" in text
-    assert "6 samples each and replica at most, of one partition; 6 steps an epoch" in text
+    assert "6 samples each at most, of one partition, in each replica; 6 steps an epoch" in text
     assert "3 stages, 4 micro-batches, 1f1b" in text
     assert model.explain()._repr_html_()
     assert "replicas" not in str(staged("chain").fit(ROWS, NUMBERS).explain())
