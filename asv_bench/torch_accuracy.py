@@ -1,10 +1,10 @@
 """What averaging costs in accuracy: ``python -m torch_accuracy mlp|cnn|gpt [--quick]``.
 
 Ours in two partitions, each of which takes the task's batch a step, or with `--shared` half of it,
-so that both sides take as many steps, beside the user's own loop in
-one process, for equal epochs. Each side's learning rate is the best of `--rates` in validation, by
-the mean of the seeds; at that rate it trains on those samples and the validation's, from each seed,
-and is judged on the test's: accuracy in per cent, of the GPT the loss of a token in nats.
+so that both sides take as many steps, beside the user's own loop in one process, for equal epochs.
+Each side's learning rate is the best of `--rates` in validation, by the mean of the seeds; at that
+rate it trains on those samples and the validation's, from each seed, and is judged on the test's:
+accuracy in per cent, of the GPT the loss of a token in nats.
 `PEERS_TORCH_PYTHON` names the interpreter of the loop, by default this one.
 """
 
@@ -135,9 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
     if not given.peers_only:
         steps = int(given.sync_every) if given.sync_every.isdecimal() else given.sync_every
         averaging = {"compression": given.codec, "outer": given.outer, "sync_every": steps}
+        if given.shared:
+            averaging["batch_size"] = task.batch
         with torch_ours.workers() as executor:
-            if given.shared:
-                averaging["batch_size"] = task.batch
             train = ours(task, parts, executor, epochs, averaging)
             results["ours"] = judge(task, "ours", train, rates, seeds)
     print(render(task, results))

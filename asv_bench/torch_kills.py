@@ -94,6 +94,7 @@ def ours(work: Work, kill: bool) -> Run:
             max_epochs=1_000,
             max_steps=work.rounds * work.steps,
             sync_every=work.steps,
+            scheduler=None,  # as the peers, whose rates stay
             callbacks=callbacks,
         ).fit(X, y)
         lost = model.history_.workers_lost

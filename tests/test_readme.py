@@ -1,14 +1,12 @@
 """What the README and the pages of `docs/` show: it runs, it is short, links lead somewhere."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.scripts import output_of
 
 README = (ROOT / "README.md").read_text()
 OWN_ALGORITHM = (ROOT / "docs" / "write-your-own-algorithm.md").read_text()
@@ -52,27 +50,12 @@ def test_the_lines_of_python_print_what_is_shown(tmp_path: Path):
     """In an empty folder, as a newcomer runs them: the first block and the text behind it."""
     shown = blocks(README, "text")[0]
     (tmp_path / "script.py").write_text(blocks(README, "python")[0])
-    run = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stderr
-    assert words(run.stdout) == words(shown)
-    assert float(run.stdout.split()[0]) == pytest.approx(float(shown.split()[0]))
+    output = output_of("script.py", cwd=tmp_path, timeout=120, PYTHONWARNINGS="error")
+    assert words(output) == words(shown)
+    assert float(output.split()[0]) == pytest.approx(float(shown.split()[0]))
 
 
 def test_the_page_on_own_algorithms_runs(tmp_path: Path):
     """From top to bottom on worker processes, as in a notebook, which has no file either."""
-    run = subprocess.run(
-        [sys.executable, "-c", "\n".join(blocks(OWN_ALGORITHM, "python"))],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert run.returncode == 0, run.stderr
+    code = "\n".join(blocks(OWN_ALGORITHM, "python"))
+    output_of("-c", code, cwd=tmp_path, timeout=300, PYTHONWARNINGS="error")

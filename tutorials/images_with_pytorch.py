@@ -11,7 +11,6 @@ The images are those of Debian's `dataset-fashion-mnist`; `--images` names anoth
 """
 
 import argparse
-import gzip
 import math
 import time
 from collections.abc import Callable
@@ -26,6 +25,8 @@ from torch.nn import functional
 
 from daskml_exec import Executor
 from daskml_exec.torch import TorchClassifier
+from scenes.items import DEBIAN, clothes
+from scenes.rates import best_rate
 
 WORKERS = 2
 BATCH = 128
@@ -129,7 +130,11 @@ def in_one_process(
 
 def judge(who: str, fit: Train, train: Rows, test: Rows, given: argparse.Namespace) -> None:
     """Choose the rate, train at it, and print what comes out."""
-    rate = best_rate(who, fit, train, given.rates, given.seed)
+
+    def in_validation(rate: float) -> float:
+        return fit(*parts_to_choose(train), rate, EPOCHS_TO_CHOOSE, given.seed)[0]
+
+    rate = best_rate(who, given.rates, in_validation, ".2%")
     accuracy, seconds = fit(train, test, rate, given.epochs, given.seed)
     print(
         f"{who}: {accuracy:.2%} of test images, {given.epochs} epochs at rate {rate:g}, "
@@ -138,25 +143,17 @@ def judge(who: str, fit: Train, train: Rows, test: Rows, given: argparse.Namespa
     )
 
 
-def best_rate(who: str, fit: Train, rows: Rows, rates: list[float], seed: int) -> float:
-    """Return the rate that is best for images that are not trained on."""
-    if len(rates) == 1:
-        return rates[0]
+def parts_to_choose(rows: Rows) -> tuple[Rows, Rows]:
+    """Return rows to train on for the choice of a rate, and others to judge it by."""
     order = np.random.default_rng(0).permutation(len(rows[0]))
-    chosen, held_out = order[:ROWS_TO_CHOOSE], order[-HELD_OUT:]
-    parts = tuple(tuple(each[part] for each in rows) for part in (chosen, held_out))
-    found = {rate: fit(*parts, rate, EPOCHS_TO_CHOOSE, seed)[0] for rate in rates}
-    told = ", ".join(f"{rate:g}: {accuracy:.2%}" for rate, accuracy in found.items())
-    print(f"{who}: validation by rate: {told}", flush=True)
-    return max(found, key=found.__getitem__)
+    return tuple(
+        tuple(each[part] for each in rows) for part in (order[:ROWS_TO_CHOOSE], order[-HELD_OUT:])
+    )
 
 
 def read(folder: Path, part: str) -> Rows:
-    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
-        pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28).copy()
-    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
-        labels = np.frombuffer(file.read(), np.uint8, offset=8).astype(np.int64)
-    return pixels, labels
+    items = clothes(folder, part)
+    return items.pixels[:, None].copy(), items.labels.astype(np.int64)
 
 
 def main() -> None:
@@ -164,7 +161,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--images", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    add("--images", type=Path, default=DEBIAN)
     add("--epochs", type=int, default=6)
     add("--rates", type=float, nargs="+", default=RATES, help="to choose from")
     add("--seed", type=int, default=0)

@@ -19,6 +19,7 @@ from daskml_exec.executor._group_task import fold_group, takes_prepared
 from daskml_exec.executor._job import Job, Progress, Task
 from daskml_exec.executor._query import Carrying, Query, answer_and_carry, require_query
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
+from daskml_exec.executor._same_code import require_same_code
 from daskml_exec.executor._scheduler import LostSchedulerError, scheduler_needed
 from daskml_exec.executor._ship import share, ship
 from daskml_exec.executor._sizes import is_registered, object_nbytes
@@ -74,6 +75,7 @@ __all__ = [
     "is_registered",
     "object_nbytes",
     "require_query",
+    "require_same_code",
     "scheduler_needed",
     "share",
     "ship",

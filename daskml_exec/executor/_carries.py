@@ -15,7 +15,7 @@ from daskml_exec.executor._groups import Group
 class Recipe:
     """What the driver must not drop as long as tasks of a round may have to run again."""
 
-    messages: tuple[Future[Any], ...] = ()
+    messages: tuple[Any, ...] = ()
 
 
 @dataclass

@@ -21,7 +21,8 @@ DEFAULTS = {
         # waits for its end. How often blocks are written to another worker's disk.
         "segment-duration": "5s",
         "commit-interval": "60s",
-        # Whether workers of one machine hand arrays to one another in memory, not over a socket.
+        # Whether workers of one machine, and a driver beside them, hand arrays to one another in
+        # memory, not over a socket.
         "shared-memory": True,
         # In-memory data is cut into pieces of about this size. Below 10 MB a piece travels
         # inside its task, so that the scheduler can rebuild it when its worker dies.

@@ -22,8 +22,17 @@ from daskml_exec.executor._carries import Recipe, SpentFutures
 from daskml_exec.executor._failures import explained_losses
 from daskml_exec.executor._gather import gather
 from daskml_exec.executor._groups import Group, plan_groups
+from daskml_exec.executor._memory_file import SharedMemoryError
 from daskml_exec.executor._scheduler import scheduler_needed
+from daskml_exec.executor._shared_values import (
+    InMemory,
+    SharedValue,
+    loaded,
+    share_memory,
+    shared,
+)
 from daskml_exec.executor._ship import share
+from daskml_exec.executor._tuning import tuning
 
 if TYPE_CHECKING:
     from daskml_exec.executor._executor import Executor
@@ -117,6 +126,9 @@ class Submission:
         self._planned_at = -math.inf
         self._direct = False
         self._shared: list[Future[Any]] = []
+        self._in_memory: list[SharedValue] = []
+        self._shares_memory = False
+        self._may_share_memory = True
         self._id = uuid.uuid4().hex[:12]
         self._rounds = 0
 
@@ -158,8 +170,13 @@ class Submission:
             except CancelledError:
                 if retries == _MAX_RETRIES:
                     raise
+            except SharedMemoryError:
+                # A worker has gone with its answer, or a task to where ours cannot be seen.
+                if not self._shares_memory:
+                    raise
+                self._may_share_memory = self._shares_memory = False
             finally:
-                self._shared = []
+                self._shared, self._in_memory = [], []
         seconds = time.monotonic() - started
         return Answer(*found, seconds, *self._losses(), retries)
 
@@ -170,6 +187,11 @@ class Submission:
             return
         plan = plan_groups(self._executor.client, self._data, self._data_nbytes)
         self.groups, self._direct = plan.groups, plan.direct
+        self._shares_memory = (
+            self._may_share_memory
+            and plan.direct
+            and share_memory(self._executor, (group.worker for group in plan.groups))
+        )
         self._planned_at = now
 
     def moved(self, workers: Iterable[str]) -> None:
@@ -180,7 +202,7 @@ class Submission:
     def outgoing(
         self, messages: Sequence[Any], copies: Sequence[int], most: int, name: str
     ) -> list[Any]:
-        """Return what to put into the tasks: messages, or futures of them.
+        """Return what to put into the tasks: messages, where they are in memory, or futures.
 
         Parameters
         ----------
@@ -193,15 +215,26 @@ class Submission:
             Of the futures.
         """
         sizes = [self._nbytes(message) for message in messages]
+        if self._shares_memory:
+            least = tuning().in_memory_bytes
+            messages = [
+                shared(message, least) if size >= least else message
+                for message, size in zip(messages, sizes, strict=True)
+            ]
+            self._in_memory += [each for each in messages if isinstance(each, SharedValue)]
+            sizes = [
+                0 if isinstance(message, SharedValue) else size
+                for message, size in zip(messages, sizes, strict=True)
+            ]
         if travel_in_tasks(sizes, copies, most):
             return list(messages)
         client, in_process = self._executor.client, self._executor.in_process
-        shared = [
+        futures = [
             share(client, message, size, name=name, in_process=in_process)
             for message, size in zip(messages, sizes, strict=True)
         ]
-        self._shared += shared
-        return shared
+        self._shared += futures
+        return futures
 
     def _attempt(
         self, steps_of: Callable[[str], list[Step]], name: str
@@ -212,13 +245,15 @@ class Submission:
         stay = [step.key for step in steps if step.stays]
         # Where results stay, what travels is only taken out of them.
         self._round_keys += stay or [step.key for step in steps]
-        # Between processes the scheduler has the messages themselves: workers need not keep them.
-        recipe = Recipe(tuple(self._shared) if self._executor.in_process else ())
+        # Where messages travel the scheduler has them: nobody else needs to keep them.
+        kept = self._shared if self._executor.in_process else self._in_memory
+        recipe = Recipe(tuple(kept))
         client = self._executor.client
         futures = self._submitted(steps, recipe)
         try:
             travelling = [futures[step.key] for step in steps if step.travels]
-            results = gather(client, travelling, direct=self._direct)
+            found = gather(client, travelling, direct=self._direct)
+            results = [loaded(each, own=True) for each in found]
         except BaseException:
             client.cancel([*futures.values(), *self._shared])
             raise
@@ -233,10 +268,14 @@ class Submission:
             if len(wanted) == len(steps):
                 # They are run as they come; an order of a graph's tasks is looked for, which takes
                 # the scheduler 3 ms for 256 partitions.
-                functions, arguments = zip(*((s.function, s.refs()) for s in steps), strict=True)
+                functions, arguments = zip(
+                    *((self._function(s), s.refs()) for s in steps), strict=True
+                )
                 in_order = client.map(apply, functions, arguments, key=wanted, pure=False)
             else:
-                graph = {step.key: Task(step.key, step.function, *step.refs()) for step in steps}
+                graph = {
+                    step.key: Task(step.key, self._function(step), *step.refs()) for step in steps
+                }
                 in_order = client.get(graph, wanted, sync=False)
         futures: dict[str, Future[Any]] = dict(zip(wanted, in_order, strict=True))
         for step in steps:
@@ -245,6 +284,12 @@ class Submission:
                 owner = recipe if step.stays else futures.get(step.key, in_order[0])
                 self._executor.events.place(client, step.key, step.worker, owner)
         return futures
+
+    def _function(self, step: Step) -> Callable[..., Any]:
+        if not self._shares_memory:
+            return step.function
+        only_travels = step.travels and not step.stays
+        return InMemory(step.function, tuning().in_memory_bytes if only_travels else None)
 
     def _losses(self) -> tuple[int, int]:
         """Return the workers lost and the tasks run again since the last call."""

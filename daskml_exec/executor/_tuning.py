@@ -16,6 +16,10 @@ class Tuning:
     literal_bytes, literals_bytes : int
         Up to these sizes, of one and of all tasks together, a message travels in each task of a
         round; else once, as a shared future.
+    in_memory_bytes : int
+        From so many bytes on a message or an answer is handed over in memory, where driver and
+        workers are on one machine: a round of 10 MB out and back, of two partitions on two worker
+        processes, then takes 39 ms beside the work, and 111 ms over sockets.
     grid_literals_bytes : int
         As `literals_bytes`, of the messages to all column blocks of a grid.
     few_columns : int
@@ -69,6 +73,7 @@ class Tuning:
     # the tasks. Dask warns of more than 10 MB in one submission.
     literal_bytes: int = 8_000_000
     literals_bytes: int = 16_000_000
+    in_memory_bytes: int = 2**17
     grid_literals_bytes: int = 8_000_000
     few_columns: int = 8
     band_bytes: float = 2e6

@@ -36,6 +36,7 @@ from daskml_exec.training.averaging import (
     Stopping,
     TargetSpread,
     chain_of,
+    enlarged_batch,
     large_batch,
     sorted_rows,
 )
@@ -45,6 +46,7 @@ Remembered = tuple[Array, Array, Array | None]
 arrays, which any way of saving a model takes."""
 
 
+_FEWER = "fewer, larger chunks of X"
 _DEAL = "shuffle='partitions' deals the rows anew"
 
 
@@ -112,11 +114,14 @@ class Training:
     ) -> tuple[FitWarning, ...]:
         """Return what there is to say of training that has ended in this state."""
         problem, rows = self.problem, self.problem.batching.rows
+        batch_size = self.case.arguments["batch_size"]
         classes = isinstance(problem.target, Classes)
         found = [
-            *large_batch(self.case.arguments["batch_size"], sum(rows)),
+            *large_batch(batch_size, sum(rows)),
             *sorted_rows(spread, len(rows), _DEAL, classes=classes),
         ]
+        if isinstance(state, AveragingState):
+            found += enlarged_batch(problem.batching, batch_size, "rows", _FEWER)
         if not self.goes_on and not state.progress.stopped and state.done:
             found.append(not_converged(self.name, state.max_iter, self.stopping))
         return tuple(found)

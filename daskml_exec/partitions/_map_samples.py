@@ -36,6 +36,7 @@ from daskml_exec.partitions._results import (
 from daskml_exec.partitions._row_trees import tree_stacked, tree_taken
 from daskml_exec.partitions._sample_columns import Columns, columns_of, filled, on_a_cluster
 from daskml_exec.partitions._sample_trees import as_numbers
+from daskml_exec.partitions._samples import load_samples
 from daskml_exec.partitions._tokens import TokenWindows
 from daskml_exec.partitions._trees import leaves_of, map_leaves, with_leaves
 
@@ -58,9 +59,9 @@ def map_samples(function: Function, X: Any, *, meta: Any = None) -> Any:
     X : tree of arrays, Dask array, dataframe, series or bag, list of futures, or Data
         Or a tree of Dask arrays, frames and arrays in memory, which are brought into the chunks of
         the first Dask array. Arrays may have chunks along axis 0 only. Frames and tensors become
-        arrays, and so do windows of `tokens` in memory; others, and those of `from_dataset`, are
-        loaded by `load_samples` before. The items of a bag are samples; futures are of blocks of
-        samples, or of lists of samples.
+        arrays, and so do windows of `tokens` in memory; others, and what `from_dataset` reads, are
+        loaded first, by the current Executor. The items of a bag are samples; futures are of blocks
+        of samples, or of lists of samples.
     meta : tree of ndarray, optional
         Of shape (0, ...), in the shapes and dtypes of the result. None calls the function on one
         sample, here: on zeros where the shapes of X are known, and on its first sample where they
@@ -70,7 +71,8 @@ def map_samples(function: Function, X: Any, *, meta: Any = None) -> Any:
     -------
     tree of Dask arrays
         Like the meta, with the chunks of X along axis 0; their sizes are unknown where those of X
-        are. For a Data the Workers begin at once, so that the result outlives it.
+        are. For a Data, and what is loaded, the Workers begin at once, so that the result outlives
+        it.
     tree of ndarray
         For X in memory, and a Data of it: the function is called once, here.
 
@@ -81,7 +83,7 @@ def map_samples(function: Function, X: Any, *, meta: Any = None) -> Any:
         Worker: the function returned another number of samples than it got, or other shapes or
         dtypes than the meta says.
     TypeError
-        X has what may not be in a tree, or has not been loaded.
+        X has what may not be in a tree.
     LostPartitionError
         X is held by futures that are gone, or whose Client is closed.
 
@@ -110,26 +112,27 @@ def map_samples(function: Function, X: Any, *, meta: Any = None) -> Any:
             whole = tree_stacked([samples_of(each) for each in X.partitions.partitions])
             return _in_memory(function, whole, meta)
         return _of_data(function, X, meta)
+    if any(_is_read_on_workers(leaf) for _, leaf in leaves_of(X, "X")):
+        with load_samples(X, executor=Executor.current()) as data:
+            return map_samples(function, data, meta=meta)
     if kind_of(X) == FUTURES:
         require_open("X", X)
         return _of_blocks(function, X, X[0].client, meta)
     if isinstance(X, db.Bag):
         require_open("X", held_futures(X))
         return _of_blocks(function, X.to_delayed(), _client(X), meta)
-    X = with_leaves(X, [_readable(leaf, path) for path, leaf in leaves_of(X, "X")])
+    X = with_leaves(X, [_in_arrays(leaf, path) for path, leaf in leaves_of(X, "X")])
     if on_a_cluster(X):
         return _of_columns(function, columns_of(X), meta)
     return _in_memory(function, samples_of(X), meta)
 
 
-def _readable(leaf: Any, path: str) -> Any:
+def _is_read_on_workers(leaf: Any) -> bool:
+    return isinstance(leaf, DatasetSamples) or (isinstance(leaf, TokenWindows) and leaf.on_cluster)
+
+
+def _in_arrays(leaf: Any, path: str) -> Any:
     """Return tensors and windows in memory as arrays, and all else as it is."""
-    if isinstance(leaf, DatasetSamples) or (isinstance(leaf, TokenWindows) and leaf.on_cluster):
-        what = "from_dataset" if isinstance(leaf, DatasetSamples) else "tokens over a Dask array"
-        raise TypeError(
-            f"{path} is of {what}, and has not been loaded; allowed is the Data that "
-            "load_samples(X) returns, in the place of X"
-        )
     if isinstance(leaf, TokenWindows):
         return leaf.in_memory()
     return as_numbers(leaf, path) if hasattr(leaf, "detach") else leaf

@@ -317,7 +317,16 @@ class TorchEstimator(ModuleEstimator):
 
     def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:
         refuse_texts(head.y)
+        self._require_function_of_module()
         return Purpose(self.loss, self.scores, known=self._known(head))
+
+    def _require_function_of_module(self) -> None:
+        if isinstance(self.loss, type | nn.modules.loss._Loss):
+            raise TypeError(
+                f"loss={self.loss!r}, which compares outputs with y; allowed is what can be called "
+                "as loss(module, batch): lambda module, batch: criterion(module(batch[0]), "
+                "batch[1]). A TorchClassifier and a TorchRegressor take it as criterion"
+            )
 
     def _has_columns(self, like: Any) -> bool:
         return not is_sequence(like)  # of which others may be longer or shorter

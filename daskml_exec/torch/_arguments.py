@@ -1,11 +1,18 @@
 """What the estimators' arguments may be."""
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+N_ITER_NO_CHANGE = 10
+"""Of the signatures, so that it says nothing where `tol` is None."""
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "optimizer": [str, callable],
@@ -59,15 +66,65 @@ COMMON = (
 )
 
 
-def require_prefixes(options: Iterable[str], prefixes: Sequence[str], who: str) -> None:
+def require_prefixes(
+    options: Iterable[str], prefixes: Sequence[str], parameters: Sequence[str], who: str
+) -> None:
     """Raise TypeError for an argument that is not like ``module__width``, with these prefixes."""
     for name in options:
         if not any(name.startswith(prefix + "__") for prefix in prefixes):
             allowed = ", ".join(f"{prefix}__..." for prefix in prefixes)
+            meant = get_close_matches(name, parameters, n=1) or [
+                each for each in parameters if name in each
+            ]
             raise TypeError(
-                f"{who}() got an unexpected keyword argument {name!r}; allowed are its parameters, "
-                f"and {allowed}"
+                f"{who}() got an unexpected keyword argument {name!r}"
+                f"{f', where {meant[0]!r} may be meant' if meant else ''}; allowed are its "
+                f"parameters, and {allowed}"
             )
+
+
+def require_options(
+    function: Any, options: Mapping[str, Any], prefix: str, given: Sequence[str] = ()
+) -> None:
+    """Raise TypeError for an option that a class or function does not take.
+
+    Parameters
+    ----------
+    function : callable
+        That is handed the options.
+    options : mapping of str to object
+        As of `options_of`.
+    prefix : str
+    given : sequence of str
+        Arguments that it gets in another way.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # of builtins
+        return
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()):
+        return
+    taken = [
+        name for name, each in parameters.items() if each.kind in _BY_NAME and name not in given
+    ]
+    for name in options:
+        if name not in taken:
+            who = getattr(function, "__name__", type(function).__name__)
+            allowed = ", ".join(f"{prefix}__{each}" for each in taken) or f"no {prefix}__..."
+            raise TypeError(
+                f"{prefix}__{name}={options[name]!r:.200}, which {who} cannot be given so; allowed "
+                f"are {allowed}"
+            )
+
+
+def require_stopping_that_counts(arguments: Mapping[str, Any]) -> None:
+    """Raise ValueError for a patience without anything that is waited for."""
+    patience = arguments["n_iter_no_change"]
+    if arguments["tol"] is None and patience not in (N_ITER_NO_CHANGE, np.inf):
+        raise ValueError(
+            f"n_iter_no_change={patience} with tol=None, which never ends training early; allowed "
+            f"are tol=0.0 or more, and n_iter_no_change={N_ITER_NO_CHANGE}"
+        )
 
 
 def options_of(parameters: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -130,7 +130,8 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         ``scores(module, batch)`` returns sums with weights by name, as ``{"accuracy": (n_right,
         n_samples)}``, of samples held out; they are added over all partitions, divided, and stand
         in `history_`. The first must grow; of one whose name ends in "loss" the negative counts.
-        None is "accuracy", and the criterion as "validation_loss".
+        None is "accuracy", and the criterion as "validation_loss". The method `score` is the
+        accuracy in any case.
     tol : float or None, default=None
         What counts as an improvement of the first score, or of the loss if no samples are held out.
         Training stops after more than `n_iter_no_change` epochs in a row without one, and with

@@ -53,6 +53,11 @@ def set_generator_state(state: torch.Tensor) -> None:
         torch.default_generator.set_state(state)
 
 
+def drawn_since(state: torch.Tensor) -> bool:
+    """Whether anything was drawn from torch's generator since it had this state."""
+    return not torch.equal(state, generator_state())
+
+
 def seed_generator(seed: int) -> None:
     """Seed torch's generator; ``torch.manual_seed`` takes a hundred times as long."""
     with _touch:

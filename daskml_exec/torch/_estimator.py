@@ -12,10 +12,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from daskml_exec.executor import Executor, Query
+from daskml_exec.executor import Executor, Query, require_same_code
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions import Data, Partition, Pieces, load_samples, map_samples
-from daskml_exec.torch._arguments import CONSTRAINTS, options_of, require_prefixes
+from daskml_exec.torch._arguments import (
+    CONSTRAINTS,
+    options_of,
+    require_prefixes,
+    require_stopping_that_counts,
+)
 from daskml_exec.torch._divergence import Diverged, DivergenceError
 from daskml_exec.torch._equip import first_samples
 from daskml_exec.torch._explain import Explanation
@@ -24,7 +29,7 @@ from daskml_exec.torch._given import check_columns, checked_rows, executor_for, 
 from daskml_exec.torch._handing_on import HandingOn
 from daskml_exec.torch._layout import Layout
 from daskml_exec.torch._local_module import load_weights
-from daskml_exec.torch._module import built, built_again, freeze, materialise, tried
+from daskml_exec.torch._module import built, built_again, freeze, materialise, tried, try_scores
 from daskml_exec.torch._optimisers import optimiser_of
 from daskml_exec.torch._outputs import OutputsOf
 from daskml_exec.torch._purpose import Purpose, first_batch
@@ -98,7 +103,7 @@ class ModuleEstimator(HandingOn):
         daskml_exec.torch.DivergenceError
             The loss or the parameters became infinite, or no number.
         daskml_exec.executor.WorkerMismatchError
-            A Worker has no PyTorch.
+            A Worker has no PyTorch, or has imported a module of yours when its file was another.
         daskml_exec.executor.LostSchedulerError
             The cluster's scheduler is gone; the error's `model` is where the fit had come to.
         Exception
@@ -143,10 +148,12 @@ class ModuleEstimator(HandingOn):
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> list[FitWarning]:
-        require_prefixes(self._options(), self._prefixes, type(self).__name__)
+        names = self._get_param_names()
+        require_prefixes(self._options(), self._prefixes, names, type(self).__name__)
         require_given(self.get_params(deep=False))
         self._validate_params()
         require_arguments_that_count(self.get_params(deep=False))
+        require_stopping_that_counts(self.get_params(deep=False))
         self._callbacks()
         reset = not self._goes_on(incremental)
         if reset:  # only rows with columns set them again
@@ -185,7 +192,10 @@ class ModuleEstimator(HandingOn):
         purpose = self._purpose(data, head, again=last is not None)
         executor = None if isinstance(data.partitions, Pieces) else data.executor
         parts = self._parts(head, purpose, seed, device_on(executor, self.device))
-        settings = FitSettings(self.get_params(deep=False), incremental)
+        given = self.get_params(deep=False)
+        code = [*filter(callable, given.values()), *parts.module.modules()]
+        require_same_code(executor, code, by_cloudpickle=True)
+        settings = FitSettings(given, incremental)
         fit: Any  # a Fit or a PipelineFit, each with a state of its own
         if self.parallel != "data":
             fit = pipeline_fit_of(settings, parts, purpose, data, seed, last)
@@ -226,14 +236,25 @@ class ModuleEstimator(HandingOn):
             self.optimizer, float(self.lr), options_of(parameters, "optimizer"), self.param_groups
         )
         module = built(self.module, options_of(parameters, "module"), purpose.known, seed=seed)
-        batch = first_batch(head, purpose, module)
+        try:
+            batch = first_batch(head, purpose, module, self.augment)
+        except Exception as error:
+            if self.augment is not None:
+                error.add_note(
+                    f"augment(sample, generator) was called with one of the first {head.n_rows} "
+                    "samples, before training began"
+                )
+            raise
         materialise(module, purpose.loss, batch, seed=seed)
         freeze(module, self.trainable)
         trial = tried(module, purpose.loss, batch, head.n_rows, optimiser)
+        scores = Scores(purpose.loss, purpose.scores)
+        if purpose.scores is not None:
+            try_scores(module, scores, first_batch(head, purpose, module), head.n_rows)
         return Parts(
             module=module,
             loss=purpose.loss,
-            scores=Scores(purpose.loss, purpose.scores),
+            scores=scores,
             optimiser=optimiser,
             scheduler=self.scheduler,
             augment=self.augment,
@@ -329,7 +350,8 @@ class ModuleEstimator(HandingOn):
         tree of arrays
             Like what the function returns. For Dask collections and futures a tree of Dask arrays
             with the same chunks, computed when it is asked for, together by ``dask.compute``; the
-            module travels once to each Worker. For a Data the Workers begin at once.
+            module travels once to each Worker. For a Data, windows of a Dask array
+            and what `from_dataset` reads the Workers begin at once.
 
         Raises
         ------

@@ -30,14 +30,17 @@ from daskml_exec.training.averaging import (
     Stopping,
     batching,
     chain_of,
+    enlarged_batch,
     large_batch,
     outer_rule,
     sorted_rows,
+    steps_of_fit,
 )
 from daskml_exec.training.averaging._batching import steps_between_averages
 from daskml_exec.training.compression import WholeChange, codec_named
 
 _MIX = "Mix the samples over the partitions before"
+_LARGER_CHUNKS = "fewer, larger chunks of X, and a smaller rows_least"
 
 
 class Underway(Protocol):
@@ -131,8 +134,7 @@ class FitSettings:
 
     def total_steps(self, per_epoch: int) -> int:
         """Return how many steps the scheduler is told of, of so many in an epoch."""
-        steps = per_epoch * int(self.arguments["max_epochs"])
-        return steps if self.max_steps is None else min(steps, self.max_steps)
+        return int(steps_of_fit(per_epoch, self.arguments["max_epochs"], self.max_steps))
 
     def reached(self, begun: Underway, state: Underway, steps_per_epoch: int) -> Reached:
         """Return how far training has come in this state since it began in another."""
@@ -215,9 +217,11 @@ class Fit:
     def warnings(self, state: AveragingState) -> list[FitWarning]:
         """Return what there is to say of the samples of training that has ended in this state."""
         rows, classes = self.plan.rows, self.n_classes is not None
+        batch_size = self.settings.arguments["batch_size"]
         spread = state.seen if classes else None
         return [
-            *large_batch(self.settings.arguments["batch_size"], sum(rows), "samples"),
+            *large_batch(batch_size, sum(rows), "samples"),
+            *enlarged_batch(self.plan, batch_size, "samples", _LARGER_CHUNKS),
             *sorted_rows(spread, len(rows), _MIX, classes=classes, what="sample"),
         ]
 

@@ -65,6 +65,11 @@ class Gather:
 
 
 def _stacked(*samples: Any) -> Array:
+    if np.asarray(samples[0]).dtype.kind not in "biuf":
+        raise TypeError(
+            f"augment returned a {type(samples[0]).__name__}; allowed is a sample as it was given: "
+            "arrays of numbers, in the same dicts and tuples"
+        )
     shapes = {np.shape(each) for each in samples}
     if len(shapes) > 1:
         raise ValueError(

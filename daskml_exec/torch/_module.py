@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from daskml_exec.torch._draws import alone, generator_state, seed_generator
+from daskml_exec.torch._arguments import require_options
+from daskml_exec.torch._draws import alone, drawn_since, generator_state, seed_generator
 from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._layout import (
     Layout,
@@ -63,6 +64,7 @@ def built(
             f"{module=}; allowed are a class of torch.nn.Module, another callable that returns a "
             "module, and a module, which is copied"
         )
+    require_options(module, options, "module")
     with alone():
         seed_generator(seed)
         made = module(**_asked_for(module, known, options), **options)
@@ -217,7 +219,7 @@ def tried(
             if said := hint(error, other, n):
                 error.add_note(said)
             raise
-        draws = not torch.equal(before, generator_state())
+        draws = drawn_since(before)
         checked_loss(found, n)
     try:
         moments, scalars = remembered_slots(copied(module), optimiser)
@@ -234,6 +236,25 @@ def tried(
         dtype,
     )
     return Tried(layout, draws)
+
+
+def try_scores(module: nn.Module, scores: Callable[..., Any], batch: Any, n: int) -> None:
+    """Score a copy in eval mode, as samples held out are.
+
+    Raises
+    ------
+    ValueError
+        The scores are none.
+    """
+    with alone(), torch.no_grad():
+        try:
+            scores(copied(module).eval(), copy.deepcopy(batch), n)
+        except Exception as error:
+            error.add_note(
+                f"scores(module, batch) raised this on {n} sample{'s' * (n != 1)}, before training "
+                f"began; batch is {described(batch)}"
+            )
+            raise
 
 
 def described(tree: Any) -> str:

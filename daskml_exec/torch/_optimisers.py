@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from daskml_exec.torch._arguments import require_options
 from daskml_exec.torch._hints import called
 from daskml_exec.torch._layout import Slots, optimiser_slots, trainable_parameters
 
@@ -92,6 +93,7 @@ def optimiser_of(
             f"optimizer={optimizer!r}; allowed are {', '.join(known)}, and callables of "
             "(params, lr=...) that return a torch.optim.Optimizer"
         )
+    require_options(make, options, "optimizer", ("params", "lr"))
     options = dict(options)
     chosen = {"fused", "foreach", "capturable", "differentiable"} & options.keys()
     if make in (torch.optim.Adam, torch.optim.AdamW) and not chosen:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from daskml_exec.partitions import tree_rows, tree_stacked
+from daskml_exec.torch._hints import called
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._tensors import arrays, taken, tensors
 
@@ -68,5 +69,5 @@ class OutputsOf:
             for start in range(0, max(n, 1), _ROWS_AT_ONCE):
                 rows = np.arange(start, min(start + _ROWS_AT_ONCE, n))
                 batch = tensors(taken(X, rows), dtype, device)
-                pieces.append(arrays(function(module, batch)))
+                pieces.append(arrays(called("function(module, X)", function, module, batch)))
         return tree_stacked(pieces)

@@ -1,14 +1,15 @@
 """What a module is trained for, and what follows from that and from the first samples."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from daskml_exec.partitions import Partition
-from daskml_exec.torch._tensors import batch_of, tensors
+from daskml_exec.torch._gather import Gather
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,19 @@ class Purpose:
         return {**self.fitted, "_told": dict(self.known)}
 
 
-def first_batch(head: Partition, purpose: Purpose, module: nn.Module) -> Any:
-    """Return the first samples as the loss gets them."""
+def first_batch(
+    head: Partition,
+    purpose: Purpose,
+    module: nn.Module,
+    augment: Callable[[Any, Any], Any] | None = None,
+) -> Any:
+    """Return the first samples as the loss gets them; as scores do without augmentation."""
     dtype = next(
         (each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32
     )
     y = head.y if purpose.encode is None or head.y is None else purpose.encode(head.y)
-    given = [each for each in (head.X, y, head.sample_weight) if each is not None]
-    return batch_of(*(tensors(each, dtype, torch.device("cpu")) for each in given))
+    samples = replace(head, y=y)
+    return Gather(samples, dtype, augment, seed=0, epoch=0)(np.arange(head.n_rows))
 
 
 def is_sequence(X: Any) -> bool:

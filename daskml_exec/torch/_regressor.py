@@ -131,7 +131,7 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
         ``scores(module, batch)`` returns sums with weights by name, as ``{"accuracy": (n_right,
         n_samples)}``, of samples held out; they are added over all partitions, divided, and stand
         in `history_`. The first must grow; of one whose name ends in "loss" the negative counts.
-        None is the criterion, as "validation_loss".
+        None is the criterion, as "validation_loss". The method `score` is R² in any case.
     tol : float or None, default=None
         What counts as an improvement of the first score, or of the loss if no samples are held out.
         Training stops after more than `n_iter_no_change` epochs in a row without one, and with

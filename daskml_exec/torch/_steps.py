@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -187,10 +188,11 @@ def factor_of(scheduler: Any, step: int, total: int) -> float:
     """
     if scheduler is None:
         return 1.0
-    factor = float(called("scheduler(step, total)", scheduler, step, total))
+    found = called("scheduler(step, total)", scheduler, step, total)
+    factor = float(found) if isinstance(found, Real | torch.Tensor) else math.nan
     if not (math.isfinite(factor) and factor >= 0):
         raise ValueError(
-            f"scheduler returned {factor} for step={step}, total={total}; allowed are finite "
+            f"scheduler returned {found!r:.200} for step={step}, total={total}; allowed are finite "
             "numbers from 0, which lr is multiplied by"
         )
     return factor

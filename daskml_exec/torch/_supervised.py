@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from daskml_exec.torch._arguments import require_options
 from daskml_exec.torch._hints import called
 from daskml_exec.torch._outputs import call
 
@@ -107,6 +108,7 @@ def criterion_loss(
         if isinstance(criterion, nn.Module) and hasattr(criterion, "reduction"):
             each = _each_of(criterion)
     else:
+        require_options(criterion, options, "criterion")
         mean = criterion(**options)
         asks = "reduction" in inspect.signature(criterion).parameters
         each = criterion(**{**options, "reduction": "none"}) if asks else None

@@ -17,6 +17,7 @@ from daskml_exec.partitions import Partition, map_leaves
 from daskml_exec.torch._divergence import UNTRAINED, BeforeAnyStep, Diverged
 from daskml_exec.torch._draws import (
     alone,
+    drawn_since,
     epoch_key,
     generator_state,
     score_key,
@@ -282,7 +283,7 @@ def _taken(local: LocalModule, steps: list[Step], load: Callable[[], None]) -> A
     if not local.draws:
         before = generator_state()
         seen = run_steps(local, steps)
-        if torch.equal(before, generator_state()):
+        if not drawn_since(before):
             return seen
         local.draws = True
         load()

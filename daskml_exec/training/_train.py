@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Literal
 
-from daskml_exec.executor import LostSchedulerError, single_threaded_blas
+from daskml_exec.executor import (
+    LostSchedulerError,
+    require_same_code,
+    single_threaded_blas,
+)
 from daskml_exec.partitions import ColumnError
 from daskml_exec.training._algorithm import Algorithm, S
 from daskml_exec.training._answering import Answerer, Batch, ChainLostError
@@ -87,11 +91,14 @@ def train(
         `tell` has returned the state that it was given, so that the same would be asked for ever.
     TypeError
         The algorithm, one of its queries, or the data is none.
+    daskml_exec.executor.WorkerMismatchError
+        A Worker has imported the algorithm's module when its file was another.
     daskml_exec.executor.LostSchedulerError
         With the last state, and an estimator of it.
     """
     refuse_algorithm(algorithm)
     refuse_callbacks(callbacks)
+    require_same_code(getattr(on_cluster(data), "executor", None), (algorithm, state))
     view = view or _itself
     with (
         single_threaded_blas(),

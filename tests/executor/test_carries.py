@@ -45,21 +45,33 @@ def expected(pieces, chains):
     return np.array(totals)
 
 
+def message_of(factor):
+    """Return it as an array, which may be shared, unless there is more to say."""
+    return factor if isinstance(factor, tuple) else np.array(factor)
+
+
 def run(rounds, factors=FACTORS, last=None, partial=feed_back, name="carrying"):
     """Run a round for each factor; the chain ends with the last of them, or with those told."""
     ends = {len(factors) - 1} if last is None else last
     return np.array(
         [
-            rounds.run(AskCarrying(partial, factor, i in ends), name=name).total
+            rounds.run(AskCarrying(partial, message_of(factor), i in ends), name=name).total
             for i, factor in enumerate(factors)
         ]
     )
 
 
-@pytest.fixture(params=[0, 10**6], ids=["shared", "literal"])
+WAYS = {
+    "shared": {"literal_bytes": 0, "in_memory_bytes": 10**6},
+    "literal": {"literal_bytes": 10**6, "in_memory_bytes": 10**6},
+    "in memory": {"in_memory_bytes": 0},
+}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
 def messages(request):
-    """Messages that are futures of their own, or travel in the tasks."""
-    with tuned(literal_bytes=request.param):
+    """Messages that are futures of their own, or travel in the tasks, or not at all."""
+    with tuned(**request.param):
         yield
 
 

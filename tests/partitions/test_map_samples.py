@@ -1,6 +1,7 @@
 """The lazy map over samples: trees of arrays of any number of dimensions."""
 
 import os
+from functools import partial
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -377,14 +378,11 @@ def test_windows_of_tokens_in_memory():
     np.testing.assert_array_equal(result.compute(scheduler="sync"), [7, 19, 31])
 
 
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        (tokens(da.arange(10, chunks=5), 4), "X is of tokens over a Dask array"),
-        ({"a": tokens(da.arange(10, chunks=5), 4)}, r"X\['a'\] is of tokens over a Dask array"),
-        (from_dataset(list, 2), "X is of from_dataset"),
-    ],
-)
-def test_samples_that_were_not_loaded_name_the_remedy(X, message):
-    with pytest.raises(TypeError, match=f"{message}.* allowed is the Data that load_samples"):
-        map_samples(total, X)
+def test_what_is_read_on_workers_is_loaded_first(executor):
+    windows = tokens(da.arange(10, chunks=5), 4)
+    expected = [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
+    np.testing.assert_array_equal(map_samples(np.negative, windows), np.negative(expected))
+    found = map_samples(lambda X: X["a"][:, 0], {"a": windows})
+    np.testing.assert_array_equal(found.compute(), [0, 3, 6])
+    found = map_samples(np.negative, from_dataset(partial(np.arange, 5.0), 2))
+    np.testing.assert_array_equal(found.compute(), -np.arange(5.0))

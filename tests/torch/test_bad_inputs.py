@@ -48,7 +48,8 @@ def squares(module, batch):
 def any_of(module=None, *, loss=squares, **arguments):
     """Return an estimator that trains, where nothing is wrong with the arguments."""
     module = functools.partial(nn.Linear, 3, 1) if module is None else module
-    return TorchEstimator(module, loss=loss, **{"batch_size": 8, "random_state": 0} | arguments)
+    given = {"batch_size": 8, "rows_least": 4, "random_state": 0}
+    return TorchEstimator(module, loss=loss, **given | arguments)
 
 
 def classifier(module=Hidden, **arguments):
@@ -643,10 +644,63 @@ def test_functions_that_cannot_be_called_as_they_are(name, place, request):
     assert re.search(rf"{name}=.*; allowed is what can be called as {allowed}", notes)
 
 
-def test_options_that_an_optimizer_has_not():
-    with pytest.raises(TypeError, match="momentum") as caught:
-        any_of(optimizer="adam", optimizer__momentum=0.9).fit(X, Y)
-    assert "called as optimizer(params, lr=..., momentum=..." in "".join(caught.value.__notes__)
+def test_options_that_nobody_takes():
+    given = {
+        r"optimizer__momentum=0.9, which Adam cannot .* allowed are optimizer__betas": {
+            "optimizer": "adam",
+            "optimizer__momentum": 0.9,
+        },
+        r"module__widht=4, which Hidden cannot be given so; allowed are module__": {
+            "module": Hidden,
+            "module__widht": 4,
+        },
+        r"unexpected keyword argument 'epochs', where 'max_epochs' may be meant; .* module__": {
+            "epochs": 3
+        },
+    }
+    for message, arguments in given.items():
+        with pytest.raises(TypeError, match=message):
+            any_of(**arguments).fit(X, Y)
+
+
+def test_a_patience_without_anything_that_is_waited_for():
+    with pytest.raises(ValueError, match=r"n_iter_no_change=3 with tol=None, .* tol=0\.0 or more"):
+        any_of(n_iter_no_change=3).fit(X, Y)
+    any_of(n_iter_no_change=np.inf).fit(X, Y)
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), nn.MSELoss])
+def test_a_criterion_is_no_loss_of_module_and_batch(loss):
+    with pytest.raises(TypeError, match=r"loss=.* compares outputs with y; .* as criterion"):
+        any_of(loss=loss).fit(X, Y)
+
+
+@pytest.mark.parametrize("given", [lambda X: X, lambda X: torch.utils.data.DataLoader(X)])
+def test_a_dataset_is_read_on_workers(given):
+    dataset = torch.utils.data.TensorDataset(torch.zeros(3, 3), torch.zeros(3))
+    with pytest.raises(TypeError, match=r"X is a .*; allowed is from_dataset\(make, n_partitions"):
+        any_of().fit(given(dataset))
+
+
+def test_scores_and_augmentation_are_tried_before_training():
+    def trained(event):
+        raise AssertionError(event)
+
+    message = "scores returned 3; allowed is a dict"
+    with pytest.raises(ValueError, match=message) as caught:
+        any_of(scores=lambda module, batch: 3, callbacks=[trained]).fit(X, Y)
+    assert "before training began; batch is (float32[2, 3], " in "".join(caught.value.__notes__)
+    with pytest.raises(TypeError, match="augment returned a NoneType; allowed is a sample"):
+        any_of(augment=lambda sample, generator: None, callbacks=[trained]).fit(X, Y)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as caught:
+        any_of(augment=lambda sample, generator: sample[:2], callbacks=[trained]).fit(X, Y)
+    assert "batch is (float32[2, 2], " in "".join(caught.value.__notes__)
+
+
+def test_many_small_partitions_are_told_of(executor):
+    message = "2 partitions take 16 samples each per step, 32 in all where batch_size asks for 8"
+    with pytest.warns(UserWarning, match=f"{message}: an epoch has 2 .* a smaller rows_least"):
+        any_of(rows_least=None).fit(on_cluster(X, 20), on_cluster(Y, 20))
 
 
 def test_errors_inside_of_functions_are_not_taken_for_their_signatures():

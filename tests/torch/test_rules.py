@@ -44,7 +44,8 @@ def linear() -> nn.Module:
 
 def fitted(module, weights=None, *, cuts: int = 4, **arguments):
     size = -(-X.nbytes // cuts) + Y.nbytes + 8 * len(X)
-    given = {"random_state": 0, "batch_size": 12, "sync_every": 2, "outer": "average"} | arguments
+    given = {"random_state": 0, "batch_size": 12, "rows_least": 4, "sync_every": 2}
+    given = given | {"outer": "average"} | arguments
     with dask.config.set({"daskml-exec.partition-bytes": size // cuts}):
         return TorchRegressor(module, **given).fit(X, Y, weights)
 

@@ -17,6 +17,7 @@ from daskml_exec import Executor
 from daskml_exec.torch import TorchEstimator
 from scenes.compose import Scenes, compose, mirrored
 from scenes.items import DEBIAN, clothes
+from scenes.rates import best_rate
 
 WORKERS = 2
 BATCH = 16
@@ -181,7 +182,13 @@ def _tell(
     who: str, task: Task, fit: Train, train: Scenes, test: Scenes, given: argparse.Namespace
 ) -> Any:
     """Choose the rate, train at it, print what comes out, and return what was found."""
-    rate = _best_rate(who, fit, train, given.rates, given.seed)
+    n = -(-len(train["image"]) // HELD_OUT)
+    parts = rows(train, slice(2 * n)), rows(train, slice(-n, None))
+
+    def in_validation(rate: float) -> float:
+        return fit(*parts, rate, EPOCHS_TO_CHOOSE, given.seed).score
+
+    rate = best_rate(who, given.rates, in_validation)
     outcome = fit(train, test, rate, given.epochs, given.seed)
     print(
         f"{who}: {task.measure} {outcome.score:.4f} on {len(test['image']):,} test scenes, "
@@ -189,15 +196,3 @@ def _tell(
         flush=True,
     )
     return outcome.found
-
-
-def _best_rate(who: str, fit: Train, train: Scenes, rates: list[float], seed: int) -> float:
-    """Return the rate that is best for scenes that are not trained on."""
-    if len(rates) == 1:
-        return rates[0]
-    n = -(-len(train["image"]) // HELD_OUT)
-    parts = rows(train, slice(2 * n)), rows(train, slice(-n, None))
-    scores = {rate: fit(*parts, rate, EPOCHS_TO_CHOOSE, seed).score for rate in rates}
-    told = ", ".join(f"{rate:g}: {score:.4f}" for rate, score in scores.items())
-    print(f"{who}: validation by rate: {told}", flush=True)
-    return max(scores, key=scores.__getitem__)

@@ -27,7 +27,3 @@ class PeerTimeoutError(TimeoutError):
 
 class MailboxFullError(RuntimeError):
     """More messages came than a worker has room for."""
-
-
-class SharedMemoryError(RuntimeError):
-    """Memory that a peer on this machine shares cannot be read."""

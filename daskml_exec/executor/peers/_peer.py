@@ -9,13 +9,14 @@ from typing import Any
 from distributed import Worker
 from distributed.utils_comm import gather_from_workers
 
+from daskml_exec.executor._memory_file import this_place
 from daskml_exec.executor.peers._errors import PeersInterrupted, PeerTimeoutError
 from daskml_exec.executor.peers._files import BlockFiles
 from daskml_exec.executor.peers._mailbox import Mailbox
 from daskml_exec.executor.peers._outbox import Outbox
 from daskml_exec.executor.peers._residents import Residents
 from daskml_exec.executor.peers._runs import Run
-from daskml_exec.executor.peers._shared_memory import LEAST_BYTES, Shared, SharedSlots, this_place
+from daskml_exec.executor.peers._shared_memory import LEAST_BYTES, Shared, SharedSlots
 from daskml_exec.kernels.arrays import Array
 
 Tag = tuple[Any, ...]

@@ -23,6 +23,7 @@ from daskml_exec.executor._failures import (
 )
 from daskml_exec.executor._groups import is_of_this_machine
 from daskml_exec.executor._handshake import no_fit_worker_error
+from daskml_exec.executor._memory_file import SharedMemoryError
 from daskml_exec.executor._scheduler import LostSchedulerError, require_scheduler
 from daskml_exec.executor._tuning import tuning
 from daskml_exec.executor._waiting import seen, wait_for
@@ -31,7 +32,6 @@ from daskml_exec.executor.peers._ends import RunEnds
 from daskml_exec.executor.peers._errors import (
     PeersInterrupted,
     PeerTimeoutError,
-    SharedMemoryError,
 )
 from daskml_exec.executor.peers._member_task import Answer, member_task
 from daskml_exec.executor.peers._peer import Source

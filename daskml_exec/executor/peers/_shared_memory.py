@@ -10,50 +10,18 @@ import math
 import mmap
 import os
 import threading
-import uuid
 from collections.abc import Hashable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from daskml_exec.executor.peers._errors import GenerationEndedError, SharedMemoryError
+from daskml_exec.executor._memory_file import MemoryFile, allocated, mapped, padded
+from daskml_exec.executor.peers._errors import GenerationEndedError
 from daskml_exec.kernels.arrays import Array
 
 LEAST_BYTES = 2**16
 """Smaller arrays travel in the message: that has to be sent in any case."""
-_ALIGNMENT = 64
-
-
-@dataclass(frozen=True)
-class Place:
-    """A process, as far as others need to know to look into its memory.
-
-    Attributes
-    ----------
-    machine : str
-        Of this start of the machine.
-    processes : int
-        The namespace in which its process id is one.
-    user : int
-    process : int
-    """
-
-    machine: str
-    processes: int
-    user: int
-    process: int
-
-    def sees(self, other: "Place") -> bool:
-        """Return whether each of the two may open what the other shares, and is not it."""
-        return (self.machine, self.processes, self.user) == (
-            other.machine,
-            other.processes,
-            other.user,
-        ) and self.process != other.process
 
 
 @dataclass(frozen=True)
@@ -80,33 +48,6 @@ class Shared:
     about: Any
 
 
-def this_place() -> Place | None:
-    """Return the place of this process; None where memory cannot be shared in this way."""
-    where = _machine()
-    return None if where is None else Place(*where, os.getpid())
-
-
-@cache
-def _machine() -> tuple[str, int, int] | None:
-    if not hasattr(os, "memfd_create"):
-        return None
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return boot, os.stat("/proc/self/ns/pid").st_ino, os.getuid()
-    return None
-
-
-@dataclass
-class _Slot:
-    name: str
-    descriptor: int
-    memory: mmap.mmap
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-        # Without `close`: what somebody still reads goes when it is no longer read.
-
-
 class SharedSlots:
     """Memory that this worker shares, by what it is for, and memory of others that it reads.
 
@@ -114,7 +55,7 @@ class SharedSlots:
     """
 
     def __init__(self) -> None:
-        self._mine: dict[Hashable, _Slot] = {}
+        self._mine: dict[Hashable, MemoryFile] = {}
         self._theirs: dict[str, mmap.mmap] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -127,7 +68,7 @@ class SharedSlots:
         GenerationEndedError
             It was closed.
         """
-        offsets = list(itertools.accumulate((_padded(a.nbytes) for a in arrays), initial=0))
+        offsets = list(itertools.accumulate((padded(a.nbytes) for a in arrays), initial=0))
         slot = self._slot(key, offsets[-1])
         described = []
         for array, offset in zip(arrays, offsets, strict=False):
@@ -171,7 +112,7 @@ class SharedSlots:
         """Return how many pieces of memory are held, of this process and of others."""
         return len(self._mine) + len(self._theirs)
 
-    def _slot(self, key: Hashable, nbytes: int) -> _Slot:
+    def _slot(self, key: Hashable, nbytes: int) -> MemoryFile:
         with self._lock:
             self._require_open()
             slot = self._mine.get(key)
@@ -180,7 +121,7 @@ class SharedSlots:
             if slot is not None:
                 del self._mine[key]  # first: a descriptor that is closed twice may be another's
                 slot.close()
-            slot = self._mine[key] = _allocated(nbytes)
+            slot = self._mine[key] = allocated(nbytes)
             return slot
 
     def _require_open(self) -> None:
@@ -188,35 +129,5 @@ class SharedSlots:
             raise GenerationEndedError("the memory that the run shared here was given back")
 
 
-def _allocated(nbytes: int) -> _Slot:
-    name = uuid.uuid4().hex
-    descriptor = os.memfd_create(name)
-    try:
-        # Allocated now: memory that is only promised would end the process when it is written.
-        os.posix_fallocate(descriptor, 0, nbytes)
-        return _Slot(name, descriptor, mmap.mmap(descriptor, nbytes))
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
 def _mapped(shared: Shared) -> mmap.mmap:
-    """Map memory of another process, if it is what the message says."""
-    path = f"/proc/{int(shared.process)}/fd/{int(shared.descriptor)}"
-    try:
-        with open(path, "rb") as file:
-            # The process may be gone, and its number be that of another one.
-            found = os.readlink(f"/proc/self/fd/{file.fileno()}")
-            if not found.startswith(f"/memfd:{shared.slot} "):
-                raise FileNotFoundError(f"{path} is {found!r}")
-            return mmap.mmap(file.fileno(), shared.nbytes, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise SharedMemoryError(
-            f"memory that another worker of this machine shares cannot be read ({error}), "
-            "although that worker lives; set the dask config value 'daskml-exec.shared-memory' "
-            "to False where the fit starts"
-        ) from error
-
-
-def _padded(nbytes: int) -> int:
-    return -(-nbytes // _ALIGNMENT) * _ALIGNMENT
+    return mapped(shared.slot, shared.process, shared.descriptor, shared.nbytes)

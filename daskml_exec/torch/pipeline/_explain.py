@@ -30,7 +30,7 @@ class PipelineExplanation(Readable):
     nbytes : tuple of int
         Of the weights of each.
     milliseconds : tuple of float
-        That each took of a few samples, forwards and backwards; zeros where that was not measured.
+        That each took of a few samples, forwards and backwards.
     history : daskml_exec.training.History
     n_replicas : int
         Of all stages.
@@ -90,7 +90,7 @@ class PipelineExplanation(Readable):
         )
         header = ("stage", "of the module", "weights", "milliseconds")
         rows = [
-            (f"{i}", what, bytes_text(nbytes), f"{time:.2f}" if time else "-")
+            (f"{i}", what, bytes_text(nbytes), f"{time:.2f}")
             for i, (what, nbytes, time) in enumerate(
                 zip(self.stages, self.nbytes, self.milliseconds, strict=True)
             )

@@ -9,6 +9,7 @@ import torch
 
 from daskml_exec.torch._draws import (
     alone,
+    drawn_since,
     generator_state,
     seed_step,
     set_generator_state,
@@ -56,7 +57,7 @@ class Draws:
         if not self.known:
             before = generator_state()
             found = function()
-            if torch.equal(before, generator_state()):
+            if not drawn_since(before):
                 return found
             self.known = True
         with alone():

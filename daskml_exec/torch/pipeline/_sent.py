@@ -14,7 +14,7 @@ from daskml_exec.torch._picklable import attribute_of, cannot_travel, not_pickla
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._skeleton import names_of, without_tensors
-from daskml_exec.torch.pipeline._stage import TENSOR, Groups, groups_are_all
+from daskml_exec.torch.pipeline._stage import TENSOR, Groups, Part, groups_are_all
 from daskml_exec.torch.pipeline._stages import Stages
 from daskml_exec.torch.pipeline._trees import array_of
 from daskml_exec.torch.pipeline._units import PipelineUnits, remembered_arrays
@@ -31,7 +31,7 @@ def units_of(
     skeletons, arrays = [], {}
     for i, found in enumerate(stages.parts):
         try:
-            skeletons.append(without_tensors(found, names))
+            skeleton, met = without_tensors(found, names)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
             raise cannot_travel(f"module{attribute_of(module)}", why) from error
@@ -40,6 +40,8 @@ def units_of(
             for part in found
             for each in (*part.module.parameters(), *part.module.buffers())
         }
+        _require_registered(found, met - set(tensors))
+        skeletons.append(skeleton)
         arrays[i] = {TENSOR + name: array_of(each) for name, each in tensors.items()}
         for name in tensors:
             arrays[i] |= remembered.get(name, {})
@@ -47,6 +49,21 @@ def units_of(
         tuple(skeletons), _pickled(code, parts), _largest(stages, parts), n_replicas
     )
     return units, {unit: arrays[unit % units.n_stages] for unit in range(units.n)}
+
+
+def _require_registered(stage: Sequence[Part], hidden: set[str]) -> None:
+    """Raise ValueError if a stage reaches tensors that PyTorch does not know to be its own.
+
+    They would have to be on its Worker as well, which is to have no more than the stage.
+    """
+    if hidden:
+        first, last = stage[0].name, stage[-1].name
+        raise ValueError(
+            f"{first if first == last else f'the stage from {first} to {last}'} reaches "
+            f"{min(hidden)!r} of the module, and has it neither as a parameter nor in a child, as "
+            "where a function or a plain list holds the module or parts of it; allowed are stages "
+            "that have all they use as attributes, several in an nn.ModuleList"
+        )
 
 
 def _largest(stages: Stages, parts: Parts) -> int:

@@ -14,11 +14,13 @@ class _Pickler(cloudpickle.Pickler):
     def __init__(self, file: io.BytesIO, names: Mapping[int, str]) -> None:
         super().__init__(file)
         self._names = names
+        self.met: set[str] = set()
 
     def persistent_id(self, value: Any) -> Any:
         """Return what stands for a tensor of the module."""
         if not isinstance(value, torch.Tensor) or (name := self._names.get(id(value))) is None:
             return None
+        self.met.add(name)
         dtype = str(value.dtype).removeprefix("torch.")
         return name, dtype, isinstance(value, nn.Parameter), value.requires_grad
 
@@ -46,11 +48,12 @@ def names_of(module: nn.Module) -> dict[int, str]:
     return {id(each): name for name, each in tensors}
 
 
-def without_tensors(part: Any, names: Mapping[int, str]) -> bytes:
-    """Return an object as bytes, but for the tensors that have names."""
+def without_tensors(part: Any, names: Mapping[int, str]) -> tuple[bytes, set[str]]:
+    """Return an object as bytes, but for the tensors that have names, and the names of these."""
     file = io.BytesIO()
-    _Pickler(file, names).dump(part)
-    return file.getvalue()
+    pickler = _Pickler(file, names)
+    pickler.dump(part)
+    return file.getvalue(), pickler.met
 
 
 def with_tensors(

@@ -28,7 +28,7 @@ class Stages:
     parts : tuple of tuple of Part
         Of each stage.
     costs : tuple of Cost
-        Of each stage; no time where none was measured.
+        Of each stage.
     tied : dict of str to tuple of int
         Of each trainable parameter that several stages have, these stages.
     changes_buffers : bool
@@ -85,7 +85,8 @@ def cut_into_stages(
     function = stages if callable(stages) else None
     chain = chain_of_parts(module, loss, batch, function, seed=seed)
     _require_steady_buffers(chain, micro_batches, recompute)
-    begins, costs = _begins(chain, stages)
+    costs = costs_of(chain)
+    begins = _begins(chain, costs, stages)
     ends = [*begins[1:], len(chain.parts)]
     cut = tuple(chain.parts[a:b] for a, b in zip(begins, ends, strict=True))
     made = Stages(
@@ -114,19 +115,18 @@ def _require_dtypes_of_numpy(module: nn.Module) -> None:
             )
 
 
-def _begins(chain: Chain, stages: Any) -> tuple[Sequence[int], Sequence[Cost]]:
-    """Return the first part of each stage, and what parts take if that was measured."""
+def _begins(chain: Chain, costs: Sequence[Cost], stages: Any) -> Sequence[int]:
+    """Return the first part of each stage."""
     names = [part.name for part in chain.parts]
     if callable(stages):
-        return range(len(names)), ()
+        return range(len(names))
     if isinstance(stages, int):
         if stages > len(names):
             raise ValueError(
                 f"stages={stages}, and the module has {len(names)} parts that are called one "
                 f"after the other: {', '.join(names[:20])}; allowed are as many stages at most"
             )
-        costs = costs_of(chain)
-        return cut_evenly(costs, stages), costs
+        return cut_evenly(costs, stages)
     wrong = [each for each in stages if not isinstance(each, str)]
     if isinstance(stages, str) or wrong:
         raise ValueError(f"{stages=}; {_ALLOWED}")
@@ -136,7 +136,7 @@ def _begins(chain: Chain, stages: Any) -> tuple[Sequence[int], Sequence[Cost]]:
             f"stages={list(stages)} makes one stage, as the first part, {names[0]!r}, begins one "
             "in any case; allowed are names of other parts"
         )
-    return begins, ()
+    return begins
 
 
 def _tied(module: nn.Module, cut: Sequence[Sequence[Part]]) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """Local steps, averaged: how rows make steps, what an average becomes, when to stop."""
 
 from daskml_exec.training.averaging._averaged_steps import AveragedSteps, Scoring, Train
-from daskml_exec.training.averaging._batching import LEAST_BATCH, Batching, batching
+from daskml_exec.training.averaging._batching import LEAST_BATCH, Batching, batching, steps_of_fit
 from daskml_exec.training.averaging._compressed_steps import (
     Carry,
     Chain,
@@ -9,7 +9,7 @@ from daskml_exec.training.averaging._compressed_steps import (
     CompressedTrain,
     chain_of,
 )
-from daskml_exec.training.averaging._fit_warnings import large_batch, sorted_rows
+from daskml_exec.training.averaging._fit_warnings import enlarged_batch, large_batch, sorted_rows
 from daskml_exec.training.averaging._local_trainer import LocalTrainer, Score
 from daskml_exec.training.averaging._model import (
     NO_BUFFERS,
@@ -68,6 +68,7 @@ __all__ = [
     "batching",
     "chain_of",
     "data_error",
+    "enlarged_batch",
     "large_batch",
     "measured",
     "of_classes",
@@ -76,4 +77,5 @@ __all__ = [
     "rows_in_words",
     "sorted_rows",
     "steps_in_words",
+    "steps_of_fit",
 ]

@@ -158,11 +158,14 @@ def batching(
     if ratio < 1.25:
         ratio = 1.0  # rounding alone
     plan = Batching(tuple(rows), batches, ratio if linear_scaling else math.sqrt(ratio), 1)
-    steps = plan.steps_per_epoch * epochs
-    if max_steps is not None:
-        steps = min(steps, max_steps)
+    steps = steps_of_fit(plan.steps_per_epoch, epochs, max_steps)
     asked = "epoch" if len(rows) == 1 else sync_every
     return replace(plan, sync_steps=steps_between_averages(asked, plan.steps_per_epoch, steps))
+
+
+def steps_of_fit(per_epoch: int, epochs: float, max_steps: int | None) -> float:
+    """Return how many steps there are in all epochs, at most."""
+    return min(per_epoch * epochs, math.inf if max_steps is None else max_steps)
 
 
 def steps_between_averages(sync_every: Any, per_epoch: int, total: float) -> int:

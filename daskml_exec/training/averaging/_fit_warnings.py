@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from daskml_exec.training._fit_warnings import FitWarning
+from daskml_exec.training.averaging._batching import Batching, rows_per_step
 from daskml_exec.training.averaging._target_spread import (
     SORTED,
     TargetSpread,
@@ -23,6 +24,44 @@ def large_batch(batch_size: int | str, rows: int, what: str = "rows") -> Iterato
             "batch_size",
             f"batch_size={batch_size} is more than the {rows} {what} there are to train on: each "
             "step takes all of them",
+        )
+
+
+_ENLARGED = 4
+"""How many times as large as asked for steps may be unsaid: less changes a fit but little."""
+
+
+def enlarged_batch(
+    plan: Batching, batch_size: int | str, what: str, remedy: str
+) -> Iterator[FitWarning]:
+    """Yield what there is to say where so many partitions share a step that it grows.
+
+    Parameters
+    ----------
+    plan : Batching
+    batch_size : int or "auto"
+        Rows per step that were asked for.
+    what : str
+        What there are so many of.
+    remedy : str
+        What makes steps as they were asked for.
+
+    Examples
+    --------
+    >>> from daskml_exec.training.averaging import batching
+    >>> plan = batching([100] * 100, 200, "auto", linear_scaling=False)
+    >>> [each.about for each in enlarged_batch(plan, 200, "rows", "fewer partitions")]
+    ['partitions']
+    """
+    asked = rows_per_step(batch_size, sum(plan.rows))
+    each = [b for b, n in zip(plan.batches, plan.rows, strict=True) if n]
+    if sum(each) >= _ENLARGED * asked:
+        yield FitWarning(
+            "partitions",
+            f"{len(each):,} partitions take {max(each):,} {what} each per step, {sum(each):,} in "
+            f"all where batch_size asks for {asked:,}: an epoch has {plan.steps_per_epoch:,} "
+            f"steps, and the learning rate is {plan.learning_rate_factor:.2g} times as large. "
+            f"Closer to what was asked for are {remedy}",
         )
 
 

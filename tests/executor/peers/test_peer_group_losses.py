@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from daskml_exec.executor import tuned
+from daskml_exec.executor._memory_file import SharedMemoryError
 from daskml_exec.executor.peers import PeerGroup, PeersInterrupted, PeerTimeoutError
 from daskml_exec.executor.peers._ends import RunEnds
-from daskml_exec.executor.peers._errors import SharedMemoryError
 from tests.executor.gates import Gate
 from tests.executor.peers.groups import (
     begin,

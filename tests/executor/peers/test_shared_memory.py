@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from daskml_exec.executor._memory_file import Place, this_place
 from daskml_exec.executor.peers._errors import GenerationEndedError
-from daskml_exec.executor.peers._shared_memory import Place, SharedSlots, this_place
+from daskml_exec.executor.peers._shared_memory import SharedSlots
 
 pytestmark = pytest.mark.skipif(this_place() is None, reason="needs memfd_create and /proc")
 

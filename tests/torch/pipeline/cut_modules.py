@@ -148,16 +148,6 @@ def lazy(case: str, rows: Any = N) -> list[Any]:
     return [da.from_array(array, chunks=(rows, *array.shape[1:])) for array in CASES[case][2]]
 
 
-def bits(model: TorchEstimator) -> dict[str, bytes]:
-    """Return all that a fit leaves, as bytes by name."""
-    found = {name: each.numpy().tobytes() for name, each in model.state_dict_.items()}
-    kept = model._remembered.model
-    found["moments"] = kept.optimiser.moments.tobytes()
-    found["counted"] = kept.buffers.largest.tobytes()
-    found["losses"] = np.array(model.loss_curve_).tobytes()
-    return found
-
-
 def distance(model: TorchEstimator, other: TorchEstimator) -> float:
     """Return the largest difference of two models' weights."""
     pairs = zip(model.state_dict_.values(), other.state_dict_.values(), strict=True)

@@ -8,11 +8,11 @@ import torch
 
 from daskml_exec import Executor, open_model, save
 from daskml_exec.torch import TorchEstimator
+from tests.torch.networks import bits
 from tests.torch.pipeline.cut_modules import (
     NUMBERS,
     ROWS,
     TOKENS,
-    bits,
     chain,
     distance,
     squares,

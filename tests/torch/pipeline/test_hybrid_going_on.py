@@ -7,10 +7,10 @@ import pytest
 
 from daskml_exec import Executor, open_model, save
 from daskml_exec.torch import DivergenceError, TorchEstimator, TorchRegressor
+from tests.torch.networks import bits
 from tests.torch.pipeline.cut_modules import (
     NUMBERS,
     ROWS,
-    bits,
     chain,
     distance,
     hybrid,

@@ -10,13 +10,13 @@ from torch import nn
 
 from daskml_exec import Executor
 from daskml_exec.torch import TorchEstimator
+from tests.torch.networks import bits
 from tests.torch.pipeline.cut_modules import (
     BATCH,
     CASES,
     NUMBERS,
     ROWS,
     N,
-    bits,
     distance,
     hybrid,
     lazy,

@@ -14,7 +14,8 @@ from tests.failures.test_lost_workers import Victim, wait_inside
 from tests.neural_network.block_fits import threads
 from tests.neural_network.test_blocks_failures import Fate
 from tests.tiers import slow
-from tests.torch.pipeline.cut_modules import bits, chain, hybrid, lazy
+from tests.torch.networks import bits
+from tests.torch.pipeline.cut_modules import chain, hybrid, lazy
 
 UNEVEN = (20, 0, 13, 17)
 

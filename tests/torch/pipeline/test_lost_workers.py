@@ -13,7 +13,8 @@ from tests.failures.test_lost_workers import Victim, wait_inside
 from tests.neural_network.block_fits import threads
 from tests.neural_network.test_blocks_failures import Fate
 from tests.tiers import slow
-from tests.torch.pipeline.cut_modules import bits, chain, lazy, staged
+from tests.torch.networks import bits
+from tests.torch.pipeline.cut_modules import chain, lazy, staged
 
 CHUNKS = (20, 13, 17)
 

@@ -106,12 +106,33 @@ def exchanged(module):
     return [module[:3], module[5], module[3:5]]
 
 
+class Holding(nn.Module):
+    """Has the last children, and something from which the whole module can be reached."""
+
+    def __init__(self, module, held):
+        super().__init__()
+        self.own, self.held = module[3:], held
+
+    def forward(self, X):
+        return self.own(X)
+
+
+def closing(module):
+    return [module[:3], Holding(module, lambda: module)]
+
+
+def listing(module):
+    return [module[:3], Holding(module, [module[0]])]
+
+
 FUNCTIONS = {
     "no list": (no_list, TypeError, r"stages\(module\) returned a int; allowed is a list of two"),
     "tensors": (tensors, TypeError, "returned a list with Linear, Tensor; allowed"),
     "one": (one_stage, ValueError, "returned 1 of them; allowed is a list of two"),
     "fewer": (without_the_last, ValueError, "returned stages without '5.0.weight', which is"),
     "others": (other_modules, ValueError, "returned a stage 1 with 'weight', which is no"),
+    "closing": (closing, ValueError, r"stages\[1\] reaches '0.bias' .* neither as a parameter nor"),
+    "listing": (listing, ValueError, "as where a function or a plain list holds .* allowed are"),
     "exchanged": (exchanged, ValueError, "returned stages that give another output than the"),
 }
 

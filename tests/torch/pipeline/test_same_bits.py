@@ -6,7 +6,8 @@ import pytest
 from daskml_exec import Executor
 from daskml_exec.torch import TorchEstimator
 from tests.tiers import slow
-from tests.torch.pipeline.cut_modules import CASES, bits, chain, lazy, staged
+from tests.torch.networks import bits
+from tests.torch.pipeline.cut_modules import CASES, chain, lazy, staged
 
 UNEVEN = (20, 0, 13, 17)
 

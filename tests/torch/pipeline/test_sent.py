@@ -14,7 +14,8 @@ from tests.torch.pipeline.cut_modules import TOKENS, Words, staged
 
 def test_a_skeleton_has_no_tensors_and_gets_each_once():
     words = Words(width=500)
-    skeleton = without_tensors(words, names_of(words))
+    skeleton, met = without_tensors(words, names_of(words))
+    assert met == set(names_of(words).values())
     assert len(skeleton) < 5_000 < len(pickle.dumps(words))
     tensors = {**dict(words.named_parameters()), **dict(words.named_buffers())}
     made, found = with_tensors(skeleton, lambda name, dtype: tensors[name].detach().clone())

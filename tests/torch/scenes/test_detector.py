@@ -5,12 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import detection_with_pytorch as detection
 from scenes.cells import CANDIDATES, CELL, USUAL, best_boxes, boxes_of, places
-from scenes.compose import compose
-from scenes.items import digits
+from tests.torch.scenes.few_scenes import Fixed, few_scenes
 from tests.torch.scenes.test_measures import iou
 
 CLASSES, CELLS = detection.CLASSES, 8
@@ -18,9 +16,7 @@ CLASSES, CELLS = detection.CLASSES, 8
 
 @pytest.fixture(scope="module")
 def scenes():
-    return {
-        name: torch.from_numpy(each) for name, each in compose(digits("train"), range(12)).items()
-    }
+    return few_scenes(12)
 
 
 @pytest.fixture
@@ -95,17 +91,6 @@ def test_what_stays_of_many_boxes(numbers):
         assert found["boxes"][i, :n].numpy() == pytest.approx(np.array([b for *_, b in expected]))
         assert not found["scores"][i, n:].any()
     assert n_dropped > 0
-
-
-class Fixed(nn.Module):
-    """Says the same numbers of any scenes."""
-
-    def __init__(self, numbers):
-        super().__init__()
-        self.numbers = nn.Parameter(numbers)
-
-    def forward(self, images):
-        return self.numbers[: len(images)]
 
 
 def test_the_loss_by_plain_numbers(scenes, numbers):

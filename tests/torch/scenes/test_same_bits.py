@@ -18,6 +18,8 @@ from daskml_exec.torch._steady import steady
 from scenes.compose import compose, mirrored
 from scenes.items import digits
 from tests.failures.test_lost_workers import kill
+from tests.torch.networks import bits
+from tests.torch.pipeline.plain_loop import SEED
 
 pytestmark = pytest.mark.slow
 
@@ -45,11 +47,6 @@ def fitted(name, way, **arguments):
         loss=task.loss, batch_size=BATCH, max_epochs=EPOCHS, random_state=0, **given
     )
     return estimator.fit(X)
-
-
-def bits(model):
-    found = {name: each.numpy().tobytes() for name, each in model.state_dict_.items()}
-    return {**found, "losses": np.array(model.loss_curve_).tobytes()}
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +95,9 @@ def test_stages_are_the_usual_loop(name):
         model = TorchEstimator(
             module, loss=task.loss, batch_size=BATCH, max_epochs=EPOCHS, random_state=0, **stages
         ).fit(SCENES)
-    trained = usual_loop(module, task.loss, RowOrder(model_seed(), 0))
+    trained = usual_loop(module, task.loss, RowOrder(SEED, 0))
     for key, each in trained.state_dict().items():
         assert torch.equal(each, model.state_dict_[key]), key
-
-
-def model_seed():
-    """Return what an estimator draws with random_state=0."""
-    return int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
 
 
 def usual_loop(module, loss, order):

@@ -1,14 +1,12 @@
 """Both scripts of whole size run with few scenes, and say how good each side is."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from scenes.items import DEBIAN
 from tests.conftest import ROOT
+from tests.scripts import output_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,17 +21,10 @@ pytestmark = [
 def test_few_scenes(script, measure, tmp_path):
     picture = tmp_path / "scenes.png"
     few = ["--scenes", "64", "--test-scenes", "12", "--epochs", "1", "--rates", "0.001", "0.002"]
-    run = subprocess.run(
-        [sys.executable, f"tutorials/{script}.py", *few, "--picture", str(picture)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
-    assert run.returncode == 0, run.stderr
+    command = [f"tutorials/{script}.py", *few, "--picture", str(picture)]
+    output = output_of(*command, cwd=ROOT, timeout=250, MPLBACKEND="agg")
     line = rf": {measure} [01]\.\d{{4}} on 12 test scenes, 1 epochs at rate 0\.00[12], \d+ s\n"
     for who in ("2 Workers", "one process"):
-        assert re.search(f"{who}: validation by rate: 0.001: .*, 0.002: ", run.stdout)
-        assert re.search(who + line, run.stdout)
+        assert re.search(f"{who}: validation by rate: 0.001: .*, 0.002: ", output)
+        assert re.search(who + line, output)
     assert picture.read_bytes().startswith(b"\x89PNG")

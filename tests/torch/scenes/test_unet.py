@@ -3,30 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import segmentation_with_pytorch as segmentation
-from scenes.compose import compose
-from scenes.items import digits
+from tests.torch.scenes.few_scenes import Fixed, few_scenes
 
 CLASSES = segmentation.CLASSES
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    made = compose(digits("train"), range(6))
-    return {name: torch.from_numpy(each) for name, each in made.items()}
-
-
-class Fixed(nn.Module):
-    """Says the same numbers of any scenes."""
-
-    def __init__(self, numbers):
-        super().__init__()
-        self.numbers = nn.Parameter(numbers)
-
-    def forward(self, images):
-        return self.numbers[: len(images)]
+    return few_scenes(6)
 
 
 def test_a_score_for_each_class_and_pixel(scenes):
