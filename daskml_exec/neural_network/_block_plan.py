@@ -1,17 +1,15 @@
 """Which rows make up the steps of replicas whose weights are cut into blocks."""
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from daskml_exec.kernels.networks.layout import Layout
 from daskml_exec.neural_network._workload import Case
 from daskml_exec.training.averaging._batching import rows_per_step
 from daskml_exec.training.groups._partition_steps import partition_order, steps_by_partition
+from daskml_exec.training.groups._replicas import Stint, partitions_of_replicas, stints_of
 
 _UNITS_PER_BLOCK = 1024
 _BYTES_PER_BLOCK = 2**28
@@ -33,24 +31,6 @@ class Stretch:
     partition: int
     first_row: int
     last_row: int
-
-
-class Stint(NamedTuple):
-    """Steps of an epoch, of all replicas, until these are averaged or a segment ends.
-
-    Attributes
-    ----------
-    first, last : int
-        The first step, and the first one that is not among them.
-    ends_epoch : bool
-    averages : bool
-        Whether replicas are averaged after them.
-    """
-
-    first: int
-    last: int
-    ends_epoch: bool
-    averages: bool
 
 
 @dataclass(frozen=True)
@@ -136,13 +116,7 @@ class BlockPlan:
         Stint(first=0, last=2, ends_epoch=False, averages=True)
         Stint(first=2, last=3, ends_epoch=True, averages=True)
         """
-        begin, end, epoch = first_step, first_step + n_steps, self.steps_per_epoch
-        sync = self.sync_steps
-        while begin < end:
-            stop = end if sync is None else min(end, (begin // sync + 1) * sync)
-            ends = stop >= epoch
-            yield Stint(begin, stop, ends, sync is not None and (ends or stop % sync == 0))
-            begin = stop
+        yield from stints_of(first_step, n_steps, self.steps_per_epoch, self.sync_steps)
 
     def _steps_of(self, partition: int) -> int:
         return -(-self.rows[partition] // self.batch)
@@ -223,19 +197,11 @@ def block_plan(
     Stretch(partition=0, first_row=200, last_row=300)
     Stretch(partition=1, first_row=0, last_row=100)
     """
-    if n_replicas > len(rows):
-        few = f"allowed are 2 to {len(rows)}" if len(rows) > 1 else "one partition has none"
-        raise ValueError(
-            f"n_replicas={n_replicas} with {len(rows)} partition{'s' * (len(rows) != 1)}: each "
-            f"replica trains on partitions of its own; {few}. A Dask array has as many partitions "
-            "as chunks of rows: da.from_array(X, chunks=(rows, -1)) has more chunks of fewer rows"
-        )
-    bounds = _bounds(rows, n_replicas)
     plan = BlockPlan(
         n_blocks=n_blocks,
         rows=tuple(rows),
         batch=math.ceil(batch_size / n_replicas),
-        replicas=tuple(tuple(range(a, b)) for a, b in itertools.pairwise(bounds)),
+        replicas=partitions_of_replicas(rows, n_replicas),
         sync_steps=None,
         seed=seed,
     )
@@ -244,18 +210,6 @@ def block_plan(
     steps = plan.steps_per_epoch
     wanted = {"epoch": steps, "auto": -(-steps // 4)}
     return replace(plan, sync_steps=min(steps, wanted.get(sync_every, sync_every)))
-
-
-def _bounds(rows: Sequence[int], n_replicas: int) -> list[int]:
-    """Cut the partitions where the rows so far come nearest to equal shares; none stays empty."""
-    ends = np.cumsum(rows)
-    bounds = [0]
-    for replica in range(1, n_replicas):
-        wanted = ends[-1] * replica / n_replicas
-        at = int(np.abs(ends - wanted).argmin()) + 1
-        left = n_replicas - replica
-        bounds.append(min(max(at, bounds[-1] + 1), len(rows) - left))
-    return [*bounds, len(rows)]
 
 
 def asked_blocks(case: Case) -> BlockPlan:

@@ -25,14 +25,14 @@ from daskml_exec.kernels.networks.blocks.training import (
     train_blocks,
 )
 from daskml_exec.kernels.networks.layout import Layers
-from daskml_exec.neural_network._block_averages import Share, average_replicas
 from daskml_exec.neural_network._block_plan import BlockPlan
 from daskml_exec.neural_network._block_stream import BatchStream
 from daskml_exec.neural_network._divergence import DivergenceError
 from daskml_exec.neural_network._problem import NetworkProblem, Numbers
 from daskml_exec.partitions import Place
-from daskml_exec.training import Measured, Segment
+from daskml_exec.training import Measured, Segment, owners_of
 from daskml_exec.training.averaging import Progress, Stopping, data_error
+from daskml_exec.training.groups._replica_averages import Averaged, Share, average_replicas
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,9 @@ class BlockUnits:
     def n(self) -> int:
         return len(self.plan.replicas) * self.plan.n_blocks
 
+    def owners(self, n_workers: int) -> tuple[int, ...]:
+        return owners_of(self.n, n_workers)
+
     @property
     def largest_nbytes(self) -> int:
         layout, moments = self.layout, self.problem.optimiser.n_moments
@@ -266,7 +269,10 @@ class BlockSegment(Segment):
                 )
                 for r, found in sums.items()
             }
-            go_on = average_replicas(peer, owners, units, plan.n_blocks, mine, (name, stint.last))
+            averages = {unit: _averaged(state) for unit, state in units.items()}
+            go_on = average_replicas(
+                peer, owners, averages, plan.n_blocks, mine, (name, stint.last)
+            )
             for unit, state in units.items():
                 _take_squares(kind.layout, unit % plan.n_blocks, state)
             averaged = {r: found.weight for r, found in sums.items()}
@@ -404,6 +410,11 @@ def _in_turn(
                 except StopIteration as end:
                     sums[replica] = end.value
     return sums
+
+
+def _averaged(state: BlockState) -> Averaged:
+    """Return what replicas average of a block: the moments of the optimiser, too."""
+    return Averaged([[a] for key, a in sorted(state.arrays().items()) if key != "squares"])
 
 
 def _take_squares(layout: BlockLayout, block: int, state: BlockState) -> None:

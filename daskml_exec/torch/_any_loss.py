@@ -142,19 +142,25 @@ class TorchEstimator(ModuleEstimator):
     verbose : bool, default=False
         Whether to print what is trained before the first round, and a line for each round, with the
         epoch, of how many, and the time left at most.
-    parallel : {"data", "pipeline"}, default="data"
+    parallel : {"data", "pipeline", "hybrid"}, default="data"
         "data" trains a copy of the module on each partition, and averages. "pipeline" cuts the
         module into `stages`, each of which stays on one Worker with its weights and what the
         optimiser remembers of them: activations go from Worker to Worker, gradients back, and a
         module need not fit in one Worker's memory. A step takes `batch_size` samples of one
         partition. What is said of averages above and below is not for it, and arguments of either
-        alone are refused with the other.
+        alone are refused with the other. "hybrid" trains `n_replicas` of a pipeline, each on
+        partitions of its own, which share `batch_size`; every `sync_every` steps, and at the end of
+        each epoch, they become their average by the weight of the samples since the last one. Its
+        `outer` is "average", and "local" of `optimizer_state` averages moments at the end of each
+        epoch.
     stages : int, sequence of str, callable or None, default=None
-        How "pipeline" cuts the module. A number cuts an `nn.Sequential`, or a module that calls its
-        children one after the other, between children, so that stages take about the same time on
-        the first samples; names are of children that begin a stage, as ``["body.4", "head"]``.
-        ``stages(module)`` returns modules that are the module together, where each gets what the
-        one before returns: tensors, or tuples, lists and dicts of them.
+        How "pipeline" and "hybrid" cut the module. A number cuts an `nn.Sequential`, or a module
+        that calls its children one after the other, between children, so that stages take about the
+        same time on the first samples; names are of children that begin a stage, as ``["body.4",
+        "head"]``. ``stages(module)`` returns modules that are the module together, where each gets
+        what the one before returns: tensors, or tuples, lists and dicts of them.
+    n_replicas : int or "auto", default="auto"
+        Pipelines of "hybrid": 2 at least, and as many as there are partitions at most; "auto" is 2.
     micro_batches : int, default=4
         Parts of a batch that are in the pipeline's stages at the same time. Their gradients are
         added by weight, so that the step is that of the whole batch.
@@ -298,8 +304,9 @@ class TorchEstimator(ModuleEstimator):
         warm_start: bool = False,
         callbacks: Sequence[Any] | None = None,
         verbose: bool | int = False,
-        parallel: Literal["data", "pipeline"] = "data",
+        parallel: Literal["data", "pipeline", "hybrid"] = "data",
         stages: Any = None,
+        n_replicas: int | Literal["auto"] = "auto",
         micro_batches: int = 4,
         pipeline_order: Literal["1f1b", "gpipe"] = "1f1b",
         recompute: bool = False,

@@ -22,8 +22,9 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "max_steps": [Interval(Integral, 1, None, closed="left"), None],
     "sync_every": [StrOptions({"auto", "epoch"}), Interval(Integral, 1, None, closed="left")],
     "outer": [StrOptions({"auto", "average", "nesterov"})],
-    "parallel": [StrOptions({"data", "pipeline"})],
+    "parallel": [StrOptions({"data", "pipeline", "hybrid"})],
     "stages": [Integral, "array-like", callable, None],
+    "n_replicas": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "micro_batches": [Interval(Integral, 1, None, closed="left")],
     "pipeline_order": [StrOptions({"1f1b", "gpipe"})],
     "recompute": ["boolean"],
@@ -60,8 +61,8 @@ COMMON = (
     *("optimizer_state", "compression", "device", "amp", "compile", "clip_norm", "accumulate"),
     *("scheduler", "trainable", "param_groups", "augment", "rows_least", "shuffle"),
     *("validation_fraction", "tol", "n_iter_no_change", "random_state", "warm_start"),
-    *("callbacks", "verbose", "parallel", "stages", "micro_batches", "pipeline_order"),
-    "recompute",
+    *("callbacks", "verbose", "parallel", "stages", "n_replicas", "micro_batches"),
+    *("pipeline_order", "recompute"),
 )
 
 

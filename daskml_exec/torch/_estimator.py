@@ -197,7 +197,7 @@ class ModuleEstimator(HandingOn):
         require_same_code(executor, code, by_cloudpickle=True)
         settings = FitSettings(given, incremental)
         fit: Any  # a Fit or a PipelineFit, each with a state of its own
-        if self.parallel == "pipeline":
+        if self.parallel != "data":
             fit = pipeline_fit_of(settings, parts, purpose, data, seed, last)
         else:
             fit = fit_of(settings, parts, purpose, head, data.rows, seed, last)

@@ -37,6 +37,7 @@ from daskml_exec.training.averaging import (
     sorted_rows,
     steps_of_fit,
 )
+from daskml_exec.training.averaging._batching import steps_between_averages
 from daskml_exec.training.compression import WholeChange, codec_named
 
 _MIX = "Mix the samples over the partitions before"
@@ -116,8 +117,6 @@ class FitSettings:
 
     def batching(self, rows: Sequence[int], least: int, parts: Parts) -> Batching:
         """Return how the samples that are trained on make steps."""
-        layout = parts.layout
-        sent = layout.parameters.size + layout.moments.size
         return batching(
             rows,
             self.arguments["batch_size"],
@@ -126,7 +125,16 @@ class FitSettings:
             least=least,
             epochs=int(self.arguments["max_epochs"]),
             max_steps=self.max_steps,
-            samples_per_round=samples_per_round(parts.flops, sent * layout.numpy_dtype.itemsize),
+            samples_per_round=_samples_per_round(parts),
+        )
+
+    def sync_steps(self, per_epoch: int, batch: int, parts: Parts) -> int:
+        """Return how many of so many steps an epoch, of so many samples, are between averages."""
+        return steps_between_averages(
+            self.arguments["sync_every"],
+            per_epoch,
+            self.total_steps(per_epoch),
+            _samples_per_round(parts) / batch,
         )
 
     def total_steps(self, per_epoch: int) -> int:
@@ -165,6 +173,12 @@ class FitSettings:
             max_iter=progress.epochs + self.epochs,
             max_steps=self.max_steps,
         )
+
+
+def _samples_per_round(parts: Parts) -> float:
+    layout = parts.layout
+    sent = layout.parameters.size + layout.moments.size
+    return samples_per_round(parts.flops, sent * layout.numpy_dtype.itemsize)
 
 
 @dataclass(frozen=True)

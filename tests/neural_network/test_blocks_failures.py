@@ -44,7 +44,9 @@ class Fate:
         monkeypatch.setattr(module, name, self)
 
     def __call__(self, *args, **options):
-        (peer,) = (value for value in args if hasattr(value, "mailbox"))
+        # A member of a group, or of a part of one.
+        members = [getattr(value, "peer", value) for value in args]
+        (peer,) = (value for value in members if hasattr(value, "mailbox"))
         with self._lock:
             count = self._calls[peer.index] = self._calls.get(peer.index, 0) + 1
             meant = peer.index in self._victims and count == self._call

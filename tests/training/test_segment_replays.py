@@ -1,5 +1,6 @@
 """Segments are repeated one by one from the last backup, as long as anything comes of it."""
 
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 
 from daskml_exec.executor import Capacity, tuned
 from daskml_exec.executor.peers import Answer, PeersInterrupted, Staged
+from daskml_exec.training import owners_of
 from daskml_exec.training.groups import _segment_runner
 from daskml_exec.training.groups._segment import Report, follow
 from daskml_exec.training.groups._segment_runner import SegmentRunner
@@ -90,7 +92,7 @@ def fit(monkeypatch):
             turns=[],
             origins=[],
         )
-        units = SimpleNamespace(n=2, largest_nbytes=1)
+        units = SimpleNamespace(n=2, largest_nbytes=1, owners=partial(owners_of, 2))
         runner = SegmentRunner(cluster, units, [], {}, "test")
         for segment in map(Numbered, range(segments)):
             assert [answer.value.found for answer in runner.advance(segment)] == [segment] * len(

@@ -1,10 +1,12 @@
 """Which workers get the units, and what happens where these have no room for them."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from daskml_exec.executor import Capacity, tuned
+from daskml_exec.training import owners_of
 from daskml_exec.training.groups import _segment_runner
 from daskml_exec.training.groups._segment_runner import SegmentRunner
 
@@ -30,7 +32,8 @@ def runner_on(monkeypatch):
     monkeypatch.setattr(_segment_runner, "PeerGroup", FakeGroup)
 
     def runner(n_units, unit_nbytes, *coming):
-        units = SimpleNamespace(n=n_units, largest_nbytes=unit_nbytes)
+        owners = partial(owners_of, n_units)
+        units = SimpleNamespace(n=n_units, largest_nbytes=unit_nbytes, owners=owners)
         return SegmentRunner(list(coming), units, [], {}, "test")
 
     with tuned(room_look_seconds=0.0):

@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 
 from daskml_exec.kernels.networks.blocks.cuts import BlockLayout
-from daskml_exec.neural_network._block_averages import PIECE
 from daskml_exec.neural_network._block_holders import BlockHolders
 from daskml_exec.neural_network._block_plan import BlockPlan
 from daskml_exec.neural_network._workload import Workload
@@ -19,6 +18,7 @@ from daskml_exec.neural_network.planning._costs import (
     Estimate,
 )
 from daskml_exec.neural_network.planning._rates import Rates
+from daskml_exec.training.groups._replica_averages import PIECE
 
 # How long a segment of one replica lasts at most, by default.
 _SEGMENT_SECONDS = 5.0

@@ -1,7 +1,7 @@
 """What follows from segments of a pipeline: losses, epochs, when to stop."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,6 @@ from daskml_exec.torch.pipeline._segment import Found, PipelineSegment, Pipeline
 from daskml_exec.torch.pipeline._units import PipelineUnits
 from daskml_exec.training import Measured
 from daskml_exec.training.averaging import Model, Progress, Stopping
-
-
-def _no_losses() -> Array:
-    return np.empty((0, 2))
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,11 @@ class PipelineState:
         Done so far, in all epochs.
     position : int
         Steps done in this epoch.
-    losses : ndarray of shape (n_steps, 2)
-        Mean losses of this epoch's steps, and their weights: added at its end only, so that it is
-        no matter where segments were cut.
+    losses : tuple of ndarray of shape (n_steps, 2)
+        Per replica, mean losses of this epoch's steps, and their weights: added at its end only, so
+        that it is no matter where segments were cut. Empty before its first segment.
+    since : tuple of float
+        Per replica, the weight of its steps since the last average.
     """
 
     progress: Progress
@@ -45,7 +43,8 @@ class PipelineState:
     segments: int = 0
     steps: int = 0
     position: int = 0
-    losses: Array = field(default_factory=_no_losses)
+    losses: tuple[Array, ...] = ()
+    since: tuple[float, ...] = ()
 
     @property
     def done(self) -> bool:
@@ -99,6 +98,8 @@ class PipelineSteps:
             first_step=state.position,
             n_steps=n_steps,
             learning_rate=state.progress.learning_rate,
+            end=state.position + n_steps,
+            since=state.since,
         )
         return PipelineSegment(self.units, self.plan, work)
 
@@ -106,15 +107,19 @@ class PipelineSteps:
         self, state: PipelineState, query: PipelineSegment, answer: Sequence[Found]
     ) -> tuple[PipelineState, Measured]:
         work = query.work
-        (losses,) = self._require_finite(answer, state, work)
+        self._require_finite(answer, state, work)
+        new = _per_replica([found.losses for found in answer])
+        old = state.losses or (np.empty((0, 2)),) * len(new)
+        since = _per_replica([found.since for found in answer])
         state = replace(
             state,
             segments=state.segments + 1,
             steps=state.steps + work.n_steps,
             position=state.position + work.n_steps,
-            losses=np.concatenate([state.losses, losses]),
+            losses=tuple(map(np.concatenate, zip(old, new, strict=True))),
+            since=since if self.plan.sync_steps is not None else (),
         )
-        measured = Measured(loss=_mean(losses))
+        measured = Measured(loss=_mean(new))
         if state.position < self.plan.steps_per_epoch and not state.steps_end:
             return state, measured
         loss = _mean(state.losses)
@@ -122,23 +127,36 @@ class PipelineSteps:
             raise ValueError("no row with a positive weight is left to train on")
         rows = self.plan.samples_until(work.epoch, state.position)
         progress = state.progress.after_epoch(loss, rows, self.stopping)
-        return replace(state, progress=progress, position=0, losses=_no_losses()), measured
+        return replace(state, progress=progress, position=0, losses=()), measured
 
     def _require_finite(
         self, answer: Sequence[Found], state: PipelineState, work: PipelineWork
-    ) -> list[Array]:
-        """Return the losses of the one Worker that has the last stage."""
-        for found in answer:
-            if found.bad_sample:
-                raise ValueError(found.bad_sample)
-            if found.wrong:
-                remedy = f"Lower lr, which was {work.learning_rate:g}, or set clip_norm"
-                if self.new and not state.steps and not found.n_done:
-                    remedy = UNTRAINED
-                raise Diverged(found.wrong, remedy, self.begin)
-        return [found.losses for found in answer if found.losses is not None]
+    ) -> None:
+        """Raise for the first unit that cannot train on."""
+        failures = {
+            unit: failed
+            for found in answer
+            for unit, failed in found.failures.items()
+            if failed.wrong
+        }
+        if not failures:
+            return
+        failed = failures[min(failures)]
+        if failed.bad_sample:
+            raise ValueError(failed.bad_sample)
+        remedy = f"Lower lr, which was {work.learning_rate:g}, or set clip_norm"
+        if self.new and not state.steps and not failed.n_done:
+            remedy = UNTRAINED
+        raise Diverged(failed.wrong, remedy, self.begin)
 
 
-def _mean(losses: Array) -> float | None:
+def _per_replica(found: Sequence[Mapping[int, Any]]) -> tuple[Any, ...]:
+    """Return what Workers have of each replica, in the order of replicas."""
+    known = {replica: each for one in found for replica, each in one.items()}
+    return tuple(known[replica] for replica in sorted(known))
+
+
+def _mean(of_replicas: Sequence[Array]) -> float | None:
+    losses = np.concatenate(of_replicas)
     weight = float(losses[:, 1].sum())
     return float(losses.prod(axis=1).sum()) / weight if weight else None

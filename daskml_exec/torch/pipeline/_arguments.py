@@ -1,21 +1,44 @@
-"""What parallel="pipeline" does not go with, and what goes with it alone."""
+"""What stages, with replicas or without, do not go with, and what goes with them alone."""
 
 from collections.abc import Mapping
 from typing import Any
 
-DEFAULTS = {"stages": None, "micro_batches": 4, "pipeline_order": "1f1b", "recompute": False}
+DEFAULTS = {
+    "stages": None,
+    "n_replicas": "auto",
+    "micro_batches": 4,
+    "pipeline_order": "1f1b",
+    "recompute": False,
+}
 """Arguments that are of pipelines alone."""
 
-# Of averaged local steps, or not written yet for stages: allowed is the default.
-_WITHOUT: dict[str, tuple[Any, str]] = {
-    "sync_every": ("auto", "stages have one copy each, and nothing is averaged"),
-    "outer": ("auto", "stages have one copy each, and nothing is averaged"),
-    "optimizer_state": ("average", "the optimiser's moments stay with their stage"),
-    "compression": (None, "activations travel as they are"),
-    "rows_least": (None, "a step's samples are of one partition, batch_size of them"),
-    "accumulate": (1, "micro_batches= says into how many parts a batch is cut"),
-    "validation_fraction": (0.0, "no samples can be held out of a pipeline yet"),
-    "compile": (False, "stages are not compiled yet"),
+# Not written yet for stages, or without a meaning for them.
+_OF_STAGES: dict[str, tuple[tuple[Any, ...], str]] = {
+    "rows_least": ((None,), "a step's samples are of one partition, batch_size of them"),
+    "accumulate": ((1,), "micro_batches= says into how many parts a batch is cut"),
+    "validation_fraction": ((0.0,), "no samples can be held out of a pipeline yet"),
+    "compile": ((False,), "stages are not compiled yet"),
+}
+_NOTHING_AVERAGED = "stages have one copy each, and nothing is averaged"
+# Each with the values that it may have, the default first, and why no others.
+_WITH: dict[str, dict[str, tuple[tuple[Any, ...], str]]] = {
+    "pipeline": {
+        "sync_every": (("auto",), _NOTHING_AVERAGED),
+        "outer": (("auto",), _NOTHING_AVERAGED),
+        "n_replicas": (("auto",), f"{_NOTHING_AVERAGED}; parallel='hybrid' has replicas"),
+        "optimizer_state": (("average",), "the optimiser's moments stay with their stage"),
+        "compression": ((None,), "activations travel as they are"),
+        **_OF_STAGES,
+    },
+    "hybrid": {
+        "outer": (("auto", "average"), "replicas become their average"),
+        "compression": (
+            (None,),
+            "stages are averaged where they are, and no change of them is sent to be applied",
+        ),
+        **_OF_STAGES,
+        "rows_least": ((None,), "a replica's samples in a step are of one partition"),
+    },
 }
 
 
@@ -27,23 +50,26 @@ def require_arguments_that_count(arguments: Mapping[str, Any]) -> None:
     arguments : mapping of str to object
         The estimator's, by name.
     """
-    if arguments["parallel"] == "data":
+    parallel = arguments["parallel"]
+    if parallel == "data":
         for name, default in DEFAULTS.items():
             value = arguments[name]
             if callable(value) or not isinstance(value, type(default)) or value != default:
+                others = "'hybrid'" if name == "n_replicas" else "'pipeline'"
                 raise ValueError(
                     f"{name}={value!r} with parallel='data', which has no stages; allowed are "
-                    f"{name}={default!r}, and parallel='pipeline'"
+                    f"{name}={default!r}, and parallel={others}"
                 )
         return
-    for name, (default, why) in _WITHOUT.items():
-        if arguments[name] != default:
+    for name, (allowed, why) in _WITH[parallel].items():
+        if arguments[name] not in allowed:
+            values = " and ".join(f"{name}={each!r}" for each in allowed)
             raise ValueError(
-                f"{name}={arguments[name]!r} with parallel='pipeline': {why}; allowed is "
-                f"{name}={default!r}"
+                f"{name}={arguments[name]!r} with {parallel=}: {why}; allowed "
+                f"{'is' if len(allowed) == 1 else 'are'} {values}"
             )
     if arguments["amp"] == "float16":
         raise ValueError(
-            "amp='float16' with parallel='pipeline': stages have no common scale of losses yet; "
+            f"amp='float16' with {parallel=}: stages have no common scale of losses yet; "
             "allowed are amp='bfloat16' and None"
         )

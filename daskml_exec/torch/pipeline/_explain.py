@@ -32,6 +32,10 @@ class PipelineExplanation(Readable):
     milliseconds : tuple of float
         That each took of a few samples, forwards and backwards.
     history : daskml_exec.training.History
+    n_replicas : int
+        Of all stages.
+    sync_steps : int or None
+        Steps between two averages of the replicas; None for one replica.
     """
 
     module: str
@@ -48,9 +52,21 @@ class PipelineExplanation(Readable):
     nbytes: tuple[int, ...]
     milliseconds: tuple[float, ...]
     history: History
+    n_replicas: int = 1
+    sync_steps: int | None = None
 
     def _parts(self) -> Iterator[Part]:
         recomputed = ", going forwards twice" if self.recompute else ""
+        where, averages = "of one partition", []
+        if self.n_replicas > 1:
+            where = "of one partition, in each replica"
+            averages = [
+                (
+                    "hybrid",
+                    f"{self.n_replicas} replicas of the pipeline, averaged every "
+                    f"{self.sync_steps:,} steps and at the end of an epoch",
+                )
+            ]
         yield Facts(
             [
                 (
@@ -61,7 +77,7 @@ class PipelineExplanation(Readable):
                 ("data", rows_in_words(self.rows, "samples")),
                 (
                     "steps",
-                    f"{self.batch:,} samples each at most, of one partition; "
+                    f"{self.batch:,} samples each at most, {where}; "
                     f"{self.steps_per_epoch:,} steps an epoch",
                 ),
                 (
@@ -69,6 +85,7 @@ class PipelineExplanation(Readable):
                     f"{len(self.stages)} stages, {self.micro_batches} micro-batches, "
                     f"{self.order}{recomputed}",
                 ),
+                *averages,
             ]
         )
         header = ("stage", "of the module", "weights", "milliseconds")

@@ -1,5 +1,6 @@
 """The fit of a module in stages: what is sent where, and what comes of it."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,10 @@ from daskml_exec.torch.pipeline._units import model_of
 from daskml_exec.training import Fitted, FitWarning, History, Reached, reduce
 from daskml_exec.training.averaging import Model, large_batch
 from daskml_exec.training.averaging._batching import rows_per_step
+from daskml_exec.training.groups._replicas import partitions_of_replicas
+
+N_REPLICAS = 2
+"""Of hybrid parallelism by default."""
 
 _TRIED = 64
 """Samples at most by which parts are measured."""
@@ -60,9 +65,12 @@ class PipelineFit:
     def opening(self) -> str:
         """What there is to train, and on how much, in words."""
         rows, epochs, n = self.plan.rows, self.settings.epochs, len(self.stages.parts)
+        replicas = len(self.plan.replicas)
+        each = f" of each of {replicas} replicas" if replicas > 1 else ""
         return (
-            f"{self.parts.layout.parameters.size:,} parameters in {n} stages; {sum(rows):,} samples"
-            f" to train on in {len(rows):,} partition{'s' * (len(rows) != 1)}; at most {epochs:,} "
+            f"{self.parts.layout.parameters.size:,} parameters in {n} stages{each}; "
+            f"{sum(rows):,} samples to train on in {len(rows):,} "
+            f"partition{'s' * (len(rows) != 1)}; at most {epochs:,} "
             f"epoch{'s' * (epochs != 1)} of {self.plan.steps_per_epoch:,} steps"
         )
 
@@ -103,6 +111,8 @@ class PipelineFit:
             nbytes=tuple(cost.nbytes for cost in self.stages.costs),
             milliseconds=tuple(cost.milliseconds for cost in self.stages.costs),
             history=history,
+            n_replicas=len(self.plan.replicas),
+            sync_steps=self.plan.sync_steps,
         )
 
     def remembered(self, fitted: Fitted[PipelineState]) -> Remembered:
@@ -115,12 +125,19 @@ class PipelineFit:
         found = [*large_batch(arguments["batch_size"], sum(plan.rows), "samples")]
         asked, longest, most = int(arguments["micro_batches"]), max(plan.rows), plan.largest
         if longest < plan.batch:
+            n = len(plan.replicas)
+            asked_for = f"batch_size={plan.batch} is"
+            if n > 1:
+                asked_for = (
+                    f"batch_size={arguments['batch_size']}, of which each of {n} replicas has "
+                    f"{plan.batch} samples, is"
+                )
             found.append(
                 FitWarning(
                     "batch_size",
-                    f"batch_size={plan.batch} is more than the {longest} samples of the largest "
-                    "partition, and a step of a pipeline is of one partition: chunks of X with "
-                    "more samples make larger steps",
+                    f"{asked_for} more than the {longest} samples of the largest partition, and a "
+                    "step of a pipeline is of one partition: chunks of X with more samples make "
+                    "larger steps",
                 )
             )
         if asked > most:
@@ -167,13 +184,16 @@ def pipeline_fit_of(
         require_same_layout(last.layout, parts.layout, optimizer)
     begun = settings.first_state(first_model(parts), last)
     load_weights(parts.module, parts.layout, begun.model)
-    size = rows_per_step(arguments["batch_size"], sum(data.rows))
+    n_replicas = n_replicas_of(arguments)
+    replicas = partitions_of_replicas(data.rows, n_replicas)
+    size = math.ceil(rows_per_step(arguments["batch_size"], sum(data.rows)) / n_replicas)
     tried = max(2, min(_TRIED, size // int(arguments["micro_batches"])))
     stages = cut_into_stages(
         parts.module,
         parts.loss,
         first_batch(first_samples(data, tried), purpose, parts.module),
         arguments["stages"],
+        parallel=arguments["parallel"],
         micro_batches=int(arguments["micro_batches"]),
         recompute=bool(arguments["recompute"]),
         seed=seed,
@@ -183,7 +203,10 @@ def pipeline_fit_of(
         weighty=_weighty(data),
         batch=size,
         seed=seed if arguments["shuffle"] else None,
+        replicas=replicas,
     )
+    if n_replicas > 1:
+        plan = replace(plan, sync_steps=settings.sync_steps(plan.steps_per_epoch, size, parts))
     groups = groups_of(parts)
     require_no_counts_in_groups(parts.optimiser, groups, parts.layout.torch_dtype)
     code = PipelineParts(
@@ -199,7 +222,8 @@ def pipeline_fit_of(
         recompute=bool(arguments["recompute"]),
         clip_norm=parts.clip_norm,
         amp=parts.amp,
-        dtype=parts.layout.dtype,
+        layout=parts.layout,
+        keeps=arguments["optimizer_state"],
         device=parts.device,
         # To find out whether something draws, a stage goes forwards twice.
         draws=parts.draws or stages.changes_buffers,
@@ -207,10 +231,18 @@ def pipeline_fit_of(
         shuffle=bool(arguments["shuffle"]),
         total_steps=settings.total_steps(plan.steps_per_epoch),
     )
-    units, arrays = units_of(parts, stages, code, begun.model)
+    units, arrays = units_of(parts, stages, code, begun.model, n_replicas)
     algorithm = PipelineSteps(units, plan, settings.stopping, begun.model, arrays, last is None)
     state = PipelineState(begun.progress, begun.max_iter, begun.max_steps)
     return PipelineFit(settings, parts, stages, algorithm, state)
+
+
+def n_replicas_of(arguments: Mapping[str, Any]) -> int:
+    """Return how many replicas of a pipeline there are to be."""
+    if arguments["parallel"] == "pipeline":
+        return 1
+    given = arguments["n_replicas"]
+    return N_REPLICAS if given == "auto" else int(given)
 
 
 def _in_words(parts: Sequence[Part]) -> str:

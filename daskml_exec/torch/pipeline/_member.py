@@ -9,7 +9,9 @@ from daskml_exec.kernels.arrays import Array
 class Member(Protocol):
     """What a step needs of a `Peer`."""
 
-    index: int
+    @property
+    def index(self) -> int:
+        """Of this member among all."""
 
     @property
     def others(self) -> list[int]:

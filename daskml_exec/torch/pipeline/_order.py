@@ -1,7 +1,7 @@
 """In which order stages go forwards and backwards through the micro-batches of a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 # Of a way forwards and a way back, which take about one and two parts of the time.
@@ -17,11 +17,14 @@ class Action:
     stage, micro_batch : int
     back : bool
         Whether gradients go backwards, or activations forwards.
+    replica : int
+        Of the whole pipeline.
     """
 
     stage: int
     micro_batch: int
     back: bool
+    replica: int = 0
 
 
 def actions_of(stage: int, n_stages: int, n_micro_batches: int, order: str) -> list[Action]:
@@ -52,35 +55,47 @@ def actions_of(stage: int, n_stages: int, n_micro_batches: int, order: str) -> l
 
 
 @lru_cache(maxsize=64)
-def actions(owners: Sequence[int], n_micro_batches: int, order: str) -> tuple[Action, ...]:
+def actions(
+    owners: Sequence[Sequence[int]], n_micro_batches: Sequence[int], order: str
+) -> tuple[Action, ...]:
     """Return what all stages do in a step, in one order in which nobody waits for what comes later.
 
     Each Worker does its own part of it: as no part contradicts the whole, none waits for ever,
-    whatever stages it has.
+    whatever stages it has. Where it has some of several replicas, one goes on while another waits.
 
     Parameters
     ----------
-    owners : tuple of int
-        Per stage, the Worker that has it.
-    n_micro_batches : int
+    owners : tuple of tuple of int
+        Per replica and stage, the Worker that has it.
+    n_micro_batches : tuple of int
+        Per replica; none for one that takes no step.
     order : {"1f1b", "gpipe"}
     """
-    n = len(owners)
-    left = {s: actions_of(s, n, n_micro_batches, order)[::-1] for s in range(n)}
+    left = {
+        (r, s): [
+            replace(each, replica=r) for each in actions_of(s, len(own), n_micro_batches[r], order)
+        ][::-1]
+        for r, own in enumerate(owners)
+        for s in range(len(own))
+    }
     done: dict[Action, int] = {}
-    free = dict.fromkeys(owners, 0)
+    free = {worker: 0 for own in owners for worker in own}
     found = []
     while any(left.values()):
         start, chosen = min(
             (
-                (max(free[owners[s]], done[before] if before else 0), each)
-                for s, rest in left.items()
-                if rest and ((before := _before(each := rest[-1], n)) is None or before in done)
+                (max(free[owners[r][s]], done[before] if before else 0), each)
+                for (r, s), rest in left.items()
+                if rest
+                and (
+                    (before := _before(each := rest[-1], len(owners[r]))) is None or before in done
+                )
             ),
-            key=lambda pair: (pair[0], not pair[1].back, pair[1].stage),
+            key=lambda pair: (pair[0], not pair[1].back, pair[1].stage, pair[1].replica),
         )
-        left[chosen.stage].pop()
-        free[owners[chosen.stage]] = done[chosen] = start + _SECONDS[chosen.back]
+        left[chosen.replica, chosen.stage].pop()
+        worker = owners[chosen.replica][chosen.stage]
+        free[worker] = done[chosen] = start + _SECONDS[chosen.back]
         found.append(chosen)
     return tuple(found)
 
@@ -88,6 +103,4 @@ def actions(owners: Sequence[int], n_micro_batches: int, order: str) -> tuple[Ac
 def _before(action: Action, n_stages: int) -> Action | None:
     """Return what another stage has to do first."""
     stage = action.stage + (1 if action.back else -1)
-    if not 0 <= stage < n_stages:
-        return None
-    return Action(stage, action.micro_batch, action.back)
+    return replace(action, stage=stage) if 0 <= stage < n_stages else None

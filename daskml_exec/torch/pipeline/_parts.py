@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import torch
-
+from daskml_exec.torch._layout import Layout
 from daskml_exec.torch._optimisers import MakeOptimiser
 from daskml_exec.torch.pipeline._stage import Groups
 
@@ -32,7 +31,10 @@ class PipelineParts:
     recompute : bool
     clip_norm : float or None
     amp : str or None
-    dtype : str
+    layout : Layout
+        Of the whole module.
+    keeps : {"average", "local", "reset"}
+        What becomes of the optimiser's moments where replicas are averaged.
     device : str
     draws : bool
         Whether steps draw random numbers, as far as is known.
@@ -54,17 +56,13 @@ class PipelineParts:
     recompute: bool
     clip_norm: float | None
     amp: str | None
-    dtype: str
+    layout: Layout
+    keeps: str
     device: str
     draws: bool
     seed: int
     shuffle: bool
     total_steps: int
-
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """As `dtype`."""
-        return getattr(torch, self.dtype)
 
     @property
     def ranks(self) -> dict[str, int]:

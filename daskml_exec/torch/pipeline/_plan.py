@@ -30,10 +30,14 @@ class PipelineStep:
     def n_samples(self) -> int:
         return self.last - self.first
 
+    def parts(self, micro_batches: int) -> int:
+        """Return into how many parts its samples are cut, where there are enough of them."""
+        return min(micro_batches, self.n_samples)
+
 
 @dataclass(frozen=True)
 class PipelinePlan:
-    """The steps of an epoch. A step's samples are of one partition, in even shares.
+    """The steps of an epoch. A replica's samples in a step are of one partition, in even shares.
 
     Attributes
     ----------
@@ -42,15 +46,21 @@ class PipelinePlan:
     weighty : tuple of int
         Those of them whose weight is not zero, which are gone through.
     batch : int
-        Samples per step, at most.
+        Samples per step and replica, at most.
     seed : int or None
         Of the order of partitions, drawn anew each epoch; None for their own order.
+    replicas : tuple of tuple of int
+        The partitions of each replica, which it goes through one by one.
+    sync_steps : int or None
+        Steps between two averages of the replicas; None for one replica.
     """
 
     rows: tuple[int, ...]
     weighty: tuple[int, ...]
     batch: int
     seed: int | None
+    replicas: tuple[tuple[int, ...], ...]
+    sync_steps: int | None = None
 
     @property
     def steps(self) -> list[int]:
@@ -59,12 +69,15 @@ class PipelinePlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Of all partitions, one after the other."""
-        return sum(self.steps)
+        """Of the partitions of whoever takes most, one after the other."""
+        steps = self.steps
+        return max(sum(steps[i] for i in own) for own in self.replicas)
 
-    def by_partition(self, epoch: int, first_step: int, n_steps: int) -> Iterator[PartitionSteps]:
-        """Yield on which partitions these steps of an epoch are."""
-        order = partition_order(range(len(self.rows)), self.seed, 0, epoch)
+    def by_partition(
+        self, replica: int, epoch: int, first_step: int, n_steps: int
+    ) -> Iterator[PartitionSteps]:
+        """Yield on which partitions these steps of a replica's epoch are."""
+        order = partition_order(self.replicas[replica], self.seed, replica, epoch)
         return steps_by_partition(self.steps, order, first_step, n_steps)
 
     def steps_of(self, found: PartitionSteps) -> Iterator[PipelineStep]:
@@ -77,10 +90,11 @@ class PipelinePlan:
                 yield step
 
     def samples_until(self, epoch: int, step: int) -> int:
-        """Return how many samples there are before a step of an epoch."""
+        """Return how many samples all replicas have before a step of an epoch."""
         return sum(
             each.n_samples
-            for found in self.by_partition(epoch, 0, step)
+            for replica in range(len(self.replicas))
+            for found in self.by_partition(replica, epoch, 0, step)
             for each in self.steps_of(found)
         )
 

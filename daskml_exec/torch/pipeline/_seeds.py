@@ -16,6 +16,8 @@ from daskml_exec.torch._draws import (
     step_seed,
 )
 
+# More than there are kinds of random numbers.
+_REPLICAS = 2**16
 # Of what the loss draws, before and after the module is called; parts count from zero.
 LOSS = -1
 
@@ -30,16 +32,20 @@ class Draws:
     device : torch.device
     known : bool
         Whether something draws, as far as is known.
+    replica : int
+        Which one takes the steps.
     """
 
     seed: int
     device: torch.device
     known: bool
+    replica: int = 0
     _key: int = field(default=0, init=False)
 
     def key(self, epoch: int, step: int, micro_batch: int) -> int:
         """Return what the seeds of a micro-batch's parts are made from."""
-        entropy = (self.seed, epoch, step, micro_batch, 4)
+        # The first one draws what a pipeline without replicas does.
+        entropy = (self.seed, epoch, step, micro_batch, 4 + _REPLICAS * self.replica)
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
 
     def run(self, key: int, function: Callable[[], Any]) -> Any:

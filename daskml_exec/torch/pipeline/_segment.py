@@ -2,43 +2,49 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass, field, replace
 
 from daskml_exec.executor._raised import carried
 from daskml_exec.executor.peers import Peer, Source
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.networks.batches import RowOrder
-from daskml_exec.partitions import Partition, map_leaves
-from daskml_exec.torch._gather import Gather, not_finite_loss
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._steps import factor_of
-from daskml_exec.torch.pipeline._parts import PipelineParts
-from daskml_exec.torch.pipeline._plan import PipelinePlan, PipelineStep
+from daskml_exec.torch.pipeline._averages import average_stages
+from daskml_exec.torch.pipeline._order import actions
+from daskml_exec.torch.pipeline._plan import PipelinePlan
+from daskml_exec.torch.pipeline._replica import Failed, Replica
+from daskml_exec.torch.pipeline._samples import Stream
 from daskml_exec.torch.pipeline._seeds import Draws
 from daskml_exec.torch.pipeline._stage import Stage
 from daskml_exec.torch.pipeline._step import Steps
+from daskml_exec.torch.pipeline._team import Team
 from daskml_exec.torch.pipeline._units import PipelineUnits
 from daskml_exec.training import Segment
+from daskml_exec.training.groups._replica_averages import Share
+from daskml_exec.training.groups._replicas import Stint, stints_of
 
 
 @dataclass(frozen=True)
 class PipelineWork:
-    """The steps of a segment.
+    """The steps of a segment, of each replica.
 
     Attributes
     ----------
     epoch, first_step, n_steps : int
     learning_rate : float
         Before the scheduler's factor.
+    end : int
+        The step at which training or the epoch ends, wherever segments are cut.
+    since : tuple of float
+        Per replica, the weight of its steps since the last average; empty where there is one.
     """
 
     epoch: int
     first_step: int
     n_steps: int
     learning_rate: float
+    end: int
+    since: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,20 +53,17 @@ class Found:
 
     Attributes
     ----------
-    losses : ndarray of shape (n_steps, 2), or None
-        Mean losses and their weights; None where the last stage is not.
-    wrong : str
-        Which loss, or which stage's parameters, are not finite; empty where all are.
-    bad_sample : str
-        What is wrong with the data, if that is why.
-    n_done : int
-        Steps before it.
+    losses : dict of int to ndarray of shape (n_steps, 2)
+        Mean losses and their weights, of each replica whose last stage is here.
+    since : dict of int to float
+        The weight of the steps since the last average, of each replica that has stages here.
+    failures : dict of int to Failed
+        Of replicas whose loss, or of stages whose parameters, are not finite: by their units.
     """
 
-    losses: Array | None
-    wrong: str = ""
-    bad_sample: str = ""
-    n_done: int = 0
+    losses: dict[int, Array] = field(default_factory=dict)
+    since: dict[int, float] = field(default_factory=dict)
+    failures: dict[int, Failed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,12 @@ class PipelineSegment(Segment):
         return self.work
 
     def sources(self) -> list[int]:
-        work = self.work
-        found = self.plan.by_partition(work.epoch, work.first_step, work.n_steps)
-        return [each.partition for each in found]
+        work, plan = self.work, self.plan
+        return [
+            each.partition
+            for replica in range(len(plan.replicas))
+            for each in plan.by_partition(replica, work.epoch, work.first_step, work.n_steps)
+        ]
 
     def run(
         self,
@@ -102,77 +108,118 @@ class PipelineSegment(Segment):
         sources: Mapping[int, Source],
         name: int,
     ) -> Found:
-        parts, work, last = self.kind.parts, self.work, len(owners) - 1
+        kind, work, n = self.kind, self.work, self.kind.n_stages
         device = next(iter(units.values())).device
+        teams = tuple(tuple(owners[r * n : (r + 1) * n]) for r in range(kind.n_replicas))
+        mine = {
+            r: self._replica(r, peer, teams[r], units, sources, name)
+            for r in sorted({unit // n for unit in units})
+        }
+        with steady(device):
+            for stint in stints_of(work.first_step, work.n_steps, work.end, self.plan.sync_steps):
+                self._take(stint, peer.index, teams, mine)
+                if not stint.averages:
+                    continue
+                goes_on = average_stages(
+                    peer,
+                    owners,
+                    units,
+                    n,
+                    kind.parts,
+                    {r: Share(each.since, each.failed is None) for r, each in mine.items()},
+                    (name, "averages", stint.last),
+                    ends_epoch=stint.ends_epoch,
+                )
+                for each in mine.values():
+                    each.since = 0.0
+                if not goes_on:  # whoever knows why says so
+                    return Found(failures=_failures(mine, n))
+        return Found(
+            {r: each.seen for r, each in mine.items() if teams[r][-1] == peer.index},
+            {r: each.since for r, each in mine.items()},
+            _failures(mine, n)
+            or self._not_finite(units, sum(each.n_done for each in mine.values())),
+        )
+
+    def _replica(
+        self,
+        replica: int,
+        peer: Peer,
+        owners: tuple[int, ...],
+        units: Mapping[int, Stage],
+        sources: Mapping[int, Source],
+        name: int,
+    ) -> Replica:
+        """Return a replica's stages on this Worker, with its samples where they are wanted."""
+        parts, work, n = self.kind.parts, self.work, self.kind.n_stages
+        stages = {unit % n: stage for unit, stage in units.items() if unit // n == replica}
+        device = next(iter(stages.values())).device
         steps = Steps(
-            peer,
-            tuple(owners),
-            units,
+            Team(peer, owners, replica),
+            owners,
+            stages,
             parts,
-            Draws(parts.seed, device, parts.draws),
+            Draws(parts.seed, device, parts.draws, replica),
             name,
             self._noting,
         )
-        losses = []
-        before = work.epoch * self.plan.steps_per_epoch
-        with steady(device):
-            for step, made in self._steps(peer, units, sources, parts, last):
-                batch = None
-                if made is not None:
-                    with self._noting():
-                        batch = map_leaves(lambda leaf: leaf.to(device), made.batch())
-                done = min(before + step.number, parts.total_steps)
-                with self._noting():
-                    factor = factor_of(parts.scheduler, done, parts.total_steps)
-                total = steps.take(work.epoch, step, batch, work.learning_rate * factor)
-                losses.append((total.loss, float(total.weight)))
-                if not total.finite:
-                    if made is None or last not in units:
-                        return Found(None)
-                    wrong = not_finite_loss(
-                        made.partition, made.rows, total.loss, step.number, work.epoch
-                    )
-                    return Found(None, *wrong, len(losses) - 1)
-        seen = np.array(losses, np.float64).reshape(-1, 2) if last in units else None
-        return Found(seen, self._not_finite(units), n_done=len(losses))
-
-    def _not_finite(self, units: Mapping[int, Stage]) -> str:
-        """Say which stage's parameters are not finite; nothing where all are."""
-        names = [stage.name for stage in units.values() if not stage.is_finite]
-        steps = self.work.first_step + self.work.n_steps
-        return (
-            f"the parameters of {names[0]!r} are not finite after {steps} steps of the epoch"
-            if names
-            else ""
+        stream = Stream(self.plan, parts, replica, work.epoch, work.first_step, work.n_steps)
+        samples = {0, n - 1} & stages.keys()
+        return Replica(
+            steps,
+            stream.with_samples(peer, sources) if samples else stream.without(),
+            work.since[replica] if work.since else 0.0,
         )
 
-    def _steps(
+    def _take(
         self,
-        peer: Peer,
-        units: Mapping[int, Stage],
-        sources: Mapping[int, Source],
-        parts: PipelineParts,
-        last: int,
-    ) -> Iterator[tuple[PipelineStep, "_Samples | None"]]:
-        """Yield the steps, with their samples where the first or the last stage is."""
-        work = self.work
-        found = list(self.plan.by_partition(work.epoch, work.first_step, work.n_steps))
-        if not {0, last} & units.keys():
-            for each in found:
-                for step in self.plan.steps_of(each):
-                    yield step, None
-            return
-        partitions = peer.partitions([sources[each.partition] for each in found])
-        for each, partition in zip(found, partitions, strict=True):
-            if parts.encode is not None:
-                partition = replace(partition, y=parts.encode(partition.y))
-            order = RowOrder(parts.seed if parts.shuffle else None, partition.index)
-            everything = np.arange(partition.n_rows)
-            rows = order.of_epoch(everything, work.epoch, partition.sample_weight)
-            gather = Gather(partition, parts.torch_dtype, parts.augment, parts.seed, work.epoch)
-            for step in self.plan.steps_of(each):
-                yield step, _Samples(partition, rows[step.first : step.last], gather)
-            del partition, gather
+        stint: Stint,
+        here: int,
+        teams: tuple[tuple[int, ...], ...],
+        mine: Mapping[int, Replica],
+    ) -> None:
+        """Take the steps of all replicas, so that some go on while others wait."""
+        work, plan, parts = self.work, self.plan, self.kind.parts
+        before = work.epoch * plan.steps_per_epoch
+        n_steps = stint.last - stint.first
+        planned = [
+            {
+                step.number: step.parts(parts.micro_batches)
+                for found in plan.by_partition(r, work.epoch, stint.first, n_steps)
+                for step in plan.steps_of(found)
+            }
+            for r in range(len(teams))
+        ]
+        for number in range(stint.first, stint.last):
+            # Of those, too, that have failed: the order is to be the same on all Workers.
+            sizes = tuple(each.get(number, 0) for each in planned)
+            taking = {
+                r: each
+                for r, each in mine.items()
+                if sizes[r] and each.begin(work.epoch, self._noting)
+            }
+            if not taking:
+                continue
+            for action in actions(teams, sizes, parts.order):
+                if action.replica in taking and teams[action.replica][action.stage] == here:
+                    taking[action.replica].steps.act(action)
+            done = min(before + number, parts.total_steps)
+            with self._noting():
+                factor = factor_of(parts.scheduler, done, parts.total_steps)
+            for each in taking.values():
+                each.end(work.epoch, work.learning_rate * factor)
+
+    def _not_finite(self, units: Mapping[int, Stage], n_done: int) -> dict[int, Failed]:
+        """Say which stages' parameters are not finite."""
+        steps = self.work.first_step + self.work.n_steps
+        return {
+            unit: Failed(
+                f"the parameters of {stage.name!r} are not finite after {steps} steps of the epoch",
+                n_done=n_done,
+            )
+            for unit, stage in units.items()
+            if not stage.is_finite
+        }
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -188,13 +235,10 @@ class PipelineSegment(Segment):
             raise carried(error) from None
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """Those of a step, on a Worker that has use for them."""
-
-    partition: Partition
-    rows: Array
-    gather: Gather
-
-    def batch(self) -> Any:
-        return self.gather(self.rows)
+def _failures(replicas: Mapping[int, Replica], n_stages: int) -> dict[int, Failed]:
+    """Return why replicas have failed, by the units of their last stages."""
+    return {
+        (replica + 1) * n_stages - 1: each.failed
+        for replica, each in replicas.items()
+        if each.failed is not None
+    }

@@ -22,9 +22,9 @@ from daskml_exec.training.averaging import Model
 
 
 def units_of(
-    parts: Parts, stages: Stages, code: PipelineParts, begin: Model
+    parts: Parts, stages: Stages, code: PipelineParts, begin: Model, n_replicas: int
 ) -> tuple[PipelineUnits, dict[int, dict[str, Array]]]:
-    """Return the stages without their tensors, and the tensors of each."""
+    """Return the stages without their tensors, and the tensors of each, which replicas share."""
     module = parts.module.train()
     names = names_of(module)
     remembered = remembered_arrays(parts.layout, begin)
@@ -45,7 +45,10 @@ def units_of(
         arrays[i] = {TENSOR + name: array_of(each) for name, each in tensors.items()}
         for name in tensors:
             arrays[i] |= remembered.get(name, {})
-    return PipelineUnits(tuple(skeletons), _pickled(code, parts), _largest(stages, parts)), arrays
+    units = PipelineUnits(
+        tuple(skeletons), _pickled(code, parts), _largest(stages, parts), n_replicas
+    )
+    return units, {unit: arrays[unit % units.n_stages] for unit in range(units.n)}
 
 
 def _require_registered(stage: Sequence[Part], hidden: set[str]) -> None:

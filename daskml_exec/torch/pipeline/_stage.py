@@ -110,7 +110,8 @@ class Stage:
             for name, each in self._tensors.items()
             if isinstance(each, nn.Parameter) and each.requires_grad
         }
-        self.optimiser = self._made_optimiser(make, groups)
+        self._make, self._groups = make, groups
+        self.optimiser = self._made_optimiser()
         options = [] if self.optimiser is None else self.optimiser.param_groups
         self.rates = [float(group["lr"]) for group in options]
         self._load_optimiser(arrays)
@@ -127,8 +128,8 @@ class Stage:
             if id(buffer) in names
         }
 
-    def _made_optimiser(self, make: MakeOptimiser, groups: Groups) -> Any:
-        own = self.parameters
+    def _made_optimiser(self) -> Any:
+        own, make, groups = self.parameters, self._make, self._groups
         if not own:
             return None
         mine: list[Any] = [
@@ -143,29 +144,44 @@ class Stage:
     def _load_optimiser(self, arrays: Mapping[str, Array]) -> None:
         for about, array in arrays.items():
             owned = owner_and_key(about)
-            if owned is None or self.optimiser is None:
-                continue
-            name, what = owned
-            options = self.optimiser.defaults
-            counts = array.ndim == 0 and not (options.get("fused") or options.get("capturable"))
-            device = torch.device("cpu") if counts else self.device
-            dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
-            state = self.optimiser.state[self.parameters[name]]
-            state[what] = tensor_of(array, dtype, device)
+            if owned is not None and self.optimiser is not None:
+                self.remember(*owned, array)
+
+    def remember(self, name: str, what: str, array: Array) -> None:
+        """Have the optimiser remember an array of a parameter, under a key."""
+        options = self.optimiser.defaults
+        counts = array.ndim == 0 and not (options.get("fused") or options.get("capturable"))
+        device = torch.device("cpu") if counts else self.device
+        dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
+        self.optimiser.state[self.parameters[name]][what] = tensor_of(array, dtype, device)
+
+    def remembered(self) -> dict[tuple[str, str], torch.Tensor]:
+        """Return what the optimiser remembers, by parameter and key."""
+        if self.optimiser is None:
+            return {}
+        return {
+            (name, what): value
+            for name, parameter in self.parameters.items()
+            for what, value in self.optimiser.state.get(parameter, {}).items()
+            if isinstance(value, torch.Tensor)
+        }
+
+    def forget(self) -> None:
+        """Let the optimiser begin anew."""
+        self.optimiser = self._made_optimiser()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return parameters and buffers by their names in the whole module."""
+        found = dict(self._tensors)
+        for name, (owner, key) in self._buffers.items():
+            found[name] = owner._buffers[key]
+        return found
 
     def arrays(self) -> dict[str, Array]:
         """Return all that is needed to go on from here."""
-        found = {}
-        for name, tensor in self._tensors.items():
-            if name in self._buffers:
-                owner, key = self._buffers[name]
-                tensor = owner._buffers[key]
-            found[TENSOR + name] = array_of(tensor)
-        if self.optimiser is not None:
-            for name, parameter in self.parameters.items():
-                for what, value in self.optimiser.state.get(parameter, {}).items():
-                    if isinstance(value, torch.Tensor):
-                        found[state_name(name, what)] = array_of(value)
+        found = {TENSOR + name: array_of(tensor) for name, tensor in self.tensors().items()}
+        for owned, value in self.remembered().items():
+            found[state_name(*owned)] = array_of(value)
         return found
 
     def through(self, draws: Draws, value: Any, *, first: bool) -> Any:

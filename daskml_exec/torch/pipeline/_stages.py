@@ -47,6 +47,7 @@ def cut_into_stages(
     batch: Any,
     stages: Any,
     *,
+    parallel: str,
     micro_batches: int,
     recompute: bool,
     seed: int,
@@ -60,6 +61,8 @@ def cut_into_stages(
     batch : tree of tensors
         Of a few samples.
     stages : int, sequence of str, or callable
+    parallel : {"pipeline", "hybrid"}
+        For errors.
     micro_batches : int
     recompute : bool
     seed : int
@@ -72,11 +75,11 @@ def cut_into_stages(
     if isinstance(stages, Integral):
         stages = int(stages)
     if stages is None:
-        raise ValueError(f"stages=None with parallel='pipeline'; {_ALLOWED}")
+        raise ValueError(f"stages=None with {parallel=}; {_ALLOWED}")
     if isinstance(stages, int) and stages < 2:
         raise ValueError(
-            f"stages={stages} with parallel='pipeline'; {_ALLOWED}; parallel='data' trains a "
-            "module as a whole"
+            f"stages={stages} with {parallel=}; {_ALLOWED}; parallel='data' trains a module as a "
+            "whole"
         )
     _require_dtypes_of_numpy(module)
     function = stages if callable(stages) else None

@@ -19,7 +19,7 @@ from daskml_exec.torch._draws import alone
 from daskml_exec.torch._steps import autocast, checked_loss
 from daskml_exec.torch.pipeline._gradients import add_tied, clip
 from daskml_exec.torch.pipeline._member import Member
-from daskml_exec.torch.pipeline._order import Action, actions
+from daskml_exec.torch.pipeline._order import Action
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelineStep
 from daskml_exec.torch.pipeline._seeds import LOSS, Draws
@@ -47,9 +47,19 @@ class Total:
     loss: float = math.nan
 
 
+@dataclass(frozen=True)
+class _Now:
+    """The step that is being taken."""
+
+    epoch: int
+    step: PipelineStep
+    n_micro_batches: int
+    batch: Any
+
+
 @dataclass
 class Steps:
-    """Takes steps with the stages of one Worker.
+    """Takes steps with the stages of one replica that one Worker has.
 
     Attributes
     ----------
@@ -77,8 +87,10 @@ class Steps:
     """What has come, or stayed, for an action that is still to be done."""
     _losses: dict[int, tuple[Any, Any]] = field(default_factory=dict, init=False)
 
-    def take(self, epoch: int, step: PipelineStep, batch: Any, rate: float) -> Total:
-        """Take a step, unless its loss is not finite; return what it came to.
+    _now: _Now = field(init=False)
+
+    def begin(self, epoch: int, step: PipelineStep, batch: Any) -> None:
+        """Begin a step.
 
         Parameters
         ----------
@@ -86,26 +98,18 @@ class Steps:
         step : PipelineStep
         batch : tree of tensors
             None where neither the first nor the last stage is.
-        rate : float
-            The learning rate.
         """
-        n = min(self.parts.micro_batches, step.n_samples)
+        self._now = _Now(epoch, step, step.parts(self.parts.micro_batches), batch)
         self._losses.clear()
         for stage in self.stages.values():
             if stage.optimiser is not None:
                 stage.optimiser.zero_grad(set_to_none=True)
-        for action in actions(self.owners, n, self.parts.order):
-            if self.owners[action.stage] != self.member.index:
-                continue
-            stop_point()
-            self.member.require_current()
-            self._act(action, epoch, step, n, batch)
-        total = self._total(step)
-        if total.finite:
-            self._update(step, total, rate)
-        return total
 
-    def _act(self, action: Action, epoch: int, step: PipelineStep, n: int, batch: Any) -> None:
+    def act(self, action: Action) -> None:
+        """Do what one of the stages here does next in this step."""
+        stop_point()
+        self.member.require_current()
+        step, n, batch = self._now.step, self._now.n_micro_batches, self._now.batch
         stage, i = self.stages[action.stage], action.micro_batch
         if action.back:
             gradients = None if self._is_last(action.stage) else self._taken(action, step)
@@ -117,7 +121,7 @@ class Steps:
             return
         start, stop = i * step.n_samples // n, (i + 1) * step.n_samples // n
         piece = None if batch is None else tree_between(batch, start, stop)
-        key = self.draws.key(epoch, step.number, i)
+        key = self.draws.key(self._now.epoch, step.number, i)
         with self.guard():
             given = self._arguments(key, piece) if action.stage == 0 else None
         if given is None:
@@ -130,6 +134,13 @@ class Steps:
             out = stage.forward(i, go, recompute=self.parts.recompute)
         if not self._is_last(action.stage):
             self._pass(replace(action, stage=action.stage + 1), step, out)
+
+    def end(self, rate: float) -> Total:
+        """End the step at this learning rate, unless its loss is not finite; return what it is."""
+        total = self._total(self._now.step)
+        if total.finite:
+            self._update(self._now.step, total, rate)
+        return total
 
     def _is_last(self, stage: int) -> bool:
         return stage == len(self.owners) - 1

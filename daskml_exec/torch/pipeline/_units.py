@@ -13,6 +13,7 @@ from daskml_exec.torch._local_module import device_here
 from daskml_exec.torch._supervised import move
 from daskml_exec.torch.pipeline._parts import PipelineParts, parts_of
 from daskml_exec.torch.pipeline._stage import TENSOR, Stage, state_name
+from daskml_exec.training import owners_of
 from daskml_exec.training.averaging import Model
 
 
@@ -27,15 +28,26 @@ class PipelineUnits:
     code : bytes
         `PipelineParts`.
     largest_nbytes : int
+    n_replicas : int
+        Of the whole pipeline: units are the stages of one after the other.
     """
 
     skeletons: tuple[bytes, ...]
     code: bytes
     largest_nbytes: int
+    n_replicas: int = 1
 
     @property
     def n(self) -> int:
+        return self.n_replicas * self.n_stages
+
+    @property
+    def n_stages(self) -> int:
+        """Of each replica."""
         return len(self.skeletons)
+
+    def owners(self, n_workers: int) -> tuple[int, ...]:
+        return owners_of_stages(self.n_stages, self.n_replicas, n_workers)
 
     @property
     def parts(self) -> PipelineParts:
@@ -49,13 +61,35 @@ class PipelineUnits:
         parts = self.parts
         device = device_here(parts.device)
         move(parts.loss, device)
-        return Stage(self.skeletons[unit], arrays, parts.optimiser, parts.groups, device)
+        return Stage(
+            self.skeletons[unit % self.n_stages], arrays, parts.optimiser, parts.groups, device
+        )
 
     def wanted(self) -> Sequence[int]:
-        return range(self.n)
+        return range(self.n_stages)  # where they are averaged, all replicas are alike
 
     def result(self, unit: Stage) -> dict[str, Array]:
         return {name: array.copy() for name, array in unit.arrays().items()}
+
+
+def owners_of_stages(n_stages: int, n_replicas: int, n_workers: int) -> tuple[int, ...]:
+    """Return per stage of one replica after the other the worker that has it.
+
+    Stages of a replica are on different workers, as long as there are workers. Where there are too
+    few, those of one worker are consecutive, so that less has to travel, and every other replica
+    goes the other way round, so that workers have about as many.
+
+    Examples
+    --------
+    >>> owners_of_stages(2, 2, 4), owners_of_stages(2, 2, 3), owners_of_stages(3, 2, 2)
+    ((0, 1, 2, 3), (0, 1, 2, 0), (0, 0, 1, 1, 1, 0))
+    """
+    n = n_stages * n_replicas
+    if n_workers >= n_stages:
+        return tuple(unit % n_workers for unit in range(n))
+    forth = owners_of(n_stages, n_workers)
+    back = tuple(n_workers - 1 - owner for owner in forth)
+    return tuple(owner for r in range(n_replicas) for owner in (back if r % 2 else forth))
 
 
 def remembered_arrays(layout: Layout, model: Model) -> dict[str, dict[str, Array]]:

@@ -174,8 +174,10 @@ def batching(
         ratio = 1.0  # rounding alone
     plan = Batching(tuple(rows), batches, ratio if linear_scaling else math.sqrt(ratio), 1)
     steps = steps_of_fit(plan.steps_per_epoch, epochs, max_steps)
+    asked = "epoch" if len(rows) == 1 else sync_every
     cheap = samples_per_round / max(batches)
-    return replace(plan, sync_steps=_sync_steps(plan, sync_every, steps, cheap))
+    between = steps_between_averages(asked, plan.steps_per_epoch, steps, cheap)
+    return replace(plan, sync_steps=between)
 
 
 def steps_of_fit(per_epoch: int, epochs: float, max_steps: int | None) -> float:
@@ -183,12 +185,23 @@ def steps_of_fit(per_epoch: int, epochs: float, max_steps: int | None) -> float:
     return min(per_epoch * epochs, math.inf if max_steps is None else max_steps)
 
 
-def _sync_steps(plan: Batching, sync_every: Any, total_steps: float, cheap: float) -> int:
-    epoch = plan.steps_per_epoch
-    if sync_every == "epoch" or len(plan.rows) == 1:
-        return epoch
+def steps_between_averages(sync_every: Any, per_epoch: int, total: float, cheap: float) -> int:
+    """Return how many steps there are between two averages.
+
+    Parameters
+    ----------
+    sync_every : int, "epoch" or "auto"
+    per_epoch : int
+        Steps of an epoch.
+    total : float
+        Of the fit.
+    cheap : float
+        So many that an average after them costs little time, whatever they are for.
+    """
+    if sync_every == "epoch":
+        return per_epoch
     if sync_every == "auto":
-        wanted = math.ceil(min(epoch / ROUNDS_PER_EPOCH, total_steps / ROUNDS_PER_FIT))
+        wanted = math.ceil(min(per_epoch / ROUNDS_PER_EPOCH, total / ROUNDS_PER_FIT))
         cheap = max(cheap, LEAST_LONG_STEPS)
-        return math.ceil(min(epoch, max(wanted, LEAST_SYNC_STEPS), cheap))
-    return min(int(sync_every), epoch)
+        return math.ceil(min(per_epoch, max(wanted, LEAST_SYNC_STEPS), cheap))
+    return min(int(sync_every), per_epoch)

@@ -24,6 +24,9 @@ class Units(Protocol):
     def n(self) -> int:
         """How many units there are; fixed, whatever the number of workers."""
 
+    def owners(self, n_workers: int) -> tuple[int, ...]:
+        """Return per unit which of so many workers has it."""
+
     @property
     def largest_nbytes(self) -> int:
         """How much memory the largest unit takes, about."""

@@ -163,7 +163,7 @@ class SegmentRunner:
                 raise PeersInterrupted("workers went, again and again, before a segment began")
             time.sleep(tuning().room_look_seconds)
         self._group.late = frozenset()
-        self._owners = owners_of(self._units.n, len(self._group.members))
+        self._owners = self._units.owners(len(self._group.members))
         origin = self._backups.newest()
         self._position = 0 if origin is None else origin.version
         self._order(None, origin=origin)
@@ -204,7 +204,7 @@ class SegmentRunner:
 
     def _needed_on_each(self, n_members: int) -> int:
         """Return the bytes of units on the member that has most of them."""
-        owners = owners_of(self._units.n, n_members)
+        owners = self._units.owners(n_members)
         nbytes: int = max(Counter(owners).values()) * self._units.largest_nbytes
         return nbytes
 

@@ -138,6 +138,11 @@ def staged(case: str, **arguments: Any) -> TorchEstimator:
     return estimator(case, **{"parallel": "pipeline", "stages": STAGES[case], **arguments})
 
 
+def hybrid(case: str, **arguments: Any) -> TorchEstimator:
+    """Return what trains replicas of a case in stages."""
+    return staged(case, **{"parallel": "hybrid", **arguments})
+
+
 def lazy(case: str, rows: Any = N) -> list[Any]:
     """Return the samples as Dask arrays."""
     return [da.from_array(array, chunks=(rows, *array.shape[1:])) for array in CASES[case][2]]

@@ -53,7 +53,7 @@ def looped(
                     for group, rate in zip(optimiser.param_groups, rates, strict=True):
                         group["lr"] = rate * factor(epoch * n_steps + step, epochs * n_steps)
                 optimiser.zero_grad()
-                seen.append(_gradients(module, loss, arrays, rows, parts, amp))
+                seen.append(gradients(module, loss, arrays, rows, parts, amp))
                 if clip is not None:
                     torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
                 optimiser.step()
@@ -62,7 +62,8 @@ def looped(
     return Looped(module, curve)
 
 
-def _gradients(module: Any, loss: Any, arrays: Any, rows: Any, parts: int, amp: Any) -> Any:
+def gradients(module: Any, loss: Any, arrays: Any, rows: Any, parts: int, amp: Any) -> Any:
+    """Leave the gradients of a batch, and return its mean loss and weight."""
     total: Any = 0.0
     weights: Any = 0.0
     n = min(parts, len(rows))

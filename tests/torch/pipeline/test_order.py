@@ -13,7 +13,7 @@ CASES = list(itertools.product(["1f1b", "gpipe"], [2, 3, 5], [1, 2, 4, 9], [1, 2
 @pytest.mark.parametrize(("order", "n_stages", "n", "n_workers"), CASES)
 def test_each_worker_does_its_part_and_all_come_to_an_end(order, n_stages, n, n_workers):
     owners = owners_of(n_stages, n_workers)
-    found = actions(owners, n, order)
+    found = actions((owners,), (n,), order)
     assert sorted(found, key=str) == sorted(
         (
             Action(stage, i, back)
@@ -49,7 +49,7 @@ def needed(action, n_stages):
 def test_what_stages_keep(order, n_stages, n, n_workers):
     alive = dict.fromkeys(range(n_stages), 0)
     most = dict(alive)
-    for action in actions(owners_of(n_stages, n_workers), n, order):
+    for action in actions((owners_of(n_stages, n_workers),), (n,), order):
         alive[action.stage] += -1 if action.back else 1
         most[action.stage] = max(most[action.stage], alive[action.stage])
     assert set(alive.values()) == {0}
