@@ -74,8 +74,8 @@ def main() -> None:
     for way in given.ways:
         if way == "loop":
             continue
-        with Executor(n_workers=WORKERS, threads_per_worker=1) as executor:
-            model, seconds = on_workers(training, train, executor, **WAYS[way])
+        with Executor(n_workers=WORKERS, threads_per_worker=1):
+            model, seconds = on_workers(training, train, **WAYS[way])
             text = model.map_samples(continued, beginning)[0]
         tell(f"{WORKERS} Workers, {way}", model.module_, validation, seconds, text)
     if "loop" in given.ways:

@@ -78,7 +78,7 @@ def nats(counts: Counts, ids: np.ndarray) -> float:
     --------
     >>> counts = counted(np.array([0, 1] * 50), order=3, vocabulary=2)
     >>> round(nats(counts, np.array([0, 1, 0, 1, 0])), 4)
-    0.0081
+    0.0058
     """
     order = len(counts.levels)
     _check(ids, order, counts.vocabulary)

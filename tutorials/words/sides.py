@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import torch
 from torch import nn
 
-from daskml_exec import Executor
 from daskml_exec.torch import TorchEstimator
 
 WORKERS = 2
@@ -47,10 +47,8 @@ def rise_and_fall(step: int, total: int) -> float:
     return rise * 0.5 * (1 + float(np.cos(np.pi * step / total)))
 
 
-def on_workers(
-    training: Training, samples: Any, executor: Executor, **arguments: Any
-) -> tuple[TorchEstimator, float]:
-    """Return what is trained, and the seconds.
+def on_workers(training: Training, samples: Any, **arguments: Any) -> tuple[TorchEstimator, float]:
+    """Return what the open Executor's Workers train, and the seconds.
 
     Parameters
     ----------
@@ -61,7 +59,7 @@ def on_workers(
     **arguments : object
         The estimator's: how Workers share the work.
     """
-    X = executor.client.persist(in_partitions(samples))
+    (X,) = dask.persist(in_partitions(samples))
     began = time.perf_counter()
     model = TorchEstimator(
         training.module,
