@@ -51,7 +51,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--tokens", type=int, default=1_500_000, help="bytes of an epoch, at most")
+    add("--tokens", type=int, default=2_500_000, help="bytes of an epoch, at most")
     add("--epochs", type=int, default=1)
     add("--rate", type=float, default=3e-3)
     add("--layers", type=int, default=4)

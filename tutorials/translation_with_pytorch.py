@@ -45,7 +45,7 @@ def main() -> None:
     add("--catalogues", type=Path, default=CATALOGUES)
     add("--pairs", type=int, help="train on so few: does it run")
     add("--test-pairs", type=int, default=500)
-    add("--epochs", type=int, default=12)
+    add("--epochs", type=int, default=10)
     add("--rate", type=float, default=2e-3)
     add("--layers", type=int, default=2)
     add("--width", type=int, default=96)

@@ -82,13 +82,11 @@ def dealt(lines: Sequence[str], share: float, seed: int = 0) -> tuple[np.ndarray
     >>> len(train), len(validation), as_text(validation[:10])
     (1800, 200, 'line\\nline\\n')
     """
-    runs = [lines[i : i + RUN] for i in range(0, len(lines), RUN)]
+    runs = ["".join(f"{line}\n" for line in lines[i : i + RUN]) for i in range(0, len(lines), RUN)]
     order = np.random.default_rng(seed).permutation(len(runs))
     n = max(round(share * len(runs)), 1)
-    train, validation = ((runs[i] for i in some) for some in (order[:-n], order[-n:]))
-    return tuple(  # type: ignore[return-value]
-        as_ids("".join(f"{line}\n" for run in some for line in run)) for some in (train, validation)
-    )
+    train, validation = ("".join(runs[i] for i in some) for some in (order[:-n], order[-n:]))
+    return as_ids(train), as_ids(validation)
 
 
 def as_ids(text: str) -> np.ndarray:
