@@ -33,8 +33,8 @@ def test_the_loss_is_the_mean_over_ids_that_follow():
     chances = module(ids[:, :-1]).log_softmax(dim=2)
     said = [chances[i, j, int(ids[i, j + 1])] for i in range(3) for j in range(8)]
     assert weight == 24
-    assert math.isclose(float(mean), -float(torch.stack(said).mean()), rel_tol=1e-6)
-    assert abs(float(mean) - math.log(VOCABULARY)) < 0.5
+    assert math.isclose(mean.item(), -torch.stack(said).mean().item(), rel_tol=1e-6)
+    assert abs(mean.item() - math.log(VOCABULARY)) < 0.5
 
 
 class After(nn.Module):

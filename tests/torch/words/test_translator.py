@@ -52,7 +52,7 @@ def test_the_loss_is_the_mean_over_ids_that_are_no_padding(module, samples):
     said = 0.9 * chances.gather(2, wanted[..., None])[..., 0] + 0.1 * chances.mean(dim=2)
     kept = wanted != PADDING
     assert int(weight) == int(kept.sum())
-    assert math.isclose(float(mean), -float(said[kept].mean()), rel_tol=1e-5)
+    assert math.isclose(mean.item(), -said[kept].mean().item(), rel_tol=1e-5)
 
 
 def test_each_id_is_the_most_likely_one(module, samples):
