@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from daskml_exec import Executor
 from words.counts import counted, nats
@@ -70,21 +71,18 @@ def main() -> None:
 
     module = partial(gpt, given.layers, given.width)
     training = Training(module, next_id_loss, BATCH, given.rate, given.epochs, given.seed)
-    beginning = as_ids(f"\n{BEGINNING}")[None]
+    beginning = as_ids(f"\n{BEGINNING}")[None].copy()  # to be written to, as tensors may be
     for way in given.ways:
         if way == "loop":
+            trained, seconds = in_one_process(training, train)
+            with torch.inference_mode():
+                text = continued(trained, torch.from_numpy(beginning))[0]
+            tell("one process", trained, validation, seconds, text)
             continue
         with Executor(n_workers=WORKERS, threads_per_worker=1):
             model, seconds = on_workers(training, train, **WAYS[way])
             text = model.map_samples(continued, beginning)[0]
         tell(f"{WORKERS} Workers, {way}", model.module_, validation, seconds, text)
-    if "loop" in given.ways:
-        import torch
-
-        trained, seconds = in_one_process(training, train)
-        with torch.inference_mode():
-            text = continued(trained, torch.from_numpy(beginning.copy()))[0]
-        tell("one process", trained, validation, seconds, text)
 
 
 if __name__ == "__main__":
