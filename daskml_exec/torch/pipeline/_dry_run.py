@@ -112,7 +112,7 @@ def _require_frozen(module: nn.Module, seen: Seen) -> None:
         if name in seen.changed:
             raise ValueError(
                 f"the module changes its parameter {name!r} in a step, and requires no gradient of "
-                "it; with parallel='pipeline' allowed are buffers for what is changed untrained"
+                "it; in stages allowed are buffers for what is changed untrained"
             )
 
 

@@ -105,8 +105,8 @@ def require_no_counts_in_groups(make: MakeOptimiser, groups: Groups, dtype: torc
     changed = [key for key in after if key != "params" and after[key] != before.get(key)]
     if changed:
         raise ValueError(
-            f"optimizer {make.name} remembers {changed[0]!r} in its groups; with "
-            "parallel='pipeline' allowed are optimisers that remember all in the state of their "
+            f"optimizer {make.name} remembers {changed[0]!r} in its groups; in "
+            "stages allowed are optimisers that remember all in the state of their "
             "parameters, as those of torch.optim do"
         )
 

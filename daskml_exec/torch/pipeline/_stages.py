@@ -110,7 +110,7 @@ def _require_dtypes_of_numpy(module: nn.Module) -> None:
         if buffer.dtype == torch.bfloat16:
             raise ValueError(
                 f"the module has a buffer {name!r} of torch.bfloat16, which stages cannot bring "
-                "home; allowed with parallel='pipeline' are buffers of dtypes that NumPy has: "
+                "home; allowed in stages are buffers of dtypes that NumPy has: "
                 ".float()"
             )
 

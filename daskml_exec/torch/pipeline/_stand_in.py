@@ -16,7 +16,7 @@ _REFUSED = (
     *("get_submodule", "apply", "eval", "train", "to", "zero_grad", "requires_grad_"),
 )
 _ALLOWED = (
-    "with parallel='pipeline' the loss gets a stand-in for the module, whose parts are on other "
+    "in stages the loss gets a stand-in for the module, whose parts are on other "
     "Workers; allowed is to call it once"
 )
 

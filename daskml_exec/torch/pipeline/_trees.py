@@ -76,7 +76,7 @@ def passed(tree: Any, who: str) -> Passed:
         if type(node) in _PLAIN:
             return ["plain", node]
         raise TypeError(
-            f"{who} passes on a {type(node).__name__}; with parallel='pipeline' allowed are "
+            f"{who} passes on a {type(node).__name__}; in stages allowed are "
             "tensors, tuples, lists and dicts of them, numbers, texts and None"
         )
 

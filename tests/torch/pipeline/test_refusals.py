@@ -276,7 +276,7 @@ def test_children_that_draw_are_a_chain():
 
 
 def test_what_cannot_be_passed_on():
-    message = "0 passes on a set; with parallel='pipeline' allowed are tensors, tuples"
+    message = "0 passes on a set; in stages allowed are tensors, tuples"
     refused(message, module=of_sets, error=TypeError)
 
 
