@@ -3,7 +3,7 @@
 from daskml_exec.executor._blas import in_threads, single_threaded_blas
 from daskml_exec.executor._cancelled import NotWanted  # also lets tasks end that are cancelled
 from daskml_exec.executor._capacity import IDLE_BYTES, SHARE_OF_DATA, Capacity, travels_in_tasks
-from daskml_exec.executor._current import cluster_is_meant
+from daskml_exec.executor._current import cluster_is_meant, is_opened_by_nobody
 from daskml_exec.executor._dashboard import dashboard_link
 from daskml_exec.executor._driver_threads import DriverThreads
 from daskml_exec.executor._executor import Executor
@@ -72,6 +72,7 @@ __all__ = [
     "frame_of",
     "gather",
     "in_threads",
+    "is_opened_by_nobody",
     "is_registered",
     "object_nbytes",
     "require_query",

@@ -212,6 +212,12 @@ def in_process_client() -> Client:
         return connection.client
 
 
+def is_opened_by_nobody(client: Client) -> bool:
+    """Return whether this is the Client of the in-process cluster that `current` falls back on."""
+    ours = _in_process.get(os.getpid())
+    return ours is not None and ours.client is client
+
+
 def _this_worker() -> Worker | None:
     try:
         return get_worker()

@@ -24,6 +24,7 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions._aligned import Aligned
 from daskml_exec.partitions._data_words import leaves_in_words, on_workers, some
 from daskml_exec.partitions._gather import refusing
+from daskml_exec.partitions._held_results import as_block
 from daskml_exec.partitions._map_rows import Function, joined_lazily, map_rows
 from daskml_exec.partitions._mapped import Asked, asked_of, exchanged, given_partitions
 from daskml_exec.partitions._partition import Partition, Pieces
@@ -352,7 +353,7 @@ class Data:
         function, meta : as in `partitions.map_rows`
         """
         futures = map_rows(_OfX(function), self._loan().now.futures, meta=meta)
-        return joined_lazily(futures, meta, self.rows)
+        return joined_lazily([as_block(each) for each in futures], meta, self.rows)
 
     def whole_rows(self, what: str) -> Any:
         """Return the `Partitions`, loaded again if they were lost, for as long as somebody asks.

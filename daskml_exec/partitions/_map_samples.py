@@ -16,6 +16,7 @@ from daskml_exec.executor._capacity import fits_in_a_graph
 from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._from_dataset import DatasetSamples
 from daskml_exec.partitions._gather import held_futures, owner, require_open
+from daskml_exec.partitions._held_results import as_block
 from daskml_exec.partitions._kinds import FUTURES, kind_of
 from daskml_exec.partitions._map_rows import joined_lazily
 from daskml_exec.partitions._model_nodes import (
@@ -223,7 +224,7 @@ def _of_data(function: Function, X: Data, meta: Any) -> Any:
         client.submit(_of_block, shared, future, key=f"{model.name}-{tokenize(object())}")
         for future in partitions.futures
     ]
-    return _joined(trees, meta, partitions.rows)
+    return _joined([as_block(tree) for tree in trees], meta, partitions.rows)
 
 
 def _joined(trees: Sequence[Any], meta: Any, rows: Sequence[int] | None = None) -> Any:
