@@ -20,20 +20,26 @@ _VARIABLE = "MALLOC_TRIM_THRESHOLD_"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _MMAP_DEFAULT, _MMAP_LARGEST = 128 << 10, 32 << 20
 _KEPT = 512 << 20
+# After the last steps for so long, in seconds: those of the next round come sooner.
+_LINGERS = 2.0
 _lock = threading.Lock()
 _holders = 0
+_giving_back: threading.Timer | None = None
 
 
 @contextmanager
 def heap_kept() -> Iterator[None]:
-    """Let this process keep what it frees until the last thread leaves; then it is as before."""
-    global _holders
+    """Let this process keep what it frees until the last thread has left; then it is as before."""
+    global _holders, _giving_back
     before = _trim_threshold()
     if before is None:
         yield
         return
     with _lock:
-        if _holders == 0:
+        if _giving_back is not None:
+            _giving_back.cancel()
+            _giving_back = None
+        elif _holders == 0:
             _set(_KEPT, _MMAP_LARGEST)
         _holders += 1
     try:
@@ -42,7 +48,17 @@ def heap_kept() -> Iterator[None]:
         with _lock:
             _holders -= 1
             if _holders == 0:
-                _set(before, _MMAP_DEFAULT)
+                _giving_back = threading.Timer(_LINGERS, _give_back, [before])
+                _giving_back.daemon = True
+                _giving_back.start()
+
+
+def _give_back(before: int) -> None:
+    global _giving_back
+    with _lock:
+        if _giving_back is threading.current_thread():  # nobody has come meanwhile
+            _set(before, _MMAP_DEFAULT)
+            _giving_back = None
 
 
 @cache

@@ -12,8 +12,16 @@ def thresholds(monkeypatch):
     """Return what is set, in order, in a process that began with a threshold of 65536."""
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(_heap, "_trim_threshold", lambda: 65536)
+    monkeypatch.setattr(_heap, "_giving_back", None)
+    monkeypatch.setattr(_heap, "_LINGERS", 0.0)
     monkeypatch.setattr(_heap, "_set", lambda trim, mmap: told.append((trim, mmap)))
     return told
+
+
+def until_given_back():
+    timer = _heap._giving_back
+    if timer is not None:
+        timer.join(20)
 
 
 def test_the_last_to_leave_sets_what_was_before(thresholds):
@@ -32,7 +40,21 @@ def test_the_last_to_leave_sets_what_was_before(thresholds):
     assert thresholds == [kept]
     leave.set()
     thread.join()
+    until_given_back()
     assert thresholds == [kept, (65536, _heap._MMAP_DEFAULT)]
+
+
+def test_what_the_next_round_needs_again_is_kept_until_it_comes(thresholds, monkeypatch):
+    monkeypatch.setattr(_heap, "_LINGERS", 60.0)
+    for _ in range(3):
+        with _heap.heap_kept():
+            pass
+    assert thresholds == [(_heap._KEPT, _heap._MMAP_LARGEST)]
+    monkeypatch.setattr(_heap, "_LINGERS", 0.0)
+    with _heap.heap_kept():
+        pass
+    until_given_back()
+    assert thresholds[1:] == [(65536, _heap._MMAP_DEFAULT)]
 
 
 def test_where_glibc_chooses_nothing_is_set(thresholds, monkeypatch):
