@@ -8,9 +8,10 @@ import hashlib
 import sys
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cloudpickle import list_registry_pickle_by_value
@@ -39,7 +40,8 @@ def require_same_code(
     executor : Executor or None
     given : iterable of functions, classes and objects
         What the user gave, to be called on workers. Looked at are the functions and classes of the
-        modules that define these, but for installed packages.
+        modules that define these, of those that they name, and of those that these import; but for
+        installed packages.
     by_cloudpickle : bool, default=False
         Whether it is cloudpickle that brings them there, which can be told to bring the code, too.
 
@@ -49,7 +51,7 @@ def require_same_code(
         Naming the worker, the module, the function, and what to do.
     """
     by_value = list_registry_pickle_by_value() if by_cloudpickle else set()
-    names = sorted({name for name in _modules_of(given) if _is_looked_at(name, by_value)})
+    names = [] if executor is None else sorted(_modules_of(given, by_value))
     if executor is None or not names:
         return
     if _first_difference(executor, names) is None:
@@ -73,8 +75,9 @@ def _first_difference(executor: "Executor", names: Sequence[str]) -> tuple[str, 
     """Return a worker, a module, and the function of it that is another one there."""
     here = {name: digests_of(name) for name in names}
     for (address, name), there in _asked(executor, names).items():
-        for each in {**here[name], **there}:
-            if here[name].get(each) != there.get(each):
+        # What one of them lacks is not called, or cannot be found there, which says itself.
+        for each in here[name].keys() & there.keys():
+            if here[name][each] != there[each]:
                 return address, name, each
     return None
 
@@ -130,14 +133,61 @@ def _content(code: CodeType) -> Any:
     return code.co_code, names, code.co_argcount, code.co_kwonlyargcount, code.co_flags, constants
 
 
-def _modules_of(given: Iterable[Any]) -> Iterable[str]:
-    """Yield the names of the modules that define these."""
-    for value in given:
-        while isinstance(value, partial):
-            value = value.func
-        kind = value if hasattr(value, "__qualname__") else type(value)
-        for each in kind.__mro__ if isinstance(kind, type) else (kind,):
-            yield getattr(each, "__module__", None) or "builtins"
+def _modules_of(given: Iterable[Any], by_value: set[str]) -> set[str]:
+    """Return the names of the user's modules that define these, or that they come to by names."""
+    found: set[str] = set()
+    waiting = list(given)
+    seen = set()
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        name = _module_of(value)
+        if name not in found and _is_looked_at(name, by_value):
+            found.add(name)
+            waiting += vars(sys.modules[name]).values()
+        waiting += _behind(value)
+    return found
+
+
+def _module_of(value: Any) -> str:
+    """Return the name of the module that defines a value, or that it is."""
+    if isinstance(value, ModuleType):
+        return value.__name__
+    # No attribute of what may be anything is asked for.
+    of_its_own = isinstance(value, type | FunctionType)
+    name = (value if of_its_own else type(value)).__module__
+    return name if isinstance(name, str) else "builtins"
+
+
+def _behind(value: Any) -> Iterable[Any]:
+    """Yield what a function or an object of the user's, wherever it was defined, comes to."""
+    if isinstance(value, partial):
+        yield value.func
+    elif isinstance(value, MethodType):
+        yield value.__func__
+    elif isinstance(value, type):
+        yield from (each for each in value.__mro__[1:] if _may_be_the_users(each.__module__))
+        if _may_be_the_users(value.__module__):
+            yield from (each for each in vars(value).values() if isinstance(each, FunctionType))
+    elif isinstance(value, FunctionType) and _may_be_the_users(value.__module__):
+        named = _names_in(value.__code__) & value.__globals__.keys()
+        yield from (value.__globals__[name] for name in named)
+        for cell in value.__closure__ or ():
+            with suppress(ValueError):  # it has not been filled yet
+                yield cell.cell_contents
+    elif _may_be_the_users(type(value).__module__) and not isinstance(value, ModuleType):
+        yield type(value)
+
+
+def _names_in(code: CodeType) -> set[str]:
+    nested = (each for each in code.co_consts if isinstance(each, CodeType))
+    return set(code.co_names).union(*map(_names_in, nested))
+
+
+def _may_be_the_users(name: Any) -> bool:
+    return name == "__main__" or (isinstance(name, str) and _is_looked_at(name, set()))
 
 
 def _is_looked_at(name: str, by_value: set[str]) -> bool:

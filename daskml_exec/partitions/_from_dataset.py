@@ -162,3 +162,14 @@ def _items(dataset: Any, start: int, stop: int) -> Iterator[Any]:
             error.add_note(f"raised by sample {number} of {_WHERE}")
             raise
         yield item
+
+
+def refuse_datasets(X: Any, name: str) -> None:
+    """Raise TypeError for datasets and loaders of torch, which are read on Workers."""
+    kinds = [each for each in type(X).__mro__ if each.__module__.startswith("torch.utils.data")]
+    if kinds:
+        raise TypeError(
+            f"{name} is a {type(X).__name__}; allowed is from_dataset(make, n_partitions), where "
+            "make() returns a torch.utils.data.Dataset on each Worker: batches are made there, by "
+            "batch_size and shuffle"
+        )

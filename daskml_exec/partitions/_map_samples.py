@@ -14,7 +14,7 @@ from distributed import Client, Future
 from daskml_exec.executor import Executor, cluster_is_meant
 from daskml_exec.executor._capacity import fits_in_a_graph
 from daskml_exec.partitions._data import Data
-from daskml_exec.partitions._from_dataset import DatasetSamples
+from daskml_exec.partitions._from_dataset import DatasetSamples, refuse_datasets
 from daskml_exec.partitions._gather import held_futures, owner, require_open
 from daskml_exec.partitions._held_results import as_block
 from daskml_exec.partitions._kinds import FUTURES, kind_of
@@ -108,6 +108,7 @@ def map_samples(function: Function, X: Any, *, meta: Any = None) -> Any:
     """
     if meta is not None:
         require_meta(meta)
+    refuse_datasets(X, "X")
     if isinstance(X, Data):
         if X.in_memory:
             whole = tree_stacked([samples_of(each) for each in X.partitions.partitions])

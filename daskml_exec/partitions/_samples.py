@@ -6,7 +6,7 @@ from typing import Any
 
 from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.partitions._data import Data
-from daskml_exec.partitions._from_dataset import DatasetSamples
+from daskml_exec.partitions._from_dataset import DatasetSamples, refuse_datasets
 from daskml_exec.partitions._recipes import Owner, loaded_safely
 from daskml_exec.partitions._sampled import Sampled
 from daskml_exec.partitions._samples_in_memory import samples_in_memory
@@ -93,19 +93,8 @@ worker, 4.8 kB
 def _read(tree: Any, name: str) -> Any:
     """Return the tree with Dask's futures in place of those of this package."""
     tree = as_dask_futures(tree)
-    _refuse_datasets(tree, name)
+    refuse_datasets(tree, name)
     return map_leaves(as_dask_futures, tree)
-
-
-def _refuse_datasets(X: Any, name: str) -> None:
-    """Raise TypeError for datasets and loaders of torch, which are read on Workers."""
-    kinds = [each for each in type(X).__mro__ if each.__module__.startswith("torch.utils.data")]
-    if kinds:
-        raise TypeError(
-            f"{name} is a {type(X).__name__}; allowed is from_dataset(make, n_partitions), where "
-            "make() returns a torch.utils.data.Dataset on each Worker: batches are made there, by "
-            "batch_size and shuffle"
-        )
 
 
 def _require_dataset_alone(X: Any, leaves: list[tuple[str, Any]]) -> None:

@@ -14,6 +14,16 @@ N_ITER_NO_CHANGE = 10
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
+# What other libraries call arguments.
+_USUAL = {
+    "early_stopping": "tol",
+    "patience": "n_iter_no_change",
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "max_iter": "max_epochs",
+    "epochs": "max_epochs",
+}
+
 CONSTRAINTS: dict[str, list[Any]] = {
     "optimizer": [str, callable],
     "lr": [Interval(Real, 0, None, closed="left")],
@@ -73,9 +83,9 @@ def require_prefixes(
     for name in options:
         if not any(name.startswith(prefix + "__") for prefix in prefixes):
             allowed = ", ".join(f"{prefix}__..." for prefix in prefixes)
-            meant = get_close_matches(name, parameters, n=1) or [
-                each for each in parameters if name in each
-            ]
+            meant = [_USUAL[name]] if name in _USUAL else []
+            meant += get_close_matches(name, parameters, n=1)
+            meant += [each for each in parameters if name in each]
             raise TypeError(
                 f"{who}() got an unexpected keyword argument {name!r}"
                 f"{f', where {meant[0]!r} may be meant' if meant else ''}; allowed are its "
@@ -115,6 +125,16 @@ def require_options(
                 f"{prefix}__{name}={options[name]!r:.200}, which {who} cannot be given so; allowed "
                 f"are {allowed}"
             )
+
+
+def require_scheduler(scheduler: Any) -> None:
+    """Raise TypeError for a scheduler of PyTorch's own, or its name."""
+    if scheduler is None or (callable(scheduler) and not isinstance(scheduler, type)):
+        return
+    raise TypeError(
+        f"scheduler={scheduler!r:.200}; allowed are None and what can be called as "
+        "scheduler(step, total), and returns what lr is multiplied by in this step"
+    )
 
 
 def require_stopping_that_counts(arguments: Mapping[str, Any]) -> None:

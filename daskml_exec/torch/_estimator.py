@@ -19,6 +19,7 @@ from daskml_exec.torch._arguments import (
     CONSTRAINTS,
     options_of,
     require_prefixes,
+    require_scheduler,
     require_stopping_that_counts,
 )
 from daskml_exec.torch._divergence import Diverged, DivergenceError
@@ -151,6 +152,7 @@ class ModuleEstimator(HandingOn):
         names = self._get_param_names()
         require_prefixes(self._options(), self._prefixes, names, type(self).__name__)
         require_given(self.get_params(deep=False))
+        require_scheduler(self.scheduler)
         self._validate_params()
         require_arguments_that_count(self.get_params(deep=False))
         require_stopping_that_counts(self.get_params(deep=False))

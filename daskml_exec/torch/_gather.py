@@ -65,17 +65,22 @@ class Gather:
 
 
 def _stacked(*samples: Any) -> Array:
-    if np.asarray(samples[0]).dtype.kind not in "biuf":
-        raise TypeError(
-            f"augment returned a {type(samples[0]).__name__}; allowed is a sample as it was given: "
-            "arrays of numbers, in the same dicts and tuples"
-        )
     shapes = {np.shape(each) for each in samples}
-    if len(shapes) > 1:
+    if len(shapes) > 1 or not _is_number(samples[0]):
+        for each in samples:
+            if not _is_number(each):
+                raise TypeError(
+                    f"augment returned a {type(each).__name__}; allowed is a sample as it was "
+                    "given: arrays of numbers, in the same dicts and tuples"
+                )
         raise ValueError(
             f"augment returned samples of different shapes: {sorted(shapes)}; allowed is one shape"
         )
     return np.stack(samples)
+
+
+def _is_number(sample: Any) -> bool:
+    return np.asarray(sample).dtype.kind in "biuf"
 
 
 def not_finite_loss(

@@ -680,6 +680,8 @@ def test_a_dataset_is_read_on_workers(given):
     dataset = torch.utils.data.TensorDataset(torch.zeros(3, 3), torch.zeros(3))
     with pytest.raises(TypeError, match=r"X is a .*; allowed is from_dataset\(make, n_partitions"):
         any_of().fit(given(dataset))
+    with pytest.raises(TypeError, match=r"X is a .*; allowed is from_dataset\(make, n_partitions"):
+        any_of().fit(X, Y).predict(given(dataset))
 
 
 def test_scores_and_augmentation_are_tried_before_training():
@@ -692,9 +694,19 @@ def test_scores_and_augmentation_are_tried_before_training():
     assert "before training began; batch is (float32[2, 3], " in "".join(caught.value.__notes__)
     with pytest.raises(TypeError, match="augment returned a NoneType; allowed is a sample"):
         any_of(augment=lambda sample, generator: None, callbacks=[trained]).fit(X, Y)
+    with pytest.raises(TypeError, match="augment returned a NoneType; allowed is a sample"):
+        any_of(augment=lambda sample, generator: sample if generator.random() < 0.9 else None).fit(
+            X, Y
+        )
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as caught:
         any_of(augment=lambda sample, generator: sample[:2], callbacks=[trained]).fit(X, Y)
     assert "batch is (float32[2, 2], " in "".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("scheduler", [torch.optim.lr_scheduler.StepLR, "cosine"])
+def test_a_scheduler_is_a_function_of_step_and_total(scheduler):
+    with pytest.raises(TypeError, match=r"scheduler=.* called as scheduler\(step, total\)"):
+        any_of(scheduler=scheduler).fit(X, Y)
 
 
 def test_many_small_partitions_are_told_of(executor):
