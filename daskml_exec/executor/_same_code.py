@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudpickle import list_registry_pickle_by_value
 
+from daskml_exec.executor._ask_workers import ask_workers
 from daskml_exec.executor._failures import WorkerMismatchError
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ def require_same_code(
         Naming the worker, the module, the function, and what to do.
     """
     by_value = list_registry_pickle_by_value() if by_cloudpickle else set()
-    names = [] if executor is None else sorted(_modules_of(given, by_value))
-    if executor is None or not names:
+    if executor is None or executor.in_process:
         return
-    if _first_difference(executor, names) is None:
+    names = sorted(_modules_of(given, by_value))
+    if not names or _first_difference(executor, names) is None:
         return
     _told.pop(executor.client, None)  # a new process may have come with the address of an old one
     found = _first_difference(executor, names)
@@ -87,9 +88,9 @@ def _asked(executor: "Executor", names: Sequence[str]) -> dict[tuple[str, str], 
     addresses = executor.check_workers()
     pairs = [(address, name) for address in addresses for name in names]
     if new := sorted({address for address, name in pairs if (address, name) not in told}):
-        answers = executor.client.run(_digests_of_all, names, workers=new, on_error="return")
+        answers = ask_workers(executor.client, new, _digests_of_all, names)
         for address, found in answers.items():
-            if not isinstance(found, BaseException):  # it is gone, or cannot import these
+            if not isinstance(found, BaseException):
                 told.update({(address, name): each for name, each in found.items() if each})
     return {pair: told[pair] for pair in pairs if pair in told}
 
@@ -108,7 +109,7 @@ def digests_of(name: str) -> Digests:
     """
     found = {}
     for key, value in vars(sys.modules.get(name, ModuleType(name))).items():
-        if getattr(value, "__module__", None) != name:
+        if isinstance(value, ModuleType) or _module_of(value) != name:
             continue
         members = vars(value) if isinstance(value, type) else {"": value}
         for member, each in members.items():

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from daskml_exec.executor import _config
+from daskml_exec.executor._ask_workers import ask_workers
 from daskml_exec.executor._memory_file import (
     MemoryFile,
     Place,
@@ -154,7 +155,6 @@ def share_memory(executor: Executor, workers: Iterable[str | None]) -> bool:
     with _lock:
         known = _places.setdefault(client, {})
     if new := sorted(address for address in addresses if address and address not in known):
-        answers = client.run(this_place, workers=new, on_error="return")
-        known.update((who, what) for who, what in answers.items() if not isinstance(what, OSError))
+        known.update(ask_workers(client, new, this_place))
     places = [known.get(str(address)) for address in addresses]
     return all(isinstance(place, Place) and place.sees(here) for place in places)

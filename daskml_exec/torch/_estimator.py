@@ -151,11 +151,12 @@ class ModuleEstimator(HandingOn):
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> list[FitWarning]:
         names = self._get_param_names()
         require_prefixes(self._options(), self._prefixes, names, type(self).__name__)
-        require_given(self.get_params(deep=False))
+        given = self.get_params(deep=False)
+        require_given(given)
         require_scheduler(self.scheduler)
         self._validate_params()
-        require_arguments_that_count(self.get_params(deep=False))
-        require_stopping_that_counts(self.get_params(deep=False))
+        require_arguments_that_count(given)
+        require_stopping_that_counts(given)
         self._callbacks()
         reset = not self._goes_on(incremental)
         if reset:  # only rows with columns set them again

@@ -1,13 +1,12 @@
 """How much a step of a module computes, by the products with its weights."""
 
-import copy
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-
-from daskml_exec.torch._draws import alone
 
 _NO_PRODUCT = nn.Embedding, nn.EmbeddingBag
 _CONVOLUTION = nn.modules.conv._ConvNd
@@ -20,36 +19,44 @@ _STEPS_OVER_ROUND = 10
 """How many times as long as a round the steps before it are to take."""
 
 
-def flops_of_sample(module: nn.Module, loss: Callable[..., Any], batch: Any, n: int) -> float:
-    """Return the floating-point operations of a step for each sample, forwards and backwards.
+@dataclass
+class Products:
+    """What has been multiplied with weights.
+
+    Attributes
+    ----------
+    flops : float
+        Floating-point operations, forwards and backwards.
+    """
+
+    flops: float = 0.0
+
+
+@contextmanager
+def products_counted(module: nn.Module) -> Iterator[Products]:
+    """Count what a module computes in the block.
 
     Each weight of a child is multiplied by each of the vectors that go through it: two operations,
     and twice as many backwards. Products without weights, as those of attention, are not counted.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A copy, which may change.
-    loss : callable
-    batch : tree of tensors
-    n : int
-        Its samples.
     """
-    found = 0.0
+    found = Products()
 
     def count(child: nn.Module, given: Any, out: Any) -> None:
-        nonlocal found
         out = out[0] if isinstance(out, tuple) else out
         if isinstance(out, torch.Tensor) and out.dim() > 1:
             vectors = out.numel() / out.shape[1 if isinstance(child, _CONVOLUTION) else -1]
-            found += 6.0 * _n_weights(child) * vectors
+            found.flops += 6.0 * _n_weights(child) * vectors
 
-    for child in module.modules():
-        if not isinstance(child, _NO_PRODUCT) and _n_weights(child):
-            child.register_forward_hook(count)
-    with alone():
-        loss(module, copy.deepcopy(batch))
-    return found / n
+    hooks = [
+        child.register_forward_hook(count)
+        for child in module.modules()
+        if not isinstance(child, _NO_PRODUCT) and _n_weights(child)
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _n_weights(module: nn.Module) -> int:

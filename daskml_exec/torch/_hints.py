@@ -28,7 +28,7 @@ def called(how: str, function: Callable[..., Any], *given: Any, **named: Any) ->
     try:
         return function(*given, **named)
     except TypeError as error:
-        if isinstance(function, type) or not _takes(function, given, named):
+        if not _takes(function, given, named):
             name = how.split("(")[0]
             error.add_note(f"{name}={function!r:.200}; allowed is what can be called as {how}")
         raise

@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from daskml_exec.torch._arguments import require_options
 from daskml_exec.torch._draws import alone, drawn_since, generator_state, seed_generator
-from daskml_exec.torch._flops import flops_of_sample
+from daskml_exec.torch._flops import products_counted
 from daskml_exec.torch._hints import called, hint
 from daskml_exec.torch._layout import (
     Layout,
@@ -190,7 +190,7 @@ class Tried:
     draws : bool
         Whether it draws random numbers.
     flops : float
-        As of `flops_of_sample`.
+        Of a step, for each sample, as of `products_counted`.
     """
 
     layout: Layout
@@ -214,7 +214,8 @@ def tried(
     with alone():
         before = generator_state()
         try:
-            found = called("loss(module, batch)", loss, other, copy.deepcopy(batch))
+            with products_counted(other) as products:
+                found = called("loss(module, batch)", loss, other, copy.deepcopy(batch))
         except Exception as error:
             error.add_note(
                 f"loss(module, batch) raised this on {n} sample{'s' * (n != 1)}, before training "
@@ -239,7 +240,7 @@ def tried(
         scalars,
         dtype,
     )
-    return Tried(layout, draws, flops_of_sample(copied(module).train(), loss, batch, n))
+    return Tried(layout, draws, products.flops / n)
 
 
 def try_scores(module: nn.Module, scores: Callable[..., Any], batch: Any, n: int) -> None:

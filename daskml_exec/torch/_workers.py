@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from daskml_exec.executor import Executor, WorkerMismatchError
+from daskml_exec.executor._ask_workers import ask_workers
 from daskml_exec.training import FitWarning
 
 
@@ -70,14 +71,14 @@ def found_on(executor: Executor) -> Mapping[str, Found]:
         addresses = set(executor.check_workers())
         if new := sorted(addresses - known.keys()):
             # Not by a function of this package: it would import torch where there is none.
-            releases = _reached(client.run(version, "torch", workers=new, on_error="return"))
+            releases = ask_workers(client, new, version, "torch")
             if without := [who for who, what in releases.items() if isinstance(what, ImportError)]:
                 raise WorkerMismatchError(
                     f"{len(without)} of {len(addresses)} workers have no torch, {without[0]} among "
                     "them; allowed are workers with the same packages as this process, which has "
                     f"torch {torch.__version__}: pip install 'daskml-exec[torch]' there"
                 )
-            found = _reached(client.run(look, workers=sorted(releases), on_error="return"))
+            found = ask_workers(client, sorted(releases), look)
             for who, what in found.items():
                 if isinstance(what, BaseException):
                     raise WorkerMismatchError(
@@ -86,11 +87,6 @@ def found_on(executor: Executor) -> Mapping[str, Found]:
                     ) from what
             known.update(found)
         return {address: known[address] for address in sorted(addresses & known.keys())}
-
-
-def _reached(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers of those workers that are still there."""
-    return {who: what for who, what in answers.items() if not isinstance(what, OSError)}
 
 
 def device_on(executor: Executor | None, device: str) -> str:

@@ -1,5 +1,7 @@
 """What a step computes is counted as PyTorch counts it, where weights are multiplied."""
 
+from contextlib import nullcontext
+
 import dask
 import numpy as np
 import pytest
@@ -8,7 +10,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from daskml_exec.torch import TorchEstimator, _module
-from daskml_exec.torch._flops import flops_of_sample
+from daskml_exec.torch._flops import Products, products_counted
+
+
+def flops_of_sample(module, loss, batch, n):
+    with products_counted(module) as products:
+        loss(module, batch)
+    assert not any(child._forward_hooks for child in module.modules())
+    return products.flops / n
 
 
 def square(module, X):
@@ -68,7 +77,8 @@ def test_a_loss_may_take_gradients_itself():
 
 @pytest.mark.parametrize(("flops", "steps"), [(1e6, 16), (5e7, 8), (1e9, 4)])
 def test_long_steps_are_averaged_more_often(monkeypatch, flops, steps):
-    monkeypatch.setattr(_module, "flops_of_sample", lambda *given: flops)
+    products = Products(2 * flops)  # of the two samples that are tried
+    monkeypatch.setattr(_module, "products_counted", lambda module: nullcontext(products))
     X = np.zeros((2_000, 20), np.float32)
     model = TorchEstimator(
         nn.Linear,
