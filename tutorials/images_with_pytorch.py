@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import usual_loop
 from daskml_exec import Executor
 from daskml_exec.torch import TorchClassifier
 from scenes.items import DEBIAN, clothes
@@ -104,25 +105,25 @@ def on_workers(
 def in_one_process(
     train: Rows, test: Rows, rate: float, epochs: int, seed: int
 ) -> tuple[float, float]:
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    generator = np.random.default_rng(seed)
-    X, y = train[0], torch.from_numpy(train[1])
-    module = CNN()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=rate)
-    steps = len(X) // BATCH
-    began = time.perf_counter()
-    for epoch in range(epochs):
-        for i, rows in enumerate(np.array_split(generator.permutation(len(X)), steps)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * one_cycle(epoch * steps + i, epochs * steps)
-            images = np.stack([flip(X[row], generator) for row in rows])
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(module(torch.from_numpy(images)), y[rows])
-            loss.backward()
-            optimizer.step()
-    seconds = time.perf_counter() - began
-    module.eval()
+    def batch_of(rows: np.ndarray, generator: np.random.Generator) -> Any:
+        images = np.stack([flip(train[0][row], generator) for row in rows])
+        return torch.from_numpy(images), torch.from_numpy(train[1][rows])
+
+    def loss(module: nn.Module, batch: Any) -> torch.Tensor:
+        images, labels = batch
+        return functional.cross_entropy(module(images), labels)
+
+    module, seconds = usual_loop.train(
+        CNN,
+        loss,
+        batch_of,
+        len(train[0]),
+        batch=BATCH,
+        rate=rate,
+        schedule=one_cycle,
+        epochs=epochs,
+        seed=seed,
+    )
     with torch.inference_mode():
         scores = [module(some) for some in torch.from_numpy(test[0]).split(1000)]
     return float((torch.cat(scores).argmax(1).numpy() == test[1]).mean()), seconds

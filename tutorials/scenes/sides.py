@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
+import usual_loop
 from daskml_exec import Executor
 from daskml_exec.torch import TorchEstimator
 from scenes.compose import Scenes, compose, mirrored
 from scenes.items import DEBIAN, clothes
 from scenes.rates import best_rate
+from usual_loop import rise_and_fall
 
 WORKERS = 2
 BATCH = 16
@@ -66,12 +68,6 @@ Train = Callable[[Scenes, Scenes, float, int, int], Outcome]
 """Of scenes to train on, others, rate, epochs and seed."""
 
 
-def rise_and_fall(step: int, total: int) -> float:
-    """Rise for a tenth of the steps, and fall to nothing on half a wave."""
-    rise = min(1.0, 10 * (step + 1) / total)
-    return rise * 0.5 * (1 + float(np.cos(np.pi * step / total)))
-
-
 def on_workers(
     task: Task,
     executor: Executor,
@@ -104,28 +100,21 @@ def on_workers(
 def in_one_process(
     task: Task, train: Scenes, test: Scenes, rate: float, epochs: int, seed: int
 ) -> Outcome:
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    generator = np.random.default_rng(seed)
-    module = task.module()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=rate)
-    n = len(train["image"])
-    steps = max(n // BATCH, 1)
-    began = time.perf_counter()
-    for epoch in range(epochs):
-        for i, chosen in enumerate(np.array_split(generator.permutation(n), steps)):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * rise_and_fall(epoch * steps + i, epochs * steps)
-            scenes = [mirrored(rows(train, row), generator) for row in chosen]
-            batch = {
-                name: torch.from_numpy(np.stack([each[name] for each in scenes])) for name in train
-            }
-            optimizer.zero_grad()
-            mean, _ = task.loss(module, batch)
-            mean.backward()
-            optimizer.step()
-    seconds = time.perf_counter() - began
-    module.eval()
+    def batch_of(chosen: np.ndarray, generator: np.random.Generator) -> Any:
+        scenes = [mirrored(rows(train, row), generator) for row in chosen]
+        return {name: torch.from_numpy(np.stack([each[name] for each in scenes])) for name in train}
+
+    module, seconds = usual_loop.train(
+        task.module,
+        lambda module, batch: task.loss(module, batch)[0],
+        batch_of,
+        len(train["image"]),
+        batch=BATCH,
+        rate=rate,
+        schedule=rise_and_fall,
+        epochs=epochs,
+        seed=seed,
+    )
     with torch.inference_mode():
         pieces = [
             task.find(module, {"image": some})

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+import usual_loop
 from daskml_exec.torch import TorchEstimator
+from usual_loop import rise_and_fall
 
 WORKERS = 2
 
@@ -39,12 +41,6 @@ class Training:
     rate: float
     epochs: int
     seed: int
-
-
-def rise_and_fall(step: int, total: int) -> float:
-    """Rise for a tenth of the steps, and fall to nothing on half a wave."""
-    rise = min(1.0, 10 * (step + 1) / total)
-    return rise * 0.5 * (1 + float(np.cos(np.pi * step / total)))
 
 
 def on_workers(training: Training, samples: Any, **arguments: Any) -> tuple[TorchEstimator, float]:
@@ -85,25 +81,18 @@ def in_partitions(samples: Any, n_partitions: int = WORKERS) -> Any:
 
 def in_one_process(training: Training, samples: Any) -> tuple[nn.Module, float]:
     """Return the module that PyTorch's own loop trains on one thread, and the seconds."""
-    torch.set_num_threads(1)
-    torch.manual_seed(training.seed)
-    generator = np.random.default_rng(training.seed)
-    module = training.module()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=training.rate)
-    n = n_samples(samples)
-    steps = max(n // training.batch, 1)
-    began = time.perf_counter()
-    for epoch in range(training.epochs):
-        for i, chosen in enumerate(np.array_split(generator.permutation(n), steps)):
-            for group in optimizer.param_groups:
-                factor = rise_and_fall(epoch * steps + i, training.epochs * steps)
-                group["lr"] = training.rate * factor
-            optimizer.zero_grad()
-            mean, _ = training.loss(module, as_tensors(samples, chosen))
-            mean.backward()
-            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-            optimizer.step()
-    return module.eval(), time.perf_counter() - began
+    return usual_loop.train(
+        training.module,
+        lambda module, batch: training.loss(module, batch)[0],
+        lambda chosen, generator: as_tensors(samples, chosen),
+        n_samples(samples),
+        batch=training.batch,
+        rate=training.rate,
+        schedule=rise_and_fall,
+        epochs=training.epochs,
+        seed=training.seed,
+        clip_norm=1.0,
+    )
 
 
 def mean_loss(loss: Callable[[nn.Module, Any], Any], module: nn.Module, samples: Any) -> float:
