@@ -16,6 +16,7 @@ from tests.neural_network.test_blocks_failures import Fate
 from tests.tiers import slow
 from tests.torch.networks import bits
 from tests.torch.pipeline.cut_modules import chain, hybrid, lazy
+from tests.torch.placed_fits import SHORT_SEGMENTS
 
 UNEVEN = (20, 0, 13, 17)
 
@@ -110,13 +111,7 @@ def test_stages_of_a_replica_are_on_workers_of_their_own(n_stages, n_replicas, n
 @pytest.fixture
 def short_segments():
     """Of few steps each, every one of them committed."""
-    with dask.config.set(
-        {
-            "daskml-exec.commit-interval": "0s",
-            "daskml-exec.segment-duration": "1ms",
-            "distributed.comm.timeouts.connect": "1s",
-        }
-    ):
+    with dask.config.set({**SHORT_SEGMENTS, "distributed.comm.timeouts.connect": "1s"}):
         yield
 
 

@@ -15,6 +15,7 @@ from tests.neural_network.test_blocks_failures import Fate
 from tests.tiers import slow
 from tests.torch.networks import bits
 from tests.torch.pipeline.cut_modules import chain, lazy, staged
+from tests.torch.placed_fits import SHORT_SEGMENTS
 
 CHUNKS = (20, 13, 17)
 
@@ -31,13 +32,7 @@ def drawing():
 @pytest.fixture(scope="module", autouse=True)
 def short_segments():
     """Of few steps each, every one of them committed."""
-    with dask.config.set(
-        {
-            "daskml-exec.commit-interval": "0s",
-            "daskml-exec.segment-duration": "1ms",
-            "distributed.comm.timeouts.connect": "1s",
-        }
-    ):
+    with dask.config.set({**SHORT_SEGMENTS, "distributed.comm.timeouts.connect": "1s"}):
         yield
 
 

@@ -2,9 +2,7 @@
 
 from functools import partial
 
-import dask
 import dask.array as da
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,12 +12,15 @@ import segmentation_with_pytorch as segmentation
 from daskml_exec import Executor
 from daskml_exec.kernels.networks.batches import RowOrder
 from daskml_exec.torch import TorchEstimator
-from daskml_exec.torch._steady import steady
 from scenes.compose import compose, mirrored
 from scenes.items import digits
-from tests.failures.test_lost_workers import kill
 from tests.torch.networks import bits
 from tests.torch.pipeline.plain_loop import SEED
+from tests.torch.placed_fits import (
+    require_bits_with_a_worker_killed,
+    require_weights,
+    usual_loop,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -68,20 +69,7 @@ def test_on_more_workers(on_one_worker, n_workers, prompt_clients):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", TASKS)
 def test_with_a_worker_killed(on_one_worker, name, way):
-    """At the first record that there is: of a round, or of a segment that is committed."""
-    told = []
-
-    def kill_one(event):
-        if not told:
-            told.append(event.record.round)
-            kill(executor, executor.workers()[0].address)
-
-    # Segments are of few steps, so that some are left when a Worker goes.
-    short = {"daskml-exec.commit-interval": "0s", "daskml-exec.segment-duration": "1ms"}
-    with dask.config.set(short), Executor(n_workers=2) as executor:
-        model = fitted(name, way, callbacks=[kill_one])
-    assert told and model.history_.workers_lost == 1
-    assert bits(model) == on_one_worker[name, way]
+    require_bits_with_a_worker_killed(partial(fitted, name, way), on_one_worker[name, way])
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -95,19 +83,6 @@ def test_stages_are_the_usual_loop(name):
         model = TorchEstimator(
             module, loss=task.loss, batch_size=BATCH, max_epochs=EPOCHS, random_state=0, **stages
         ).fit(SCENES)
-    trained = usual_loop(module, task.loss, RowOrder(SEED, 0))
-    for key, each in trained.state_dict().items():
-        assert torch.equal(each, model.state_dict_[key]), key
-
-
-def usual_loop(module, loss, order):
-    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=True)  # as an estimator's
-    with steady(torch.device("cpu")):
-        module.train()
-        for epoch in range(EPOCHS):
-            for rows in np.split(order.of_epoch(np.arange(N), epoch), N // BATCH):
-                batch = {key: torch.from_numpy(each[rows]) for key, each in SCENES.items()}
-                optimiser.zero_grad()
-                loss(module, batch)[0].backward()
-                optimiser.step()
-    return module
+    order = RowOrder(SEED, 0)
+    trained = usual_loop(module, task.loss, SCENES, order, batch=BATCH, epochs=EPOCHS)
+    require_weights(model, trained)
