@@ -21,6 +21,7 @@ from daskml_exec.executor._address import (
     require_certificates,
     security_of,
 )
+from daskml_exec.executor._calm_cluster import calm_settings
 from daskml_exec.executor._embedded import EmbeddedCluster, started
 from daskml_exec.executor._silence import closing_is_no_news, silence_interrupts
 
@@ -110,8 +111,11 @@ def open_local(
         raise RuntimeError(_MAIN_GUARD)
     # Workers in this process have no host; their web servers would listen on all interfaces.
     defaults: dict[str, Any] = {"dashboard_address": "127.0.0.1:0"}
+    calm = calm_settings()
     if processes:
         defaults["host"] = "127.0.0.1"
+        # Each Nanny hands these to its worker; those that start later as well.
+        options = options | {"config": calm | (options.get("config") or {})}
         given = options.get("preload") or []
         options = options | {
             "preload": [_worker_process.__name__, *([given] if isinstance(given, str) else given)]
@@ -124,14 +128,15 @@ def open_local(
     if (given_security := security_of(security, embedded=True)) is not None:
         defaults["security"] = given_security
     try:
-        cluster = started(
-            lambda: EmbeddedCluster(
-                n_workers=n_workers,
-                threads_per_worker=threads_per_worker,
-                processes=processes,
-                **{**defaults, **options},
+        with dask.config.set(calm):
+            cluster = started(
+                lambda: EmbeddedCluster(
+                    n_workers=n_workers,
+                    threads_per_worker=threads_per_worker,
+                    processes=processes,
+                    **{**defaults, **options},
+                )
             )
-        )
     except RuntimeError as error:
         if processes:
             raise RuntimeError(

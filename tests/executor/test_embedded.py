@@ -121,3 +121,38 @@ def test_an_interrupt_while_a_cluster_starts_closes_it():
     assert not closed.is_set(), "the call does not wait for it"
     go_on.set()
     assert closed.wait(60)
+
+
+def looks(server) -> tuple[float, float]:
+    """Return how often a server looks at its threads and its event loop, in milliseconds."""
+    calls = server.periodic_callbacks
+    profile = calls["profile"].callback_time if "profile" in calls else 0.0
+    return profile, calls["tick"].callback_time
+
+
+def looks_of_worker(executor: Executor) -> list[tuple[float, float]]:
+    def of(dask_worker):
+        calls = dask_worker.periodic_callbacks
+        return calls["profile"].callback_time, calls["tick"].callback_time
+
+    return list(executor.client.run(of).values())
+
+
+def test_a_cluster_looks_at_itself_less_often_than_distributed_s(processes):
+    executor = processes
+    assert looks_of_worker(executor) == [(100.0, 200.0)]
+    assert looks(cluster_of(executor).scheduler)[1] == 200.0
+    # Of the user's own clusters nothing is changed.
+    assert dask.config.get("distributed.worker.profile.interval") == "10ms"
+    before = pid_of(executor)
+    os.kill(before, signal.SIGKILL)
+    wait_for_another(executor, before)
+    assert looks_of_worker(executor) == [(100.0, 200.0)]
+
+
+def test_what_the_user_has_set_of_looking_stays():
+    with (
+        dask.config.set({"distributed.worker.profile.interval": "30ms"}),
+        Executor(n_workers=1, processes=False) as executor,
+    ):
+        assert looks_of_worker(executor) == [(30.0, 200.0)]
