@@ -1,11 +1,12 @@
 """The eighth tutorial at full size: ``python tutorials/language_model_with_pytorch.py``.
 
 A GPT of 4 layers of 128 learns from the names, sections and short descriptions of Debian's
-packages, byte by byte: in two partitions on two Workers of one thread, in two stages there, and by
-PyTorch's own loop in one process of one thread. The module, tokens, schedule and learning rate are
-the same, and as many windows of text are in a step of both partitions together as in one of the
-loop. Printed are the nats of each byte of other packages, beside those of a model that counts
-which bytes follow which two and which five, the seconds that training takes, and a text by each.
+packages, byte by byte: in two partitions on two Workers of one thread, in two stages there, in two
+replicas of two stages, and by PyTorch's own loop in one process of one thread. The module, tokens,
+schedule and learning rate are the same, and as many windows of text are in a step of both
+partitions or replicas together as in one of the loop. Printed are the nats of each byte of other
+packages, beside those of a model that counts which bytes follow which two and which five, the
+seconds that training takes, and a text by each.
 
 The packages are those that apt knows: ``apt-get update`` fetches their lists. Without them, the
 text is that of Python's own modules.
@@ -30,6 +31,14 @@ BATCH = 8
 WAYS: dict[str, dict[str, Any]] = {
     "data": {"sync_every": 4, "outer": "average"},
     "pipeline": {"parallel": "pipeline", "stages": 2, "micro_batches": 2},
+    "hybrid": {
+        "parallel": "hybrid",
+        "stages": 2,
+        "n_replicas": 2,
+        "batch_size": BATCH // 2,  # of each replica
+        "micro_batches": 2,
+        "sync_every": 4,
+    },
 }
 """How Workers share the work, each as arguments of TorchEstimator."""
 BEGINNING = "python3-"

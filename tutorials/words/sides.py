@@ -29,7 +29,7 @@ class Training:
     loss : callable
         Of a module and samples: the mean, and over how many ids it is.
     batch : int
-        Samples of a step: of the loop's, and of all partitions together.
+        Samples of a step: of the loop's, and of all partitions or replicas together.
     rate : float
         The learning rate at its highest.
     epochs, seed : int
@@ -51,23 +51,20 @@ def on_workers(training: Training, samples: Any, **arguments: Any) -> tuple[Torc
     training : Training
     samples : array, or dict of arrays, with one leading axis
         They are held in as many partitions as there are Workers.
-    executor : Executor
     **arguments : object
         The estimator's: how Workers share the work.
     """
     (X,) = dask.persist(in_partitions(samples))
     began = time.perf_counter()
-    model = TorchEstimator(
-        training.module,
-        loss=training.loss,
-        lr=training.rate,
-        batch_size=training.batch,
-        max_epochs=training.epochs,
-        clip_norm=1.0,
-        scheduler=rise_and_fall,
-        random_state=training.seed,
-        **arguments,
-    ).fit(X)
+    same = {
+        "lr": training.rate,
+        "batch_size": training.batch,
+        "max_epochs": training.epochs,
+        "clip_norm": 1.0,
+        "scheduler": rise_and_fall,
+        "random_state": training.seed,
+    }
+    model = TorchEstimator(training.module, loss=training.loss, **same | arguments).fit(X)
     return model, time.perf_counter() - began
 
 
