@@ -283,7 +283,7 @@ class ModuleEstimator(HandingOn):
 
     def _set_fitted(self, fit: Any, purpose: Purpose, fitted: Fitted[Any]) -> None:
         progress = fitted.state.progress
-        best = progress.best if self.tol is not None else None
+        best = fit.best(fitted) if self.tol is not None else None
         self._remembered = fit.remembered(fitted)
         self.history_ = fitted.history
         self.n_epochs_ = progress.epochs

@@ -246,6 +246,11 @@ class Fit:
         """Return the model that users see: with what a codec has not said yet, if known."""
         return state.shown or state.model
 
+    def best(self, fitted: Fitted[AveragingState]) -> Model | None:
+        """Return the model of the best score, if there is one, without its optimiser."""
+        found: Model | None = fitted.state.progress.best
+        return found
+
     def explanation(self, history: History) -> Explanation:
         """Return what there is to say of this after it."""
         arguments = self.settings.arguments

@@ -90,6 +90,30 @@ def score_of(sums: Sums) -> Score:
     return Score(-value if falls else value, named)
 
 
+def score_held_out(sums: Sums, fraction: float) -> Score:
+    """Return the score of samples that were held out.
+
+    Parameters
+    ----------
+    sums : Sums
+        Of all of them.
+    fraction : float
+        Which share of all samples they are, for an error.
+
+    Raises
+    ------
+    ValueError
+        None of the sums has a weight.
+    """
+    if not any(weight for _, weight in sums.values()):
+        raise ValueError(
+            f"no score of the samples that validation_fraction={fraction:g} holds out has a "
+            "weight: allowed are more samples, a larger validation_fraction, and scores that "
+            "return sums whose weights are not all zero"
+        )
+    return score_of(sums)
+
+
 @dataclass(frozen=True)
 class ArraysOfSums:
     """Scores of a batch as arrays of one entry, for `OutputsOf` to join those of all batches."""

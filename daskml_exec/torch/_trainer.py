@@ -28,7 +28,7 @@ from daskml_exec.torch._gather import Gather, not_finite_loss
 from daskml_exec.torch._hints import hint
 from daskml_exec.torch._local_module import LocalModule
 from daskml_exec.torch._recipe import Recipe
-from daskml_exec.torch._scores import added, score_of
+from daskml_exec.torch._scores import added, score_held_out
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._steps import Step, autocast, factor_of, first_not_finite, run_steps
 from daskml_exec.torch._transfer import fetched, is_here, numbers, on_device
@@ -247,13 +247,7 @@ class ModuleTrainer:
         """Return the first score, which must grow; of a loss its negative."""
         if isinstance(sums, Raised):
             raise sums.original()
-        if not any(weight for _, weight in sums.values()):
-            raise ValueError(
-                f"no score of the samples that validation_fraction={self.validation_fraction:g} "
-                "holds out has a weight: allowed are more samples, a larger validation_fraction, "
-                "and scores that return sums whose weights are not all zero"
-            )
-        return score_of(sums)
+        return score_held_out(sums, self.validation_fraction)
 
     def error(
         self, failure: Failure, state: AveragingState, learning_rate: float, outer: Outer

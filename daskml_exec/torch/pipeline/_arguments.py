@@ -16,7 +16,6 @@ DEFAULTS = {
 _OF_STAGES: dict[str, tuple[tuple[Any, ...], str]] = {
     "rows_least": ((None,), "a step's samples are of one partition, batch_size of them"),
     "accumulate": ((1,), "micro_batches= says into how many parts a batch is cut"),
-    "validation_fraction": ((0.0,), "no samples can be held out of a pipeline yet"),
     "compile": ((False,), "stages are not compiled yet"),
 }
 _NOTHING_AVERAGED = "stages have one copy each, and nothing is averaged"

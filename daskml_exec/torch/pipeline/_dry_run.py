@@ -15,7 +15,7 @@ from daskml_exec.torch.pipeline._chain import CHAINS_ALLOWED, parts_in_chain
 from daskml_exec.torch.pipeline._cut import Cost
 from daskml_exec.torch.pipeline._same import Seen, seen_in_parts
 from daskml_exec.torch.pipeline._stage import Part
-from daskml_exec.torch.pipeline._stand_in import arguments_of, loss_after
+from daskml_exec.torch.pipeline._stand_in import Caller, arguments_of, loss_after
 from daskml_exec.torch.pipeline._trees import passed
 
 _REPEATS = 2
@@ -32,11 +32,14 @@ class Chain:
         Buffers that a step changes, as statistics, whether they are saved or not.
     arguments : tuple
         What the loss calls the module with.
+    who : str
+        What the parts are, for errors.
     """
 
     parts: tuple[Part, ...]
     changing: tuple[str, ...]
     arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    who: str
 
 
 def chain_of_parts(
@@ -60,7 +63,7 @@ def chain_of_parts(
     """
     with alone(), steady(torch.device("cpu")):
         seed_generator(seed)
-        args, kwargs = arguments_of(loss, copy.deepcopy(batch))
+        args, kwargs = arguments_of(Caller(loss), copy.deepcopy(batch))
         if function is None:
             parts = parts_in_chain(copy.deepcopy(module).train(), *copy.deepcopy((args, kwargs)))
             parts = [replace(each, module=module.get_submodule(each.name)) for each in parts]
@@ -71,9 +74,10 @@ def chain_of_parts(
             who = "stages(module) returned stages that"
             allowed = "allowed are stages that are the module together"
         seen = seen_in_parts(module, parts, (args, kwargs), seed=seed, who=who, allowed=allowed)
-        loss_after(loss, copy.deepcopy(batch), lambda: seen.output)
+        loss_after(Caller(loss), copy.deepcopy(batch), lambda: seen.output)
         _require_frozen(module, seen)
-    return Chain(tuple(parts), tuple(seen.changed), (args, kwargs))
+    are = "the children of the module" if function is None else "the stages of stages(module)"
+    return Chain(tuple(parts), tuple(seen.changed), (args, kwargs), are)
 
 
 def _given(function: Callable[[nn.Module], Any], module: nn.Module) -> list[Part]:

@@ -21,7 +21,7 @@ class PipelineExplanation(Readable):
     dtype : str
         Of them.
     rows : tuple of int
-        Samples of each partition.
+        Samples of each partition that are trained on.
     batch, steps_per_epoch, micro_batches : int
     order : {"1f1b", "gpipe"}
     recompute : bool
@@ -36,6 +36,8 @@ class PipelineExplanation(Readable):
         Of all stages.
     sync_steps : int or None
         Steps between two averages of the replicas; None for one replica.
+    held_out : int
+        Samples that are not trained on, and scored after each epoch.
     """
 
     module: str
@@ -54,6 +56,7 @@ class PipelineExplanation(Readable):
     history: History
     n_replicas: int = 1
     sync_steps: int | None = None
+    held_out: int = 0
 
     def _parts(self) -> Iterator[Part]:
         recomputed = ", going forwards twice" if self.recompute else ""
@@ -67,6 +70,7 @@ class PipelineExplanation(Readable):
                     f"{self.sync_steps:,} steps and at the end of an epoch",
                 )
             ]
+        scored = f"; {self.held_out:,} more held out, and scored" if self.held_out else ""
         yield Facts(
             [
                 (
@@ -74,7 +78,7 @@ class PipelineExplanation(Readable):
                     f"{self.module}, {self.n_parameters:,} parameters of {self.dtype}, "
                     f"{self.optimiser}",
                 ),
-                ("data", rows_in_words(self.rows, "samples")),
+                ("data", f"{rows_in_words(self.rows, 'samples')}{scored}"),
                 (
                     "steps",
                     f"{self.batch:,} samples each at most, {where}; "

@@ -9,6 +9,7 @@ from typing import Any
 from daskml_exec.executor import Query
 from daskml_exec.executor._raised import Raised
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.networks.batches import held_out, rows_trained_on
 from daskml_exec.partitions import Data, Partition
 from daskml_exec.torch._equip import first_samples
 from daskml_exec.torch._fits import FitSettings
@@ -16,12 +17,15 @@ from daskml_exec.torch._local_module import first_model, load_weights
 from daskml_exec.torch._purpose import Purpose, first_batch
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch._remembered import Last, Remembered, require_same_layout
-from daskml_exec.torch.pipeline._algorithm import PipelineState, PipelineSteps
+from daskml_exec.torch._scores import Scores, score_held_out
+from daskml_exec.torch.pipeline._algorithm import Best, PipelineState, PipelineSteps
+from daskml_exec.torch.pipeline._apart import averaged_here
 from daskml_exec.torch.pipeline._explain import PipelineExplanation
+from daskml_exec.torch.pipeline._held_out import HeldOut
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelinePlan
 from daskml_exec.torch.pipeline._sent import groups_of, require_no_counts_in_groups, units_of
-from daskml_exec.torch.pipeline._stage import Part
+from daskml_exec.torch.pipeline._stage import Part, weights_kept
 from daskml_exec.torch.pipeline._stages import Stages, cut_into_stages
 from daskml_exec.torch.pipeline._units import model_of
 from daskml_exec.training import Fitted, FitWarning, History, Reached, reduce
@@ -90,8 +94,20 @@ class PipelineFit:
             raise error.original() from None
 
     def model(self, state: PipelineState, units: Mapping[int, Mapping[str, Array]]) -> Model:
-        """Return the model of which these are the stages."""
-        return model_of(self.parts.layout, self.algorithm.begin, units)
+        """Return the model of which these are the stages: of replicas, their average."""
+        layout, forgets = self.parts.layout, self.algorithm.units.parts.keeps == "reset"
+        stages = averaged_here(units, self.algorithm.units.n_stages, layout, forgets=forgets)
+        return model_of(layout, self.algorithm.begin, stages)
+
+    def best(self, fitted: Fitted[PipelineState]) -> Model | None:
+        """Return the model of the best score, if there is one, without its optimiser."""
+        state, units, n_stages = fitted.state, fitted.units, self.algorithm.units.n_stages
+        if state.progress.best is None:
+            return None
+        if state.progress.best == Best(state.segments):
+            return self.model(state, units).without_optimiser
+        kept = {stage: weights_kept(units[stage]) for stage in range(n_stages)}
+        return model_of(self.parts.layout, self.algorithm.begin, kept).without_optimiser
 
     def explanation(self, history: History) -> PipelineExplanation:
         """Return what there is to say of this after it."""
@@ -113,11 +129,13 @@ class PipelineFit:
             history=history,
             n_replicas=len(self.plan.replicas),
             sync_steps=self.plan.sync_steps,
+            held_out=sum(self.algorithm.held_out.rows) if self.algorithm.held_out else 0,
         )
 
     def remembered(self, fitted: Fitted[PipelineState]) -> Remembered:
         """Return what `partial_fit` goes on with after this."""
-        return Remembered(self.model(fitted.state, fitted.units), fitted.state.progress, None, None)
+        progress = replace(fitted.state.progress, best=None)
+        return Remembered(self.model(fitted.state, fitted.units), progress, None, None)
 
     def warnings(self, state: PipelineState) -> list[FitWarning]:
         """Return what there is to say of the arguments, and of the samples."""
@@ -185,22 +203,27 @@ def pipeline_fit_of(
     begun = settings.first_state(first_model(parts), last)
     load_weights(parts.module, parts.layout, begun.model)
     n_replicas = n_replicas_of(arguments)
-    replicas = partitions_of_replicas(data.rows, n_replicas)
-    size = math.ceil(rows_per_step(arguments["batch_size"], sum(data.rows)) / n_replicas)
-    tried = max(2, min(_TRIED, size // int(arguments["micro_batches"])))
+    rows = rows_trained_on(data.rows, settings.held_out)
+    replicas = partitions_of_replicas(rows, n_replicas)
+    size = math.ceil(rows_per_step(arguments["batch_size"], sum(rows)) / n_replicas)
+    micro_batches = int(arguments["micro_batches"])
+    tried = max(2, min(_TRIED, size // micro_batches))
+    left_out = _held_out(data.rows, rows, settings.held_out, -(-size // micro_batches), replicas)
+    scores = None if left_out is None else parts.scores
     stages = cut_into_stages(
         parts.module,
         parts.loss,
+        scores,
         first_batch(first_samples(data, tried), purpose, parts.module),
         arguments["stages"],
         parallel=arguments["parallel"],
-        micro_batches=int(arguments["micro_batches"]),
+        micro_batches=micro_batches,
         recompute=bool(arguments["recompute"]),
         seed=seed,
     )
     plan = PipelinePlan(
-        rows=tuple(data.rows),
-        weighty=_weighty(data),
+        rows=tuple(rows),
+        weighty=_weighty(data, rows, settings.held_out, seed),
         batch=size,
         seed=seed if arguments["shuffle"] else None,
         replicas=replicas,
@@ -217,7 +240,7 @@ def pipeline_fit_of(
         optimiser=replace(parts.optimiser, groups=None),
         groups=groups,
         tied=stages.tied,
-        micro_batches=int(arguments["micro_batches"]),
+        micro_batches=micro_batches,
         order=arguments["pipeline_order"],
         recompute=bool(arguments["recompute"]),
         clip_norm=parts.clip_norm,
@@ -230,9 +253,22 @@ def pipeline_fit_of(
         seed=seed,
         shuffle=bool(arguments["shuffle"]),
         total_steps=settings.total_steps(plan.steps_per_epoch),
+        held_out=settings.held_out,
+        scores=scores or Scores(parts.loss, None),
+        scores_draw=stages.scores_draw,
     )
-    units, arrays = units_of(parts, stages, code, begun.model, n_replicas)
-    algorithm = PipelineSteps(units, plan, settings.stopping, begun.model, arrays, last is None)
+    keeps_best = left_out is not None and arguments["tol"] is not None
+    units, arrays = units_of(parts, stages, code, begun.model, n_replicas, keeps_best=keeps_best)
+    algorithm = PipelineSteps(
+        units=units,
+        plan=plan,
+        stopping=settings.stopping,
+        begin=begun.model,
+        arrays=arrays,
+        new=last is None,
+        held_out=left_out,
+        keeps_best=keeps_best,
+    )
     state = PipelineState(begun.progress, begun.max_iter, begun.max_steps)
     return PipelineFit(settings, parts, stages, algorithm, state)
 
@@ -250,21 +286,48 @@ def _in_words(parts: Sequence[Part]) -> str:
     return first if first == last else f"{first} ... {last}"
 
 
+def _held_out(
+    rows: Sequence[int],
+    trained_on: Sequence[int],
+    fraction: float,
+    size: int,
+    replicas: tuple[tuple[int, ...], ...],
+) -> HeldOut | None:
+    """Return what is held out, in pieces of this size; None where nothing is asked for.
+
+    Raises
+    ------
+    ValueError
+        It comes to no sample.
+    """
+    if not fraction:
+        return None
+    found = tuple(n - left for n, left in zip(rows, trained_on, strict=True))
+    if not any(found):
+        score_held_out({}, fraction)
+    return HeldOut(fraction, found, size, replicas)
+
+
 @dataclass(frozen=True)
 class _Weighty(Query[Any]):
-    """How many samples of each partition have a weight that is not zero."""
+    """How many of the samples that are trained on have a weight that is not zero."""
+
+    fraction: float
+    seed: int
 
     def partial(self, partition: Partition) -> dict[int, int]:
-        weight = partition.sample_weight
-        n = partition.n_rows if weight is None else int((weight > 0).sum())
-        return {partition.index: n}
+        weight, index = partition.sample_weight, partition.index
+        rows, _ = held_out(
+            partition.start, partition.n_rows, self.fraction, seed=self.seed, partition=index
+        )
+        return {index: len(rows) if weight is None else int((weight[rows] > 0).sum())}
 
     def combine(self, left: dict[int, int], right: dict[int, int]) -> dict[int, int]:
         return left | right
 
 
-def _weighty(data: Data) -> tuple[int, ...]:
+def _weighty(data: Data, rows: Sequence[int], fraction: float, seed: int) -> tuple[int, ...]:
     if not data.weighted:
-        return tuple(data.rows)
-    found: dict[int, int] = reduce(_Weighty(), data)
-    return tuple(found[i] for i in range(len(data.rows)))
+        return tuple(rows)
+    found: dict[int, int] = reduce(_Weighty(fraction, seed), data)
+    return tuple(found[i] for i in range(len(rows)))

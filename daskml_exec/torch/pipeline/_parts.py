@@ -8,6 +8,7 @@ from typing import Any
 
 from daskml_exec.torch._layout import Layout
 from daskml_exec.torch._optimisers import MakeOptimiser
+from daskml_exec.torch._scores import Scores
 from daskml_exec.torch.pipeline._stage import Groups
 
 
@@ -42,6 +43,12 @@ class PipelineParts:
     shuffle : bool
     total_steps : int
         That the scheduler is told of.
+    held_out : float
+        The share of samples that are not trained on.
+    scores : Scores
+        Of these samples.
+    scores_draw : bool
+        Whether these draw random numbers, as far as is known.
     """
 
     loss: Callable[..., Any]
@@ -63,6 +70,9 @@ class PipelineParts:
     seed: int
     shuffle: bool
     total_steps: int
+    held_out: float
+    scores: Scores
+    scores_draw: bool
 
     @property
     def ranks(self) -> dict[str, int]:

@@ -42,7 +42,7 @@ class PipelinePlan:
     Attributes
     ----------
     rows : tuple of int
-        Samples per partition.
+        Samples that are trained on, per partition.
     weighty : tuple of int
         Those of them whose weight is not zero, which are gone through.
     batch : int

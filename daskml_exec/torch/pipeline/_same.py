@@ -82,6 +82,40 @@ def seen_in_parts(
     return found
 
 
+def output_in_eval(
+    module: nn.Module, parts: Sequence[Part], arguments: Any, *, seed: int, who: str
+) -> Any:
+    """Return what parts of a module give in eval mode, which is what the module gives.
+
+    Parameters
+    ----------
+    module, parts, arguments, seed
+        As of `seen_in_parts`.
+    who : str
+        What has done wrong if they differ, for an error.
+
+    Raises
+    ------
+    ValueError
+        They give something else.
+    """
+    other = copy.deepcopy(module).eval()
+    expected = _drawing(seed, lambda args, kwargs: other(*args, **kwargs), arguments)
+    other, copies = copy.deepcopy((module, parts))
+    other.eval()
+    for part in copies:
+        part.module.eval()
+    output = _drawing(seed, lambda args, kwargs: _through(copies, args, kwargs), arguments)
+    ours, theirs = passed(expected, "the module"), passed(output, "the module")
+    if ours.form != theirs.form or not all(map(_close, ours.tensors, theirs.tensors)):
+        raise ValueError(
+            f"{who} give another output in eval mode than the module, with which samples held out "
+            "are scored; allowed are stages that are the module together in eval mode, too, and "
+            "validation_fraction=0.0"
+        )
+    return output
+
+
 def _close(one: torch.Tensor, other: torch.Tensor, **within: float) -> bool:
     alike = one.shape == other.shape and one.dtype == other.dtype
     return alike and torch.allclose(one, other, **within, equal_nan=True)

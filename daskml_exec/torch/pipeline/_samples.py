@@ -1,23 +1,24 @@
-"""The steps of a replica in a segment, with their samples where a Worker has use for them."""
+"""The samples of a replica in a segment, of steps and held out, where a Worker has use for them."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
-
-import numpy as np
 
 from daskml_exec.executor.peers import Peer, Source
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.networks.batches import RowOrder
+from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.partitions import Partition
 from daskml_exec.torch._gather import Gather
+from daskml_exec.torch.pipeline._held_out import Piece
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelinePlan, PipelineStep
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Those of a step."""
+    """Those of a step, or of a piece of what is held out."""
 
     partition: Partition
     rows: Array
@@ -59,11 +60,10 @@ class Stream:
         parts, found = self.parts, list(self._partitions())
         partitions = peer.partitions([sources[each.partition] for each in found])
         for each, partition in zip(found, partitions, strict=True):
-            if parts.encode is not None:
-                partition = replace(partition, y=parts.encode(partition.y))
+            partition = _encoded(partition, parts)
             order = RowOrder(parts.seed if parts.shuffle else None, partition.index)
-            everything = np.arange(partition.n_rows)
-            rows = order.of_epoch(everything, self.epoch, partition.sample_weight)
+            trained_on, _ = _split(partition, parts)
+            rows = order.of_epoch(trained_on, self.epoch, partition.sample_weight)
             gather = Gather(
                 partition, parts.layout.torch_dtype, parts.augment, parts.seed, self.epoch
             )
@@ -73,3 +73,34 @@ class Stream:
 
     def _partitions(self) -> Iterator[Any]:
         return self.plan.by_partition(self.replica, self.epoch, self.first_step, self.n_steps)
+
+
+def samples_held_out(
+    pieces: Sequence[Piece], parts: PipelineParts, peer: Peer, sources: Mapping[int, Source]
+) -> Iterator[Samples]:
+    """Yield the samples of each piece. The next partition comes while one is in use."""
+    groups = [list(group) for _, group in itertools.groupby(pieces, attrgetter("partition"))]
+    partitions = peer.partitions([sources[group[0].partition] for group in groups])
+    for group, partition in zip(groups, partitions, strict=True):
+        partition = _encoded(partition, parts)
+        _, rows = _split(partition, parts)
+        gather = Gather(partition, parts.layout.torch_dtype, None, parts.seed, 0)
+        for piece in group:
+            yield Samples(partition, rows[piece.first : piece.last], gather)
+        del partition, gather
+
+
+def _encoded(partition: Partition, parts: PipelineParts) -> Partition:
+    """Return a partition with y as the loss gets it."""
+    return partition if parts.encode is None else replace(partition, y=parts.encode(partition.y))
+
+
+def _split(partition: Partition, parts: PipelineParts) -> tuple[Array, Array]:
+    """Return which samples are trained on, and which are held out."""
+    return held_out(
+        partition.start,
+        partition.n_rows,
+        parts.held_out,
+        seed=parts.seed,
+        partition=partition.index,
+    )

@@ -37,6 +37,8 @@ class PipelineWork:
         The step at which training or the epoch ends, wherever segments are cut.
     since : tuple of float
         Per replica, the weight of its steps since the last average; empty where there is one.
+    keeps : bool
+        Whether stages keep the weights that they begin with: those of the best score so far.
     """
 
     epoch: int
@@ -45,6 +47,7 @@ class PipelineWork:
     learning_rate: float
     end: int
     since: tuple[float, ...] = ()
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,12 @@ class PipelineSegment(Segment):
     ) -> Found:
         kind, work, n = self.kind, self.work, self.kind.n_stages
         device = next(iter(units.values())).device
-        teams = tuple(tuple(owners[r * n : (r + 1) * n]) for r in range(kind.n_replicas))
+        teams = kind.teams(owners)
+        if work.keeps:
+            names = [name for slots in kind.parts.layout.of_module for name in slots.names]
+            for stage in units.values():
+                if stage.is_of_first:
+                    stage.keep(names)
         mine = {
             r: self._replica(r, peer, teams[r], units, sources, name)
             for r in sorted({unit // n for unit in units})
@@ -134,6 +142,9 @@ class PipelineSegment(Segment):
                     each.since = 0.0
                 if not goes_on:  # whoever knows why says so
                     return Found(failures=_failures(mine, n))
+        if self.plan.sync_steps is not None:
+            for unit, stage in units.items():
+                stage.apart = mine[unit // n].since
         return Found(
             {r: each.seen for r, each in mine.items() if teams[r][-1] == peer.index},
             {r: each.since for r, each in mine.items()},

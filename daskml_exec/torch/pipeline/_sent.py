@@ -22,7 +22,13 @@ from daskml_exec.training.averaging import Model
 
 
 def units_of(
-    parts: Parts, stages: Stages, code: PipelineParts, begin: Model, n_replicas: int
+    parts: Parts,
+    stages: Stages,
+    code: PipelineParts,
+    begin: Model,
+    n_replicas: int,
+    *,
+    keeps_best: bool,
 ) -> tuple[PipelineUnits, dict[int, dict[str, Array]]]:
     """Return the stages without their tensors, and the tensors of each, which replicas share."""
     module = parts.module.train()
@@ -45,9 +51,8 @@ def units_of(
         arrays[i] = {TENSOR + name: array_of(each) for name, each in tensors.items()}
         for name in tensors:
             arrays[i] |= remembered.get(name, {})
-    units = PipelineUnits(
-        tuple(skeletons), _pickled(code, parts), _largest(stages, parts), n_replicas
-    )
+    largest = _largest(stages, parts, 3 if keeps_best else 2)
+    units = PipelineUnits(tuple(skeletons), _pickled(code, parts), largest, n_replicas)
     return units, {unit: arrays[unit % units.n_stages] for unit in range(units.n)}
 
 
@@ -66,10 +71,10 @@ def _require_registered(stage: Sequence[Part], hidden: set[str]) -> None:
         )
 
 
-def _largest(stages: Stages, parts: Parts) -> int:
-    """Return the bytes of the largest stage with gradients and moments."""
+def _largest(stages: Stages, parts: Parts, copies_of_weights: int) -> int:
+    """Return the bytes of the largest stage: weights, with gradients and others, and moments."""
     layout = parts.layout
-    copies = 2 + layout.moments.size / max(1, layout.parameters.size)
+    copies = copies_of_weights + layout.moments.size / max(1, layout.parameters.size)
     return int(copies * max(cost.nbytes for cost in stages.costs))
 
 
@@ -117,6 +122,7 @@ def _pickled(code: PipelineParts, parts: Parts) -> bytes:
     except Exception as error:
         given = {
             "loss": code.loss,
+            "scores": code.scores,
             "scheduler": code.scheduler,
             "augment": code.augment,
             "optimizer": code.optimiser,

@@ -1,6 +1,6 @@
 """A stage: consecutive parts of a module with their optimiser, on the Worker that has it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from daskml_exec.torch.pipeline._trees import Passed, array_of, tensor_of
 TENSOR = "tensor:"
 """Begins the names of a stage's arrays that the module has; others are the optimiser's."""
 
+_KEPT = "kept:"
+_APART = "apart"
 _STATE = "optimiser:"
 _BETWEEN = "\t"  # which no name of an attribute has
 
@@ -33,6 +35,20 @@ def owner_and_key(name: str) -> tuple[str, str] | None:
         return None
     owner, _, key = name.removeprefix(_STATE).partition(_BETWEEN)
     return owner, key
+
+
+def weights_kept(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return, of a stage's arrays, the weights that it has kept, as if they were its own."""
+    return {
+        TENSOR + name.removeprefix(_KEPT): array
+        for name, array in arrays.items()
+        if name.startswith(_KEPT)
+    }
+
+
+def weight_apart(arrays: Mapping[str, Array]) -> float:
+    """Return, of a stage's arrays, how much it has trained since replicas were averaged."""
+    return float(arrays.get(_APART, 0.0))
 
 
 Groups = tuple[tuple[Mapping[str, Any], tuple[str, ...]], ...]
@@ -77,6 +93,8 @@ class Stage:
     make : MakeOptimiser
     groups : Groups
     device : torch.device
+    is_of_first : bool, default=True
+        Whether it is of the first replica.
 
     Attributes
     ----------
@@ -87,6 +105,12 @@ class Stage:
         None where nothing is trained.
     rates : list of float
         Of its groups.
+    kept : dict of str to ndarray
+        Weights of an earlier moment, by their names in the whole module; empty for none.
+    apart : float
+        The weight of the steps since it was averaged with those of other replicas.
+    is_of_first : bool
+        As given.
     """
 
     def __init__(
@@ -96,6 +120,8 @@ class Stage:
         make: MakeOptimiser,
         groups: Groups,
         device: torch.device,
+        *,
+        is_of_first: bool = True,
     ) -> None:
         def bring(name: str, dtype: torch.dtype) -> torch.Tensor:
             return tensor_of(arrays[TENSOR + name], dtype, device)
@@ -115,6 +141,12 @@ class Stage:
         options = [] if self.optimiser is None else self.optimiser.param_groups
         self.rates = [float(group["lr"]) for group in options]
         self._load_optimiser(arrays)
+        self.kept: dict[str, Array] = {
+            name.removeprefix(_KEPT): array
+            for name, array in arrays.items()
+            if name.startswith(_KEPT)
+        }
+        self.apart, self.is_of_first = weight_apart(arrays), is_of_first
         self._alive: dict[int, Any] = {}
 
     def _places_of_buffers(self) -> dict[str, tuple[nn.Module, str]]:
@@ -182,7 +214,15 @@ class Stage:
         found = {TENSOR + name: array_of(tensor) for name, tensor in self.tensors().items()}
         for owned, value in self.remembered().items():
             found[state_name(*owned)] = array_of(value)
+        found |= {_KEPT + name: array for name, array in self.kept.items()}
+        if self.apart:
+            found[_APART] = np.array(self.apart)
         return found
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Keep the weights of now that have one of these names."""
+        tensors = self.tensors()
+        self.kept = {name: array_of(tensors[name]).copy() for name in names if name in tensors}
 
     def through(self, draws: Draws, value: Any, *, first: bool) -> Any:
         """Return what the parts make of a value; the first stage has the module's arguments."""

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from daskml_exec.torch._layout import named_buffers, trainable_parameters
+from daskml_exec.torch._scores import Scores
 from daskml_exec.torch.pipeline._cut import Cost, cut_at, cut_evenly
 from daskml_exec.torch.pipeline._dry_run import Chain, chain_of_parts, costs_of, nbytes_of
+from daskml_exec.torch.pipeline._dry_scores import scores_draw
 from daskml_exec.torch.pipeline._stage import Part
 
 _ALLOWED = (
@@ -33,17 +35,21 @@ class Stages:
         Of each trainable parameter that several stages have, these stages.
     changes_buffers : bool
         Whether a step changes some, as statistics.
+    scores_draw : bool
+        Whether scores of samples held out draw random numbers, as far as is known.
     """
 
     parts: tuple[tuple[Part, ...], ...]
     costs: tuple[Cost, ...]
     tied: dict[str, tuple[int, ...]]
     changes_buffers: bool
+    scores_draw: bool
 
 
 def cut_into_stages(
     module: nn.Module,
     loss: Callable[..., Any],
+    scores: Scores | None,
     batch: Any,
     stages: Any,
     *,
@@ -58,6 +64,8 @@ def cut_into_stages(
     ----------
     module : nn.Module
     loss : callable
+    scores : Scores or None
+        Of samples held out; None where there are none.
     batch : tree of tensors
         Of a few samples.
     stages : int, sequence of str, or callable
@@ -85,6 +93,7 @@ def cut_into_stages(
     function = stages if callable(stages) else None
     chain = chain_of_parts(module, loss, batch, function, seed=seed)
     _require_steady_buffers(chain, micro_batches, recompute)
+    draw = scores is not None and scores_draw(module, chain, scores, batch, seed=seed)
     costs = costs_of(chain)
     begins = _begins(chain, costs, stages)
     ends = [*begins[1:], len(chain.parts)]
@@ -100,6 +109,7 @@ def cut_into_stages(
         ),
         _tied(module, cut),
         bool(chain.changing),
+        draw,
     )
     _require_own_buffers(made)
     return made

@@ -1,4 +1,4 @@
-"""What a loss gets for its module where that is cut into stages.
+"""What a loss gets for its module where that is cut into stages, and what scores get.
 
 The loss computes what the module is called with, which the first stage needs, and makes the loss of
 what it returns, which the last stage has. So both call it: one for what comes before the module,
@@ -6,6 +6,7 @@ and one for what comes after.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -15,10 +16,33 @@ _REFUSED = (
     *("modules", "named_modules", "state_dict", "load_state_dict", "get_parameter", "get_buffer"),
     *("get_submodule", "apply", "eval", "train", "to", "zero_grad", "requires_grad_"),
 )
-_ALLOWED = (
-    "in stages the loss gets a stand-in for the module, whose parts are on other "
-    "Workers; allowed is to call it once"
-)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What gets a stand-in for the module, and calls it.
+
+    Attributes
+    ----------
+    function : callable
+        ``function(module, batch)``.
+    who : {"loss", "scores"}
+        The argument that it is, for errors.
+    training : bool
+        Whether the module is in training.
+    """
+
+    function: Callable[[Any, Any], Any]
+    who: str = "loss"
+    training: bool = True
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, for errors."""
+        return (
+            f"in stages {self.who} gets a stand-in for the module, whose parts are on other "
+            "Workers; allowed is to call it once"
+        )
 
 
 class Called(BaseException):
@@ -37,41 +61,46 @@ class StandIn(nn.Module):
 
     Parameters
     ----------
+    caller : Caller
     function : callable
         Is called with the positional arguments and the keywords.
     """
 
     _asked = ""
 
-    def __init__(self, function: Callable[[tuple[Any, ...], dict[str, Any]], Any]) -> None:
+    def __init__(
+        self, caller: Caller, function: Callable[[tuple[Any, ...], dict[str, Any]], Any]
+    ) -> None:
         super().__init__()
-        self._function = function
+        self._caller, self._function = caller, function
         self._n_calls = 0
+        self.training = caller.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Be called."""
         self._n_calls += 1
         if self._n_calls > 1:
-            raise ValueError(f"loss calls the module more than once; {_ALLOWED}")
+            caller = self._caller
+            raise ValueError(f"{caller.who} calls the module more than once; {caller.allowed}")
         return self._function(args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
         # Python asks for such names itself, to copy or to show an object.
         if not name.startswith("__"):
             self._asked = self._asked or name
-        raise AttributeError(_asks_for(name))
+        raise AttributeError(_asks_for(self._caller, name))
 
     def require_not_asked(self) -> None:
-        """Raise AttributeError if the loss has caught one, as `hasattr` and `getattr` do.
+        """Raise AttributeError if the caller has caught one, as `hasattr` and `getattr` do.
 
         It would do other things than with the module.
         """
         if self._asked:
-            raise AttributeError(_asks_for(self._asked))
+            raise AttributeError(_asks_for(self._caller, self._asked))
 
 
-def _asks_for(name: str) -> str:
-    return f"loss asks for module.{name}; {_ALLOWED}"
+def _asks_for(caller: Caller, name: str) -> str:
+    return f"{caller.who} asks for module.{name}; {caller.allowed}"
 
 
 def _refusing(name: str) -> Callable[..., Any]:
@@ -85,8 +114,8 @@ for _name in _REFUSED:
     setattr(StandIn, _name, _refusing(_name))
 
 
-def arguments_of(loss: Callable[..., Any], batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return what a loss calls its module with.
+def arguments_of(caller: Caller, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what a loss, or scores, call the module with.
 
     Raises
     ------
@@ -99,18 +128,20 @@ def arguments_of(loss: Callable[..., Any], batch: Any) -> tuple[tuple[Any, ...],
     def stop(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise Called(args, kwargs)
 
-    stand_in = StandIn(stop)
+    stand_in = StandIn(caller, stop)
     try:
-        loss(stand_in, batch)
+        caller.function(stand_in, batch)
     except Called as signal:
         stand_in.require_not_asked()
         return signal.args_given, signal.kwargs_given
     stand_in.require_not_asked()
-    raise ValueError(f"loss does not call the module, or hides that it does; {_ALLOWED}")
+    raise ValueError(
+        f"{caller.who} does not call the module, or hides that it does; {caller.allowed}"
+    )
 
 
-def loss_after(loss: Callable[..., Any], batch: Any, output: Callable[[], Any]) -> Any:
-    """Return what a loss makes of the module's output.
+def loss_after(caller: Caller, batch: Any, output: Callable[[], Any]) -> Any:
+    """Return what a loss, or scores, make of the module's output.
 
     Raises
     ------
@@ -125,9 +156,9 @@ def loss_after(loss: Callable[..., Any], batch: Any, output: Callable[[], Any]) 
         called.append(True)
         return output()
 
-    stand_in = StandIn(answer)
-    found = loss(stand_in, batch)
+    stand_in = StandIn(caller, answer)
+    found = caller.function(stand_in, batch)
     stand_in.require_not_asked()
     if not called:
-        raise ValueError(f"loss does not call the module; {_ALLOWED}")
+        raise ValueError(f"{caller.who} does not call the module; {caller.allowed}")
     return found

@@ -24,7 +24,7 @@ from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelineStep
 from daskml_exec.torch.pipeline._seeds import LOSS, Draws
 from daskml_exec.torch.pipeline._stage import Stage, Through
-from daskml_exec.torch.pipeline._stand_in import arguments_of, loss_after
+from daskml_exec.torch.pipeline._stand_in import Caller, arguments_of, loss_after
 from daskml_exec.torch.pipeline._trees import Passed, packed, passed, unpacked
 
 
@@ -151,7 +151,7 @@ class Steps:
         def arguments() -> Any:
             self.draws.enter(LOSS)
             with autocast(self.parts.amp, self.draws.device):
-                return arguments_of(self.parts.loss, _copied(piece))
+                return arguments_of(Caller(self.parts.loss), _copied(piece))
 
         return passed(self.draws.run(key, arguments), "loss")
 
@@ -167,7 +167,9 @@ class Steps:
         def loss(value: Any) -> Any:
             self.draws.enter(LOSS)
             found = loss_after(
-                parts.loss, _copied(piece), lambda: self.draws.within(partial(through, value))
+                Caller(parts.loss),
+                _copied(piece),
+                lambda: self.draws.within(partial(through, value)),
             )
             mean, weight = checked_loss(found, n_samples)
             self._losses[action.micro_batch] = mean.detach(), weight

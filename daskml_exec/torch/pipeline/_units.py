@@ -49,6 +49,11 @@ class PipelineUnits:
     def owners(self, n_workers: int) -> tuple[int, ...]:
         return owners_of_stages(self.n_stages, self.n_replicas, n_workers)
 
+    def teams(self, owners: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """Return per replica and stage the worker that has it, of owners of all units."""
+        n = self.n_stages
+        return tuple(tuple(owners[r * n : (r + 1) * n]) for r in range(self.n_replicas))
+
     @property
     def parts(self) -> PipelineParts:
         """What all stages share, made where this is."""
@@ -62,13 +67,20 @@ class PipelineUnits:
         device = device_here(parts.device)
         move(parts.loss, device)
         return Stage(
-            self.skeletons[unit % self.n_stages], arrays, parts.optimiser, parts.groups, device
+            self.skeletons[unit % self.n_stages],
+            arrays,
+            parts.optimiser,
+            parts.groups,
+            device,
+            is_of_first=unit < self.n_stages,
         )
 
     def wanted(self) -> Sequence[int]:
-        return range(self.n_stages)  # where they are averaged, all replicas are alike
+        return range(self.n)
 
     def result(self, unit: Stage) -> dict[str, Array]:
+        if not (unit.is_of_first or unit.apart):
+            return {}  # where replicas are averaged, all are as the first
         return {name: array.copy() for name, array in unit.arrays().items()}
 
 

@@ -1,10 +1,9 @@
 """What is known after each epoch: losses, scores, and whether to go on."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-
-from daskml_exec.training.averaging._model import Model
 
 _LEAST_RATE = 1e-6
 
@@ -45,7 +44,7 @@ class Progress:
         Of each epoch.
     best_loss, best_score : float
     best : Model or None
-        That of the best score, without its optimiser.
+        That of the best score, without its optimiser; or what stands for it where Workers have it.
     without_improvement : int
         Epochs in a row.
     stopped : bool
@@ -58,7 +57,7 @@ class Progress:
     scores: tuple[float, ...] = ()
     best_loss: float = np.inf
     best_score: float = -np.inf
-    best: Model | None = None
+    best: Any = None
     without_improvement: int = 0
     stopped: bool = False
 
@@ -91,7 +90,7 @@ class Progress:
         after = replace(after, best_loss=min(loss, self.best_loss))
         return after._judged(improved, rule)
 
-    def after_score(self, score: float, model: Model, rule: Stopping) -> "Progress":
+    def after_score(self, score: float, model: Any, rule: Stopping) -> "Progress":
         """Return the progress after the model's score on the rows held out is known.
 
         Parameters
@@ -99,7 +98,7 @@ class Progress:
         score : float
             On the rows held out.
         model : Model
-            That has it, without its optimiser.
+            That has it, without its optimiser; or what stands for it.
         rule : Stopping
             When training ends.
 

@@ -13,7 +13,7 @@ from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training.groups._segment import Report, Segment, Units
 from daskml_exec.training.groups._segment_runner import SegmentRunner
 
-# The first segment shows how long a step takes; there may be many.
+# The first segment of a kind shows how long a step takes; there may be many.
 _FIRST_STEPS = 8
 # The driver brings the units to itself so many times less often than that takes.
 _KEEP_SHARE = 20
@@ -45,7 +45,7 @@ class PeersAnswerer(Answerer):
         self._begin = given
         self._executor = partitions.executor
         self._losses = _Losses(partitions)
-        self._limit = _FIRST_STEPS
+        self._limits: dict[str, int] = {}
         self._runner = SegmentRunner(
             self._executor, units, partitions.futures, self._sent(), name, self._load_again
         )
@@ -80,7 +80,7 @@ class PeersAnswerer(Answerer):
         self._runner.close()
 
     def _answer(self, brought: int, query: Segment) -> Answered:
-        segment = query.cut(self._limit)
+        segment = query.cut(self._limits.get(query.step, _FIRST_STEPS))
         before = self._runner.interruptions
         with scheduler_needed(self._executor.client, self._name):
             answers = self._runner.advance(segment)
@@ -98,7 +98,8 @@ class PeersAnswerer(Answerer):
             bytes_between=sum(answer.bytes_sent for answer in answers),
         )
         per_step = busiest / max(1, segment.n_steps)
-        self._limit = max(1, int(self._runner.segment_seconds / max(per_step, 1e-9)))
+        steps = int(self._runner.segment_seconds / max(per_step, 1e-9))
+        self._limits[query.step] = max(1, steps)
         return Answered(segment, [report.found for report in reports], cost)
 
     def _bring(self, state: Any) -> int:
