@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from daskml_exec.kernels.networks.batches import RowOrder
+from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.torch._steady import steady
 from daskml_exec.training.groups._partition_steps import partition_order
 from tests.torch.pipeline.cut_modules import CASES
-from tests.torch.pipeline.plain_loop import SEED, gradients
+from tests.torch.pipeline.plain_loop import SEED, gradients, mean_loss
 
 
 def averaged(tensors: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
@@ -58,6 +58,7 @@ class Hybrid:
         module: Any = None,
         loss: Any = None,
         arrays: Any = None,
+        fraction: float = 0.0,
     ) -> None:
         make, its_loss, its_arrays = CASES[case]
         arrays, loss = arrays or its_arrays, loss or its_loss
@@ -66,9 +67,16 @@ class Hybrid:
         optimisers = [optimiser(each.parameters()) for each in copies]
         rates = [group["lr"] for group in optimisers[0].param_groups]
         starts = np.cumsum([0, *chunks])
+        split = [
+            held_out(start, n, fraction, seed=SEED, partition=p)
+            for p, (start, n) in enumerate(zip(starts, chunks, strict=False))
+        ]
+        left = np.concatenate([start + out for start, (_, out) in zip(starts, split, strict=False)])
+        chunks = [len(trained_on) for trained_on, _ in split]
         steps = [-(-n // batch) for n in chunks]
         longest = max(sum(steps[p] for p in own) for own in replicas)
         done, self.loss_curve_ = 0, []
+        self.after: list[tuple[float, dict[str, Any]]] = []
         total = longest * epochs if max_steps is None else min(max_steps, longest * epochs)
         with steady(torch.device("cpu")):
             for epoch in range(epochs):
@@ -76,7 +84,7 @@ class Hybrid:
                 for r, own in enumerate(replicas):
                     rows = []
                     for p in partition_order(own, SEED, r, epoch):
-                        order = RowOrder(SEED, p).of_epoch(np.arange(chunks[p]), epoch)
+                        order = RowOrder(SEED, p).of_epoch(split[p][0], epoch)
                         rows += [
                             starts[p]
                             + order[i * chunks[p] // steps[p] : (i + 1) * chunks[p] // steps[p]]
@@ -108,6 +116,8 @@ class Hybrid:
                 done += min(longest, total - done)
                 pairs = np.array(seen)
                 self.loss_curve_.append(float(pairs.prod(axis=1).sum() / pairs[:, 1].sum()))
+                scored = mean_loss(copies[0], loss, arrays, left)
+                self.after.append((scored, copy.deepcopy(copies[0].state_dict())))
                 if done >= total:
                     break
         self.state_dict_ = copies[0].state_dict()

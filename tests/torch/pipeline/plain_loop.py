@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from daskml_exec.kernels.networks.batches import RowOrder
+from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.torch._steady import steady
 from tests.torch.pipeline.cut_modules import BATCH, CASES
 
@@ -17,8 +17,12 @@ SEED = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
 class Looped:
     """What a loop leaves."""
 
-    def __init__(self, module: Any, losses: list[float]) -> None:
+    def __init__(
+        self, module: Any, losses: list[float], after: list[tuple[float, dict[str, Any]]]
+    ) -> None:
         self.state_dict_, self.loss_curve_ = module.state_dict(), losses
+        self.after = after
+        """Of each epoch the loss of what is held out, and the weights."""
 
 
 def looped(
@@ -33,6 +37,7 @@ def looped(
     loss: Any = None,
     arrays: Any = None,
     amp: Any = None,
+    fraction: float = 0.0,
 ) -> Looped:
     """Train a case in one partition, by ``optimiser(parameters)``."""
     make, its_loss, its_arrays = CASES[case]
@@ -40,12 +45,13 @@ def looped(
     module = copy.deepcopy(module) if module is not None else make()
     optimiser = optimiser(module.parameters())
     rates = [group["lr"] for group in optimiser.param_groups]
-    n = len(arrays[0])
+    trained_on, left = held_out(0, len(arrays[0]), fraction, seed=SEED, partition=0)
+    n, after = len(trained_on), []
     n_steps, curve = -(-n // BATCH), []
     with steady(torch.device("cpu")):
         module.train()
         for epoch in range(epochs):
-            order = RowOrder(SEED, 0).of_epoch(np.arange(n), epoch)
+            order = RowOrder(SEED, 0).of_epoch(trained_on, epoch)
             seen = []
             for step in range(n_steps):
                 rows = order[step * n // n_steps : (step + 1) * n // n_steps]
@@ -59,7 +65,22 @@ def looped(
                 optimiser.step()
             pairs = np.array(seen)
             curve.append(float(pairs.prod(axis=1).sum()) / float(pairs[:, 1].sum()))
-    return Looped(module, curve)
+            after.append(
+                (mean_loss(module, loss, arrays, left), copy.deepcopy(module.state_dict()))
+            )
+    return Looped(module, curve, after)
+
+
+def mean_loss(module: Any, loss: Any, arrays: Any, rows: Any) -> float:
+    """Return the loss of samples in eval mode; none of no samples."""
+    if not len(rows):
+        return float("nan")
+    module.eval()
+    with torch.no_grad():
+        batch = [torch.from_numpy(array[rows]) for array in arrays]
+        found = loss(module, batch[0] if len(batch) == 1 else tuple(batch))
+    module.train()
+    return float(found[0] if isinstance(found, tuple) else found)
 
 
 def gradients(module: Any, loss: Any, arrays: Any, rows: Any, parts: int, amp: Any) -> Any:

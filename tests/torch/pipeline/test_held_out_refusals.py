@@ -1,0 +1,154 @@
+"""Scores that stages cannot have are refused, in words; what scores raise comes home."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from daskml_exec import Executor
+from daskml_exec.torch import DivergenceError, TorchEstimator
+from tests.torch.pipeline.cut_modules import NUMBERS, ROWS, Called, chain, squares, staged
+
+
+@pytest.fixture(scope="module", autouse=True)
+def executor(prompt_clients):
+    with Executor(processes=False, n_workers=2) as executor:
+        yield executor
+
+
+def refused(message, *, module=Called, loss=squares, error=ValueError, **arguments):
+    """Require that a fit is refused, and leaves nothing behind."""
+    given = {"parallel": "pipeline", "stages": 2, "max_epochs": 1, "random_state": 0}
+    given["validation_fraction"] = 0.2
+    model = TorchEstimator(module, loss=loss, **{**given, **arguments})
+    with pytest.raises(error, match=message) as caught:
+        model.fit(ROWS, NUMBERS)
+    assert not hasattr(model, "module_")
+    return caught.value
+
+
+def squared(module, batch):
+    return {"loss": (squares(module, batch), 1)}
+
+
+def twice(module, batch):
+    X, y = batch
+    away = module(X)[:, 0] - module(X + 1)[:, 0] - y
+    return {"loss": ((away**2).sum(), len(y))}
+
+
+def penalised(module, batch):
+    penalty = sum(each.pow(2).sum() for each in module.parameters())
+    return {**squared(module, batch), "penalty": (penalty, 1)}
+
+
+def looks_inside(module, batch):
+    return {**squared(module, batch), "bias": (module.first.bias.sum(), 1)}
+
+
+def asks_and_catches(module, batch):
+    scale = 2.0 if hasattr(module, "first") else 1.0
+    return {"loss": (squares(module, batch) * scale, 1)}
+
+
+def not_at_all(module, batch):
+    return {"samples": (len(batch[0]), 1)}
+
+
+def asks_later(module, batch):
+    found = squared(module, batch)
+    found["bias"] = (getattr(module, "bias", 1.0), 1)
+    return found
+
+
+SCORES = {
+    "twice": (twice, ValueError, "scores calls the module more than once; .*call it once"),
+    "penalty": (penalised, AttributeError, "scores asks for module.parameters; .*stand-in"),
+    "inside": (looks_inside, AttributeError, "scores asks for module.first; .*stand-in"),
+    "catches": (asks_and_catches, AttributeError, "scores asks for module.first; .*stand-in"),
+    "not at all": (not_at_all, ValueError, "scores does not call the module, or hides that it"),
+    "later": (asks_later, AttributeError, "scores asks for module.bias; .*stand-in"),
+}
+
+
+@pytest.mark.parametrize(("scores", "error", "message"), SCORES.values(), ids=SCORES)
+def test_scores(scores, error, message):
+    refused(message, scores=scores, error=error)
+
+
+def test_what_scores_may_do_where_nothing_is_held_out():
+    model = TorchEstimator(
+        Called, loss=squares, scores=penalised, parallel="pipeline", stages=2, max_epochs=1
+    )
+    assert model.fit(ROWS, NUMBERS).loss_curve_
+
+
+class Doubled(nn.Module):
+    """Gives twice as much in eval mode, between its children."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(6, 8).double()
+        self.last = nn.Linear(8, 1).double()
+
+    def forward(self, X):
+        hidden = self.first(X)
+        return self.last(hidden if self.training else hidden * 2)
+
+
+def test_a_module_that_does_more_in_eval_mode_than_its_children():
+    message = "the children of the module give another output in eval mode .*; allowed are"
+    refused(message, module=Doubled)
+
+
+def halves(module):
+    return [module.first, module.last]
+
+
+def test_stages_that_do_something_else_in_eval_mode():
+    refused(r"the stages of stages\(module\) give another output in", module=Doubled, stages=halves)
+
+
+def fails_later(module, batch):
+    X, _ = batch
+    if len(X) < 3:
+        raise KeyError("too few")
+    return squared(module, batch)
+
+
+def test_what_scores_raise_on_a_worker_comes_home():
+    error = refused("too few", module=chain, scores=fails_later, error=KeyError, micro_batches=20)
+    assert "in scoring what is held out of a pipeline, epoch 0" in error.__notes__[-1]
+
+
+def no_dict(module, batch):
+    squares(module, batch)
+    return 0.5 if len(batch[0]) < 3 else {"loss": (1.0, 1)}
+
+
+def test_scores_that_return_no_sums_later():
+    message = r"scores returned 0\.5; allowed is a dict of \(sum, weight\)"
+    refused(message, module=chain, scores=no_dict, micro_batches=20)
+
+
+def infinite(module, batch):
+    squares(module, batch)
+    return {"loss": (torch.tensor(np.inf), 1)}
+
+
+def test_a_score_that_is_not_finite():
+    message = "the score of the samples held out is -inf after epoch 0.*Lower lr, which was 0.001"
+    error = refused(message, module=chain, scores=infinite, error=DivergenceError)
+    assert set(error.state_dict) == set(chain().state_dict())
+
+
+def test_scores_that_cannot_travel():
+    lock = threading.Lock()
+
+    def scores(module, batch):
+        return squared(module, batch) if lock else {}
+
+    refused("scores cannot be sent to Workers", module=chain, scores=scores, error=TypeError)
+    assert staged("chain", scores=scores, max_epochs=1).fit(ROWS, NUMBERS).loss_curve_

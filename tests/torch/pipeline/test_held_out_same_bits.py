@@ -1,0 +1,119 @@
+"""Where stages are while they score, and which Workers go meanwhile, changes no bit of a fit."""
+
+import importlib
+
+import dask
+import pytest
+
+from daskml_exec import Executor
+from daskml_exec.torch.pipeline import _scoring
+from daskml_exec.training.groups import _segment
+from tests.executor.peers.leftovers import until_nothing_is_left
+from tests.failures.test_lost_workers import Victim, wait_inside
+from tests.neural_network.block_fits import threads
+from tests.neural_network.test_blocks_failures import Fate
+from tests.tiers import slow
+from tests.torch.networks import bits
+from tests.torch.pipeline.cut_modules import hybrid, lazy, staged
+from tests.torch.placed_fits import SHORT_SEGMENTS
+
+UNEVEN = (20, 0, 13, 17)
+KINDS = {"pipeline": staged, "hybrid": hybrid}
+
+
+def fitted(kind, **arguments):
+    """The best weights are those of the first epoch, as a rate like this leads away from them."""
+    given = {"micro_batches": 3, "validation_fraction": 0.3, "tol": 0.0, "lr": 0.3, **arguments}
+    return KINDS[kind]("words", **given).fit(*lazy("words", UNEVEN))
+
+
+@pytest.fixture(scope="module")
+def on_one_worker(prompt_clients):
+    with threads(1):
+        models = {kind: fitted(kind) for kind in KINDS}
+    for model in models.values():
+        scores = model.validation_scores_
+        assert len(scores) == 3 and scores.index(max(scores)) < 2
+    return {kind: bits(model) for kind, model in models.items()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"processes": False, "n_workers": 3},
+        {"processes": True, "n_workers": 2},
+        slow({"processes": False, "n_workers": 2}),
+        slow({"processes": True, "n_workers": 3}),
+    ],
+    ids=lambda options: f"{options['n_workers']}-{'p' if options['processes'] else 't'}",
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_number_of_workers(on_one_worker, options, kind, prompt_clients):
+    with Executor(**options) as executor:
+        executor.client.wait_for_workers(options["n_workers"])
+        assert bits(fitted(kind)) == on_one_worker[kind]
+
+
+@pytest.mark.parametrize("duration", ["1ms", slow("1h")])
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_segments_end(on_one_worker, duration, kind):
+    with dask.config.set({"daskml-exec.segment-duration": duration}), threads(2):
+        model = fitted(kind)
+    assert bits(model) == on_one_worker[kind]
+    n = sum(record.step == "score" for record in model.history_)
+    assert n > 3 if duration == "1ms" else n == 3
+
+
+@pytest.fixture
+def short_segments():
+    """Of few steps each, every one of them committed."""
+    with dask.config.set({**SHORT_SEGMENTS, "distributed.comm.timeouts.connect": "1s"}):
+        yield
+
+
+MOMENTS = {
+    "in the midst of scores": (_scoring, "hand_over", 3),
+    "at the end of scores": (_scoring, "taken_over", 5),
+    "before what was kept is committed": (_segment, "write_to_next", 7),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "moment", "victim"),
+    [
+        ("pipeline", "in the midst of scores", 1),
+        slow("pipeline", "in the midst of scores", 0),
+        slow("pipeline", "at the end of scores", 2),
+        slow("pipeline", "before what was kept is committed", 0),
+        slow("hybrid", "in the midst of scores", 0),
+        slow("hybrid", "before what was kept is committed", 1),
+    ],
+)
+def test_a_worker_closed(on_one_worker, short_segments, monkeypatch, kind, moment, victim):
+    module, name, call = MOMENTS[moment]
+    with threads(3) as (cluster, executor):
+        fate = Fate(cluster, monkeypatch, module, name, victims=[victim], call=call)
+        model = fitted(kind)
+        assert fate.happened()
+        assert bits(model) == on_one_worker[kind]
+        assert model.history_.workers_lost == 1
+        assert model.history_[-1].workers == 2
+        until_nothing_is_left(executor.client)
+
+
+def gate(dask_worker):
+    """Have a function of the package wait inside, in this worker process."""
+    module = importlib.import_module("daskml_exec.torch.pipeline._scoring")
+    module.loss_after = wait_inside(module.loss_after)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_killed_while_it_scores(on_one_worker, short_segments, kind):
+    with Executor(n_workers=2) as executor:
+        executor.client.run(gate)
+        victim = Victim(executor)
+        model = fitted(kind)
+        assert victim.address is not None
+        assert model.history_.workers_lost == 1
+        assert bits(model) == on_one_worker[kind]
