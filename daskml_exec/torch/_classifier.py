@@ -127,7 +127,8 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
     shuffle : bool, default=True
         Whether each partition goes through its samples in a new order each epoch.
     validation_fraction : float, default=0.0
-        Of each partition's samples, that are held out, and scored after each epoch.
+        Of each partition's samples, that are held out, and scored after each epoch. In stages they
+        go forwards through these, in parts as large as a micro-batch.
     scores : callable or None, default=None
         ``scores(module, batch)`` returns sums with weights by name, as ``{"accuracy": (n_right,
         n_samples)}``, of samples held out; they are added over all partitions, divided, and stand

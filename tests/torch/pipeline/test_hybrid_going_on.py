@@ -132,7 +132,6 @@ REFUSED = {
     "compression": ("fp16", "stages are averaged where they are, .*allowed is compression=None"),
     "rows_least": (3, "a replica's samples in a step are of one partition; allowed is"),
     "accumulate": (2, "micro_batches= says .*; allowed is accumulate=1"),
-    "validation_fraction": (0.1, "no samples can be held out .*; allowed is"),
     "compile": (True, "stages are not compiled yet; allowed is compile=False"),
     "amp": ("float16", "stages have no common scale of losses yet; allowed are amp='bfloat16'"),
     "stages": (None, "allowed are a number from 2"),

@@ -55,7 +55,6 @@ NOT_IN_STAGES = {
     "compression": "fp16",
     "rows_least": 3,
     "accumulate": 2,
-    "validation_fraction": 0.1,
     "compile": True,
     "amp": "float16",
 }
