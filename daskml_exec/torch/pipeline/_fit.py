@@ -95,7 +95,8 @@ class PipelineFit:
 
     def model(self, state: PipelineState, units: Mapping[int, Mapping[str, Array]]) -> Model:
         """Return the model of which these are the stages: of replicas, their average."""
-        layout, forgets = self.parts.layout, self.algorithm.units.parts.keeps == "reset"
+        layout = self.parts.layout
+        forgets = self.settings.arguments["optimizer_state"] == "reset"
         stages = averaged_here(units, self.algorithm.units.n_stages, layout, forgets=forgets)
         return model_of(layout, self.algorithm.begin, stages)
 
