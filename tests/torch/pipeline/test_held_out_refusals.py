@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from daskml_exec import Executor
+from daskml_exec.kernels.networks.batches import held_out
 from daskml_exec.torch import DivergenceError, TorchEstimator
 from tests.torch.pipeline.cut_modules import NUMBERS, ROWS, Called, chain, squares, staged
+from tests.torch.pipeline.plain_loop import SEED
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,13 +20,13 @@ def executor(prompt_clients):
         yield executor
 
 
-def refused(message, *, module=Called, loss=squares, error=ValueError, **arguments):
+def refused(message, *, module=Called, loss=squares, error=ValueError, X=ROWS, **arguments):
     """Require that a fit is refused, and leaves nothing behind."""
     given = {"parallel": "pipeline", "stages": 2, "max_epochs": 1, "random_state": 0}
     given["validation_fraction"] = 0.2
     model = TorchEstimator(module, loss=loss, **{**given, **arguments})
     with pytest.raises(error, match=message) as caught:
-        model.fit(ROWS, NUMBERS)
+        model.fit(X, NUMBERS)
     assert not hasattr(model, "module_")
     return caught.value
 
@@ -111,26 +113,31 @@ def test_stages_that_do_something_else_in_eval_mode():
     refused(r"the stages of stages\(module\) give another output in", module=Doubled, stages=halves)
 
 
+LATER = ROWS.copy()
+LATER[:, 0] = 0.0
+LATER[held_out(0, len(ROWS), 0.2, seed=SEED, partition=0)[1][-1], 0] = 1.0
+"""Of which one sample that is held out has a mark, and none of the first."""
+
+
 def fails_later(module, batch):
-    X, _ = batch
-    if len(X) < 3:
-        raise KeyError("too few")
+    if batch[0][:, 0].any():
+        raise KeyError("a mark")
     return squared(module, batch)
 
 
 def test_what_scores_raise_on_a_worker_comes_home():
-    error = refused("too few", module=chain, scores=fails_later, error=KeyError, micro_batches=20)
+    error = refused("a mark", module=chain, scores=fails_later, error=KeyError, X=LATER)
     assert "in scoring what is held out of a pipeline, epoch 0" in error.__notes__[-1]
 
 
 def no_dict(module, batch):
-    squares(module, batch)
-    return 0.5 if len(batch[0]) < 3 else {"loss": (1.0, 1)}
+    found = squared(module, batch)
+    return 0.5 if batch[0][:, 0].any() else found
 
 
 def test_scores_that_return_no_sums_later():
     message = r"scores returned 0\.5; allowed is a dict of \(sum, weight\)"
-    refused(message, module=chain, scores=no_dict, micro_batches=20)
+    refused(message, module=chain, scores=no_dict, X=LATER)
 
 
 def infinite(module, batch):
