@@ -118,6 +118,12 @@ def next_token(module: Any, ids: Any) -> Any:
     return (losses * counts).sum() / counts.sum(), counts.sum()
 
 
+def surprise(module: Any, ids: Any) -> Any:
+    """Return a score that is to grow, of what training makes smaller."""
+    mean, weight = next_token(module, ids)
+    return {"surprise": (mean * weight, weight)}
+
+
 CASES: dict[str, tuple[Any, Any, tuple[Any, ...]]] = {
     "chain": (chain, squares, (ROWS, NUMBERS)),
     "called": (Called, squares, (ROWS, NUMBERS)),

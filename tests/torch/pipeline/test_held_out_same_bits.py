@@ -14,20 +14,15 @@ from tests.neural_network.block_fits import threads
 from tests.neural_network.test_blocks_failures import Fate
 from tests.tiers import slow
 from tests.torch.networks import bits
-from tests.torch.pipeline.cut_modules import hybrid, lazy, next_token, staged
+from tests.torch.pipeline.cut_modules import hybrid, lazy, staged, surprise
 from tests.torch.placed_fits import SHORT_SEGMENTS
 
 UNEVEN = (20, 0, 13, 17)
 KINDS = {"pipeline": staged, "hybrid": hybrid}
 
 
-def surprise(module, ids):
-    """Return what training makes smaller, so that the weights of the first epoch are the best."""
-    mean, weight = next_token(module, ids)
-    return {"surprise": (mean * weight, weight)}
-
-
 def fitted(kind):
+    """Of which the weights after the first epoch are the best."""
     given = {"micro_batches": 3, "validation_fraction": 0.3, "tol": 0.0, "scores": surprise}
     return KINDS[kind]("words", **given).fit(*lazy("words", UNEVEN))
 

@@ -29,9 +29,9 @@ def test_stages_get_their_own(monkeypatch, prompt_clients):
     given = {}
 
     class Noting(Stage):
-        def __init__(self, skeleton, arrays, *others):
+        def __init__(self, skeleton, arrays, *others, **named):
             given[len(given)] = dict(arrays)
-            super().__init__(skeleton, arrays, *others)
+            super().__init__(skeleton, arrays, *others, **named)
 
     monkeypatch.setattr(_units, "Stage", Noting)
     with Executor(processes=False, n_workers=1):
