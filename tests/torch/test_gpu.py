@@ -45,6 +45,21 @@ def test_what_the_cpu_gives(executor: Executor, arguments: dict[str, Any]) -> No
     assert there.loss_curve_ == pytest.approx(here.loss_curve_, rel=1e-3)
 
 
+def test_stages_score_what_is_held_out(executor: Executor) -> None:
+    arguments: dict[str, Any] = {"validation_fraction": 0.2, "tol": 0.0, "max_epochs": 4}
+    arguments |= {"parallel": "pipeline", "stages": 2, "rows_least": None, "sync_every": "auto"}
+    module = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0))
+    found = []
+    with executor:
+        for device in ("cuda", "cpu"):
+            model = estimator("mlp", device=device, **arguments).set_params(module=module)
+            found.append(model.fit(*samples("mlp")))
+    there, here = found
+    assert there.validation_scores_ == pytest.approx(here.validation_scores_, rel=1e-3)
+    for name, value in here.state_dict_.items():
+        torch.testing.assert_close(there.state_dict_[name], value, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_same_bits_on_one_worker_and_on_two(name: str) -> None:
     found = []

@@ -450,6 +450,30 @@ def test_replicas_that_are_stopped_between_two_averages_become_their_average(kee
     assert ours.buffers.largest.tobytes() == theirs.buffers.largest.tobytes()
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_average_of_statistics_of_three_replicas(steps):
+    """Of which the second has no step of its own since the average before the last step."""
+    seen = []
+
+    def stop(event):
+        seen.append(round(5 * event.reached.done))
+        return seen[-1] >= 5 + steps
+
+    given = {"sync_every": 3, "n_replicas": 3, "micro_batches": 1, "stages": 2}
+    arrays = lazy("chain", CHUNKS)
+    with dask.config.set({"daskml-exec.segment-duration": "1ms"}):
+        model = hybrid("chain", callbacks=[stop], **given).set_params(module=normalised)
+        model.fit(*arrays)
+    assert seen[-1] == 5 + steps
+    expected = hybrid("chain", max_steps=5 + steps, **given).set_params(module=normalised)
+    expected.fit(*arrays)
+    assert distance(model, expected) == 0
+    ours, theirs = model._remembered.model, expected._remembered.model
+    assert ours.buffers.statistics.tobytes() == theirs.buffers.statistics.tobytes()
+    assert ours.buffers.largest.tobytes() == theirs.buffers.largest.tobytes()
+    assert model.module_[1].num_batches_tracked == 5 + steps
+
+
 def untied():
     words = Words()
     words.out.weight = nn.Parameter(words.out.weight.detach().clone())
