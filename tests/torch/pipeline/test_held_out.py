@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from daskml_exec import Executor
+from daskml_exec import Executor, open_model, save
 from daskml_exec.kernels.networks.batches import held_out
 from daskml_exec.torch import TorchClassifier, TorchEstimator, TorchRegressor
+from tests.tiers import each_value, slow
 from tests.torch.networks import bits
 from tests.torch.pipeline.cut_modules import (
     CASES,
@@ -102,7 +103,7 @@ def test_statistics_are_used_and_left_as_they_are():
 STOPPING = {"tol": 0.0, "n_iter_no_change": 3, "max_epochs": 60}
 
 
-@pytest.mark.parametrize("duration", ["1ms", "5s"])
+@pytest.mark.parametrize("duration", ["1ms", slow("5s")])
 def test_the_best_weights_are_kept(duration):
     """Those of an epoch in the middle, wherever segments are cut."""
     arguments = {"lr": 0.005, **STOPPING}
@@ -152,6 +153,16 @@ def test_partial_fit_is_a_longer_fit():
     for _ in range(3):
         model.partial_fit(ROWS, NUMBERS)
     assert bits(model) == bits(fitted()) and len(model.validation_scores_) == 3
+
+
+def test_saved_and_opened(tmp_path):
+    arguments = {"lr": 0.005, "validation_fraction": FRACTION}
+    model = staged("chain", **arguments, **STOPPING).fit(ROWS, NOISE)
+    url = str(tmp_path / "model.safetensors")
+    save(model, url)
+    opened = open_model(url, module=chain, loss=squares)
+    assert bits(opened) == bits(model) and str(opened.explain()) == str(model.explain())
+    assert bits(opened.partial_fit(ROWS, NOISE)) == bits(model.partial_fit(ROWS, NOISE))
 
 
 def near(module, batch):
@@ -428,8 +439,7 @@ def test_a_replica_of_which_nothing_is_held_out():
     assert model.explain().held_out == 2 and len(model.validation_scores_) == 3
 
 
-@pytest.mark.parametrize("keeps", ["average", "local", "reset"])
-@pytest.mark.parametrize("steps", [1, 3, 5])
+@each_value(keeps=["average", "local", "reset"], steps=[1, 3, 5])
 def test_replicas_that_are_stopped_between_two_averages_become_their_average(keeps, steps):
     """Which is what a fit of so many steps ends with, bit for bit."""
     seen = []

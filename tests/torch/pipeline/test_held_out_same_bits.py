@@ -38,20 +38,39 @@ def on_one_worker(prompt_clients):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("kind", "processes", "n_workers"),
     [
-        {"processes": False, "n_workers": 3},
-        {"processes": True, "n_workers": 2},
-        slow({"processes": False, "n_workers": 2}),
-        slow({"processes": True, "n_workers": 3}),
+        ("pipeline", False, 3),
+        ("hybrid", False, 3),
+        ("hybrid", True, 2),
+        slow("pipeline", True, 2),
+        slow("pipeline", False, 2),
+        slow("hybrid", False, 2),
+        slow("hybrid", False, 7),
+        slow("pipeline", True, 3),
+        slow("hybrid", True, 3),
     ],
-    ids=lambda options: f"{options['n_workers']}-{'p' if options['processes'] else 't'}",
 )
-@pytest.mark.parametrize("kind", KINDS)
-def test_any_number_of_workers(on_one_worker, options, kind, prompt_clients):
-    with Executor(**options) as executor:
-        executor.client.wait_for_workers(options["n_workers"])
+def test_any_number_of_workers(on_one_worker, kind, processes, n_workers, prompt_clients):
+    with Executor(processes=processes, n_workers=n_workers) as executor:
+        executor.client.wait_for_workers(n_workers)
         assert bits(fitted(kind)) == on_one_worker[kind]
+
+
+def share_all(dask_worker):
+    """Have this worker process hand over in shared memory what is small, too."""
+    module = importlib.import_module("daskml_exec.executor.peers._peer")
+    module.LEAST_BYTES = 1
+
+
+@pytest.mark.slow
+def test_memory_that_is_written_again(on_one_worker):
+    """While the next stage may still have what was there."""
+    with Executor(n_workers=2) as executor:
+        executor.client.wait_for_workers(2)
+        executor.client.run(share_all)
+        for kind in KINDS:
+            assert bits(fitted(kind)) == on_one_worker[kind], kind
 
 
 @pytest.mark.parametrize("duration", ["1ms", slow("1h")])
