@@ -32,7 +32,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "max_steps": [Interval(Integral, 1, None, closed="left"), None],
     "sync_every": [StrOptions({"auto", "epoch"}), Interval(Integral, 1, None, closed="left")],
     "outer": [StrOptions({"auto", "average", "nesterov"})],
-    "parallel": [StrOptions({"data", "pipeline", "hybrid"})],
+    "parallel": [StrOptions({"auto", "data", "pipeline", "hybrid"})],
     "stages": [Integral, "array-like", callable, None],
     "n_replicas": [StrOptions({"auto"}), Interval(Integral, 2, None, closed="left")],
     "micro_batches": [Interval(Integral, 1, None, closed="left")],

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -25,7 +26,7 @@ from daskml_exec.torch._arguments import (
 from daskml_exec.torch._divergence import Diverged, DivergenceError
 from daskml_exec.torch._equip import first_samples
 from daskml_exec.torch._explain import Explanation
-from daskml_exec.torch._fits import FitSettings, fit_of
+from daskml_exec.torch._fits import FitSettings
 from daskml_exec.torch._given import check_columns, checked_rows, executor_for, is_plain
 from daskml_exec.torch._handing_on import HandingOn
 from daskml_exec.torch._layout import Layout
@@ -37,10 +38,11 @@ from daskml_exec.torch._purpose import Purpose, first_batch
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch._remembered import Last, Remembered
 from daskml_exec.torch._scores import Scores
+from daskml_exec.torch._ways import planned
 from daskml_exec.torch._workers import device_on, differences
 from daskml_exec.torch.pipeline._arguments import require_arguments_that_count
 from daskml_exec.torch.pipeline._explain import PipelineExplanation
-from daskml_exec.torch.pipeline._fit import pipeline_fit_of
+from daskml_exec.torch.planning._choice import Choice
 from daskml_exec.training import (
     Fitted,
     FitWarning,
@@ -69,6 +71,8 @@ class ModuleEstimator(HandingOn):
     validation_scores_: list[float] | None
     n_features_in_: int
     feature_names_in_: Array
+    parallel_: str
+    _choice: Choice | None = None
     _told: dict[str, int]
     _said: tuple[str, ...] = ()
     _layout: Layout
@@ -170,17 +174,19 @@ class ModuleEstimator(HandingOn):
         """Yield samples where they are trained on; remember or compare their columns."""
         if not reset:
             self._compare_columns(X)
-        with self._brought(X, y, sample_weight) as data:
+        with self._brought(X, y, sample_weight, reset=reset) as data:
             if reset and data.like is not None and self._has_columns(data.like.X):
                 check_columns(self, X, reset=True)
             yield data
 
     @contextmanager
-    def _brought(self, X: Any, y: Any, sample_weight: Any) -> Iterator[Data]:
+    def _brought(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
         """Yield samples where they are trained on, released in the end if they are ours."""
         if not isinstance(X, Data):
             self._say("looking at the data, and bringing it to the Workers")
-        needs_workers = self.parallel != "data"
+        choice = None if reset else self._choice_held(incremental=True)
+        parallel = self.parallel if choice is None else choice.parallel
+        needs_workers = parallel in ("pipeline", "hybrid")
         with self._samples(X, y, sample_weight, needs_workers=needs_workers) as data:
             yield data
 
@@ -199,11 +205,9 @@ class ModuleEstimator(HandingOn):
         code = [*filter(callable, given.values()), *parts.module.modules()]
         require_same_code(executor, code, by_cloudpickle=True)
         settings = FitSettings(given, incremental)
-        fit: Any  # a Fit or a PipelineFit, each with a state of its own
-        if self.parallel != "data":
-            fit = pipeline_fit_of(settings, parts, purpose, data, seed, last)
-        else:
-            fit = fit_of(settings, parts, purpose, head, data.rows, seed, last)
+        held = self._choice_held(incremental=incremental)
+        found = planned(settings, parts, purpose, head, data, seed, last, held)
+        fit: Any = found[0]  # a Fit or a PipelineFit, each with a state of its own
         callbacks = self._listeners(fit.opening, fit.reached(fit.state))
         with _naming_weights(parts), fit.samples(data, purpose.encode) as samples:
             fitted = train(
@@ -218,7 +222,7 @@ class ModuleEstimator(HandingOn):
                 carried=fit.carried,
                 name=type(self).__name__.lower(),
             )
-        self._set_fitted(fit, purpose, fitted)
+        self._set_fitted(fit, purpose, fitted, found[1])
         said = self._said if last is not None and incremental else ()
         new = [each for each in fit.warnings(fitted.state) if each.about not in said]
         self._said = (*said, *(each.about for each in new))
@@ -281,7 +285,13 @@ class ModuleEstimator(HandingOn):
     def _goes_on(self, incremental: bool) -> bool:
         return hasattr(self, "_remembered") and bool(incremental or self.warm_start)
 
-    def _set_fitted(self, fit: Any, purpose: Purpose, fitted: Fitted[Any]) -> None:
+    def _choice_held(self, *, incremental: bool) -> Choice | None:
+        """Return what "auto" has chosen, where that is gone on with."""
+        return self._choice if self.parallel == "auto" and self._goes_on(incremental) else None
+
+    def _set_fitted(
+        self, fit: Any, purpose: Purpose, fitted: Fitted[Any], choice: Choice | None
+    ) -> None:
         progress = fitted.state.progress
         best = fit.best(fitted) if self.tol is not None else None
         self._remembered = fit.remembered(fitted)
@@ -291,7 +301,11 @@ class ModuleEstimator(HandingOn):
         self.validation_scores_ = list(progress.scores) if self.validation_fraction else None
         model = best or fit.model(fitted.state, fitted.units)
         self._set_module(fit.parts, purpose.attributes, model)
+        self._choice, self.parallel_ = choice, str(fit.settings.arguments["parallel"])
         self._explanation = fit.explanation(fitted.history)
+        if choice is not None:
+            epochs = fit.reached(fitted.state).done
+            self._explanation = replace(self._explanation, choice=choice, epochs=epochs)
 
     def _set_module(self, parts: Parts, fitted: Mapping[str, Any], model: Model) -> None:
         for name, value in fitted.items():

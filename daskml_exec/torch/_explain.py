@@ -8,6 +8,7 @@ import numpy as np
 from daskml_exec.executor import Facts, Part, Readable, Table, bytes_text, tuning
 from daskml_exec.torch._layout import Layout, Slots
 from daskml_exec.torch._recipe import Parts
+from daskml_exec.torch.planning._choice import Choice
 from daskml_exec.training import History
 from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training.averaging import (
@@ -42,6 +43,10 @@ class Explanation(Readable):
     compression : str or None
     device : str
     history : daskml_exec.training.History
+    choice : Choice or None
+        What ``parallel="auto"`` has compared.
+    epochs : float
+        That the history is of, where something was compared.
     """
 
     module: str
@@ -54,6 +59,8 @@ class Explanation(Readable):
     compression: str | None
     device: str
     history: History
+    choice: Choice | None = None
+    epochs: float = 0.0
 
     @classmethod
     def of(
@@ -101,6 +108,8 @@ class Explanation(Readable):
         header = ("role", "tensors", "numbers", "each way", "between rounds")
         yield Table(header, rows, words=("role", "between rounds"))
         yield measured(self.history)
+        if self.choice is not None:
+            yield from self.choice.beside(self.history, self.epochs)
 
     def _roles(self) -> Iterator[_Row]:
         """Yield what becomes of each role, and its bytes there and back of a partition's round."""

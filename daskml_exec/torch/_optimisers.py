@@ -108,12 +108,17 @@ def remembered_slots(module: nn.Module, make: MakeOptimiser) -> tuple[Slots, Slo
     The module is a copy that may be changed.
     """
     optimiser = make(module)
+    give_zero_gradients(module)
+    optimiser.step()
+    return optimiser_slots(trainable_parameters(module), optimiser)
+
+
+def give_zero_gradients(module: nn.Module) -> None:
+    """Give trainable parameters gradients of zero, of the kind that their module gives them."""
     sparse = _sparse_parameters(module)
     for parameter in trainable_parameters(module).values():
         zeros = torch.zeros_like(parameter)
         parameter.grad = zeros.to_sparse(1) if id(parameter) in sparse else zeros
-    optimiser.step()
-    return optimiser_slots(trainable_parameters(module), optimiser)
 
 
 def _sparse_parameters(module: nn.Module) -> set[int]:

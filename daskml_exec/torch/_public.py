@@ -11,6 +11,7 @@ from daskml_exec.torch._load import load_samples
 from daskml_exec.torch._regressor import TorchRegressor
 from daskml_exec.torch._remembered import Remembered
 from daskml_exec.torch.pipeline._explain import PipelineExplanation
+from daskml_exec.torch.planning._choice import Choice, Way
 from daskml_exec.training import History, RoundRecord, let_save
 from daskml_exec.training.averaging import Batching, Buffers, Carry, Chain, Link, Model, Progress
 from daskml_exec.training.compression import HalfChange, SparseChange
@@ -51,6 +52,8 @@ let_save(
         Batching,
         Explanation,
         PipelineExplanation,
+        Choice,
+        Way,
     ),
     code=(
         "module",

@@ -154,7 +154,7 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
     verbose : bool, default=False
         Whether to print what is trained before the first round, and a line for each round, with the
         epoch, of how many, and the time left at most.
-    parallel : {"data", "pipeline", "hybrid"}, default="data"
+    parallel : {"auto", "data", "pipeline", "hybrid"}, default="data"
         "data" trains a copy of the module on each partition, and averages. "pipeline" cuts the
         module into `stages`, each of which stays on one Worker with its weights and what the
         optimiser remembers of them: activations go from Worker to Worker, gradients back, and a
@@ -164,13 +164,19 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
         partitions of its own, which share `batch_size`; every `sync_every` steps, and at the end of
         each epoch, they become their average by the weight of the samples since the last one. Its
         `outer` is "average", and "local" of `optimizer_state` averages moments at the end of each
-        epoch.
+        epoch. "auto" takes a step with copies in this process, looks at the Workers, and chooses of
+        the three the one that is predicted to go through the samples soonest, among those that fit
+        in a Worker's memory; arguments that are of some of them alone hold for these, and rule out
+        those that they are refused with. Its bits are those of the way chosen, which `parallel_`
+        tells, and which may be another one on another cluster; `partial_fit` and `warm_start` go on
+        in the same way. `explain` says what was compared.
     stages : int, sequence of str, callable or None, default=None
         How "pipeline" and "hybrid" cut the module. A number cuts an `nn.Sequential`, or a module
         that calls its children one after the other, between children, so that stages take about the
         same time on the first samples; names are of children that begin a stage, as ``["body.4",
         "head"]``. ``stages(module)`` returns modules that are the module together, where each gets
-        what the one before returns: tensors, or tuples, lists and dicts of them.
+        what the one before returns: tensors, or tuples, lists and dicts of them. None is for "data",
+        and for "auto", which finds a number.
     n_replicas : int or "auto", default="auto"
         Pipelines of "hybrid": 2 at least, and as many as there are partitions at most; "auto" is 2.
     micro_batches : int, default=4
@@ -198,6 +204,8 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
         One record per round: loss, scores, seconds, bytes, workers, losses.
     loss_curve_ : list of float
         Mean loss of each epoch's steps, each taken before the step.
+    parallel_ : {"data", "pipeline", "hybrid"}
+        How the module was trained.
     n_epochs_ : int
         Epochs, one that `max_steps` cuts short among them.
     validation_scores_ : list of float or None
@@ -311,7 +319,7 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
         warm_start: bool = False,
         callbacks: Sequence[Any] | None = None,
         verbose: bool | int = False,
-        parallel: Literal["data", "pipeline", "hybrid"] = "data",
+        parallel: Literal["auto", "data", "pipeline", "hybrid"] = "data",
         stages: Any = None,
         n_replicas: int | Literal["auto"] = "auto",
         micro_batches: int = 4,
@@ -328,7 +336,7 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
     def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
         if is_plain(X) and is_plain(y):
             X, y = checked_rows_and_target(self, X, y, reset=reset, numbers=True)
-            loaded = self._brought(X, y, sample_weight)
+            loaded = self._brought(X, y, sample_weight, reset=reset)
         else:
             require_y(type(self).__name__, X, y)
             loaded = super()._loaded(X, y, sample_weight, reset=reset)

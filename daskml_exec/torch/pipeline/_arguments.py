@@ -1,6 +1,7 @@
 """What stages, with replicas or without, do not go with, and what goes with them alone."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 DEFAULTS = {
@@ -50,6 +51,9 @@ def require_arguments_that_count(arguments: Mapping[str, Any]) -> None:
         The estimator's, by name.
     """
     parallel = arguments["parallel"]
+    if parallel == "auto":
+        _require_stages_of_auto(arguments["stages"])
+        return
     if parallel == "data":
         for name, default in DEFAULTS.items():
             value = arguments[name]
@@ -60,15 +64,39 @@ def require_arguments_that_count(arguments: Mapping[str, Any]) -> None:
                     f"{name}={default!r}, and parallel={others}"
                 )
         return
+    why = unsupported(arguments, parallel)
+    if why:
+        raise ValueError(why)
+
+
+def _require_stages_of_auto(stages: Any) -> None:
+    """Raise ValueError for stages that no module has; all else is looked at for each way."""
+    if isinstance(stages, Integral) and stages < 2:
+        raise ValueError(
+            f"stages={stages} with parallel='auto'; allowed are None, a number from 2, names of "
+            "children that begin a stage, and a function of the module that returns the stages"
+        )
+
+
+def unsupported(arguments: Mapping[str, Any], parallel: str) -> str:
+    """Return why stages cannot be trained with these arguments; an empty text if they can.
+
+    Parameters
+    ----------
+    arguments : mapping of str to object
+        The estimator's, by name.
+    parallel : {"pipeline", "hybrid"}
+    """
     for name, (allowed, why) in _WITH[parallel].items():
         if arguments[name] not in allowed:
             values = " and ".join(f"{name}={each!r}" for each in allowed)
-            raise ValueError(
+            return (
                 f"{name}={arguments[name]!r} with {parallel=}: {why}; allowed "
                 f"{'is' if len(allowed) == 1 else 'are'} {values}"
             )
     if arguments["amp"] == "float16":
-        raise ValueError(
+        return (
             f"amp='float16' with {parallel=}: stages have no common scale of losses yet; "
             "allowed are amp='bfloat16' and None"
         )
+    return ""

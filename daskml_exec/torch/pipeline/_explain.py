@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from daskml_exec.executor import Facts, Part, Readable, Table, bytes_text
+from daskml_exec.torch.planning._choice import Choice
 from daskml_exec.training import History
 from daskml_exec.training.averaging import measured, rows_in_words
 
@@ -38,6 +39,10 @@ class PipelineExplanation(Readable):
         Steps between two averages of the replicas; None for one replica.
     held_out : int
         Samples that are not trained on, and scored after each epoch.
+    choice : Choice or None
+        What ``parallel="auto"`` has compared.
+    epochs : float
+        That the history is of, where something was compared.
     """
 
     module: str
@@ -57,6 +62,8 @@ class PipelineExplanation(Readable):
     n_replicas: int = 1
     sync_steps: int | None = None
     held_out: int = 0
+    choice: Choice | None = None
+    epochs: float = 0.0
 
     def _parts(self) -> Iterator[Part]:
         recomputed = ", going forwards twice" if self.recompute else ""
@@ -101,3 +108,5 @@ class PipelineExplanation(Readable):
         ]
         yield Table(header, rows, words=("of the module",))
         yield measured(self.history, "segments")
+        if self.choice is not None:
+            yield from self.choice.beside(self.history, self.epochs)

@@ -203,13 +203,13 @@ def pipeline_fit_of(
         require_same_layout(last.layout, parts.layout, optimizer)
     begun = settings.first_state(first_model(parts), last)
     load_weights(parts.module, parts.layout, begun.model)
-    n_replicas = n_replicas_of(arguments)
     rows = rows_trained_on(data.rows, settings.held_out)
-    replicas = partitions_of_replicas(rows, n_replicas)
-    size = math.ceil(rows_per_step(arguments["batch_size"], sum(rows)) / n_replicas)
+    weighty = _weighty(data, rows, settings.held_out, seed)
+    plan = plan_of(settings, parts, rows, weighty, seed)
     micro_batches = int(arguments["micro_batches"])
-    tried = max(2, min(_TRIED, size // micro_batches))
-    left_out = _held_out(data.rows, rows, settings.held_out, -(-size // micro_batches), replicas)
+    tried = max(2, min(_TRIED, plan.batch // micro_batches))
+    size = -(-plan.batch // micro_batches)
+    left_out = _held_out(data.rows, rows, settings.held_out, size, plan.replicas)
     scores = None if left_out is None else parts.scores
     stages = cut_into_stages(
         parts.module,
@@ -222,15 +222,6 @@ def pipeline_fit_of(
         recompute=bool(arguments["recompute"]),
         seed=seed,
     )
-    plan = PipelinePlan(
-        rows=tuple(rows),
-        weighty=_weighty(data, rows, settings.held_out, seed),
-        batch=size,
-        seed=seed if arguments["shuffle"] else None,
-        replicas=replicas,
-    )
-    if n_replicas > 1:
-        plan = replace(plan, sync_steps=settings.sync_steps(plan.steps_per_epoch, size, parts))
     groups = groups_of(parts)
     require_no_counts_in_groups(parts.optimiser, groups, parts.layout.torch_dtype)
     code = PipelineParts(
@@ -259,7 +250,9 @@ def pipeline_fit_of(
         scores_draw=stages.scores_draw,
     )
     keeps_best = left_out is not None and arguments["tol"] is not None
-    units, arrays = units_of(parts, stages, code, begun.model, n_replicas, keeps_best=keeps_best)
+    units, arrays = units_of(
+        parts, stages, code, begun.model, len(plan.replicas), keeps_best=keeps_best
+    )
     algorithm = PipelineSteps(
         units=units,
         plan=plan,
@@ -272,6 +265,40 @@ def pipeline_fit_of(
     )
     state = PipelineState(begun.progress, begun.max_iter, begun.max_steps)
     return PipelineFit(settings, parts, stages, algorithm, state)
+
+
+def plan_of(
+    settings: FitSettings, parts: Parts, rows: Sequence[int], weighty: Sequence[int], seed: int
+) -> PipelinePlan:
+    """Return which samples make up the steps of all replicas.
+
+    Parameters
+    ----------
+    settings : FitSettings
+    parts : Parts
+    rows, weighty : sequence of int
+        Samples of each partition that are trained on, and those of them whose weight is not zero.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        There are fewer partitions than replicas.
+    """
+    arguments = settings.arguments
+    n_replicas = n_replicas_of(arguments)
+    replicas = partitions_of_replicas(rows, n_replicas)
+    size = math.ceil(rows_per_step(arguments["batch_size"], sum(rows)) / n_replicas)
+    plan = PipelinePlan(
+        rows=tuple(rows),
+        weighty=tuple(weighty),
+        batch=size,
+        seed=seed if arguments["shuffle"] else None,
+        replicas=replicas,
+    )
+    if n_replicas == 1:
+        return plan
+    return replace(plan, sync_steps=settings.sync_steps(plan.steps_per_epoch, size, parts))
 
 
 def n_replicas_of(arguments: Mapping[str, Any]) -> int:

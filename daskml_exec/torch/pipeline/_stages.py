@@ -1,7 +1,7 @@
 """A module that is cut into stages, as it was asked for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -89,12 +89,42 @@ def cut_into_stages(
             f"stages={stages} with {parallel=}; {_ALLOWED}; parallel='data' trains a module as a "
             "whole"
         )
+    chain = chain_to_cut(
+        module,
+        loss,
+        batch,
+        stages,
+        micro_batches=micro_batches,
+        recompute=recompute,
+        seed=seed,
+    )
+    draw = scores is not None and scores_draw(module, chain, scores, batch, seed=seed)
+    return replace(stages_of(module, chain, costs_of(chain), stages), scores_draw=draw)
+
+
+def chain_to_cut(
+    module: nn.Module,
+    loss: Callable[..., Any],
+    batch: Any,
+    stages: Any,
+    *,
+    micro_batches: int,
+    recompute: bool,
+    seed: int,
+) -> Chain:
+    """Return the parts of a module, wherever it is cut then; as of `cut_into_stages`."""
     _require_dtypes_of_numpy(module)
     function = stages if callable(stages) else None
     chain = chain_of_parts(module, loss, batch, function, seed=seed)
     _require_steady_buffers(chain, micro_batches, recompute)
-    draw = scores is not None and scores_draw(module, chain, scores, batch, seed=seed)
-    costs = costs_of(chain)
+    return chain
+
+
+def stages_of(module: nn.Module, chain: Chain, costs: Sequence[Cost], stages: Any) -> Stages:
+    """Return the stages of a chain whose parts have these costs; as of `cut_into_stages`.
+
+    Nobody has looked whether their scores draw.
+    """
     begins = _begins(chain, costs, stages)
     ends = [*begins[1:], len(chain.parts)]
     cut = tuple(chain.parts[a:b] for a, b in zip(begins, ends, strict=True))
@@ -109,7 +139,7 @@ def cut_into_stages(
         ),
         _tied(module, cut),
         bool(chain.changing),
-        draw,
+        scores_draw=False,
     )
     _require_own_buffers(made)
     return made

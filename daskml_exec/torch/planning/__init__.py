@@ -1,0 +1,1 @@
+"""What each way to train a module would take, and which one ``parallel="auto"`` follows."""
