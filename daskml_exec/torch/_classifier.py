@@ -175,8 +175,8 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         that calls its children one after the other, between children, so that stages take about the
         same time on the first samples; names are of children that begin a stage, as ``["body.4",
         "head"]``. ``stages(module)`` returns modules that are the module together, where each gets
-        what the one before returns: tensors, or tuples, lists and dicts of them. None is for "data",
-        and for "auto", which finds a number.
+        what the one before returns: tensors, or tuples, lists and dicts of them. None is for
+        "data", and for "auto", which finds a number.
     n_replicas : int or "auto", default="auto"
         Pipelines of "hybrid": 2 at least, and as many as there are partitions at most; "auto" is 2.
     micro_batches : int, default=4
