@@ -23,7 +23,7 @@ def begin_again() -> int:
 
 
 def peak_of(client: Any, call: Callable[[], Any]) -> tuple[Any, int, int]:
-    """Return what a call returns, and of the worker with most memory what it had before and at most.
+    """Return what a call returns, and what the worker with most memory had before and at most.
 
     Needs /proc, which Linux has.
     """
