@@ -7,6 +7,10 @@ takes its step from their sum. What begins a fit is left out: a fit of one epoch
 of several. Runs of ours and of the loop take turns. "sooner" is the loop's seconds over ours, the
 median of the pairs (smallest - largest); "at best" is what the begin and the end of each step leave
 of it, in which one of two stages waits: 2 m / (m + 1) for m micro-batches.
+
+With ``--memory``: the peak of resident memory of the worker that has most, less what it has before,
+for the whole module on one worker (as data parallelism has it, and as stages on one worker) and for
+a stage on each of two; the layers are so wide that weights, gradients and moments take about 1 GB.
 """
 
 import argparse
@@ -19,6 +23,7 @@ import numpy as np
 
 from daskml_exec import Executor
 from peers.table import aligned
+from torch_memory import peak_of
 
 LEAST_MILLISECONDS = 50.0
 LAYERS = 8
@@ -58,25 +63,29 @@ def loop(X: Any, width: int, batch: int, parts: int, epochs: int) -> float:
     return time.perf_counter() - started
 
 
-def ours(X: Any, width: int, batch: int, parts: int, epochs: int) -> float:
-    """Train in two stages, on the Workers that there are; return the seconds of these epochs."""
+def in_two_stages(width: int, batch: int, epochs: int, **arguments: Any) -> Any:
+    """Return an estimator in two stages, each of half of the layers."""
     from daskml_exec.torch import TorchEstimator
 
+    given = {"parallel": "pipeline", "stages": [str(LAYERS)]}  # each layer has two parts
+    return TorchEstimator(
+        network,
+        module__width=width,
+        loss=loss,
+        lr=1e-4,
+        batch_size=batch,
+        max_epochs=epochs,
+        shuffle=False,
+        random_state=0,
+        **(given | arguments),
+    )
+
+
+def ours(X: Any, width: int, batch: int, parts: int, epochs: int) -> float:
+    """Train in two stages, on the Workers that there are; return the seconds of these epochs."""
     taken = []
     for n in (1, 1 + epochs):
-        model = TorchEstimator(
-            network,
-            module__width=width,
-            loss=loss,
-            lr=1e-4,
-            batch_size=batch,
-            max_epochs=n,
-            shuffle=False,
-            parallel="pipeline",
-            stages=[str(LAYERS)],  # each layer has two parts
-            micro_batches=parts,
-            random_state=0,
-        )
+        model = in_two_stages(width, batch, n, micro_batches=parts)
         started = time.perf_counter()
         model.fit(X)
         taken.append(time.perf_counter() - started)
@@ -118,6 +127,38 @@ def line(parts: int, rows: int, least: float, epochs: int, pairs: int) -> tuple[
     )
 
 
+def memory(quick: bool) -> list[tuple[str, ...]]:
+    """Return what a worker needs, of the whole module and of a stage."""
+    width, batch = (64, 64) if quick else (2800, 128)
+    X = np.random.default_rng(0).normal(size=(4 * batch, width)).astype(np.float32)
+    state = 16 * LAYERS * width * (width + 1)
+    whole = {"parallel": "data", "stages": None}
+    lines = [("on a worker", "workers", "grows by, MB", "of the whole", "of its weights x 4")]
+    found: dict[str, int] = {}
+    for name, n, arguments in (
+        ("a copy", 1, whole),
+        ("both stages", 1, {}),
+        ("a stage", 2, {}),
+    ):
+        with Executor(n_workers=n, threads_per_worker=1) as executor:
+            executor.client.wait_for_workers(n)
+            in_two_stages(8, 16, 1, **arguments).fit(X[:64, :8])  # imports PyTorch
+            model = in_two_stages(width, batch, 2, **arguments)
+            _, before, peak = peak_of(executor.client, lambda model=model: model.fit(X))
+        found[name] = peak - before
+        share = state / 2 if name == "a stage" else state
+        lines.append(
+            (
+                name,
+                str(n),
+                f"{found[name] / 1e6:.0f}",
+                f"{found[name] / found['a copy']:.2f}",
+                f"{found[name] / share:.2f}",
+            )
+        )
+    return lines
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m torch_pipeline",
@@ -125,8 +166,12 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="narrow layers, one pair")
+    parser.add_argument("--memory", action="store_true", help="what workers need, not how fast")
     parser.add_argument("--pairs", type=int, help="of runs; 5, or 1 with --quick")
     given = parser.parse_args(arguments)
+    if given.memory:
+        print(aligned(memory(given.quick)))
+        return
     lines: list[tuple[str, ...]] = [_HEADER]
     with Executor(n_workers=2, threads_per_worker=1) as executor:
         executor.client.wait_for_workers(2)

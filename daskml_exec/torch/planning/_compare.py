@@ -130,8 +130,8 @@ class _Comparison:
             return why
         n, n_partitions = n_replicas_of(arguments), len(self.question.data.rows)
         if n > n_partitions:
-            few = f"{n_partitions} partition{'s' * (n_partitions != 1)}"
-            return f"{n} replicas need as many partitions, and there are {few}"
+            there = "is one" if n_partitions == 1 else f"are {n_partitions}"
+            return f"{n} replicas need as many partitions, and there {there}"
         if self.cluster.n_workers == 1:
             return "replicas on one Worker would take turns"
         return ""
