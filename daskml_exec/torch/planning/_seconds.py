@@ -7,7 +7,7 @@ pipeline are gone through in the order that its Workers follow, each action for 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daskml_exec.torch.pipeline._order import Action, actions
 from daskml_exec.torch.pipeline._plan import PipelinePlan
@@ -62,29 +62,20 @@ class Rates:
 # Measured on two cores of a server, two worker processes: `python -m torch_auto` in asv_bench shows
 # how near they come.
 ON_ONE_MACHINE = Rates(
-    round_seconds=0.03,
-    round_bytes=4e8,
-    step_seconds=2e-4,
+    round_seconds=0.035,
+    round_bytes=3.8e8,
+    step_seconds=3e-4,
     segment_seconds=0.05,
-    action_seconds=2e-4,
-    message_seconds=2e-4,
-    late_seconds=2e-4,
+    action_seconds=3e-4,
+    message_seconds=5e-4,
+    late_seconds=3e-4,
     message_bytes=1e9,
     end_seconds=5e-4,
     memory_bytes=3e9,
 )
 # Of a network of 10 Gbit/s, as far as it differs: nobody has measured yours.
-BETWEEN_MACHINES = Rates(
-    round_seconds=0.04,
-    round_bytes=2e8,
-    step_seconds=2e-4,
-    segment_seconds=0.06,
-    action_seconds=2e-4,
-    message_seconds=4e-4,
-    late_seconds=5e-4,
-    message_bytes=5e8,
-    end_seconds=1e-3,
-    memory_bytes=3e9,
+BETWEEN_MACHINES = replace(
+    ON_ONE_MACHINE, round_bytes=2e8, late_seconds=1e-3, message_seconds=1e-3, message_bytes=5e8
 )
 
 
