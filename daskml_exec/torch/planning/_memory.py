@@ -12,14 +12,14 @@ from daskml_exec.torch.planning._seconds import partitions_of_workers
 from daskml_exec.torch.planning._seen import Cluster, PartSeen, StepSeen
 from daskml_exec.training.averaging import Batching
 
-IDLE_BYTES = 420_000_000
+IDLE_BYTES = 560_000_000
 """Of a worker process that has imported PyTorch and trained next to nothing."""
 
 MOST = 0.8
 """The share of a Worker's memory limit from which on Dask gives it nothing more to do."""
 
-_SEGMENT_BYTES = 20_000_000
-"""Of the mailbox and the files of peers."""
+_BESIDE_BYTES = 20_000_000
+"""Of messages and files of peers, and of batches."""
 
 
 def held_bytes(rows: Sequence[int], row_nbytes: float, cluster: Cluster, n_workers: int) -> float:
@@ -69,7 +69,7 @@ def data_memory(
     copies = 3 * parameters + 2 * moments
     weights = seen.whole.weights - parameters
     # Of partitions trained one after the other a total per level of the tree waits.
-    travelling = (4 + (kept - 1).bit_length()) * state
+    travelling = (3 + (kept - 1).bit_length()) * state
     activations = max(plan.batches) * sum(seen.whole.saved.values())
     return int(
         IDLE_BYTES
@@ -78,6 +78,7 @@ def data_memory(
         + 2 * weights
         + travelling
         + activations
+        + _BESIDE_BYTES
     )
 
 
@@ -117,7 +118,8 @@ def pipeline_memory(
         mine = [unit % n for unit, who in enumerate(owners) if who == worker]
         states = sum(_state_bytes(seen, stages[s]) for s in mine)
         result = max(_result_bytes(seen, stages[s]) for s in mine)
-        given = sum(stages[s].weights for s in mine)
+        # Wherever they were sent to they stay, and one is on its way.
+        given = sum(stages[s].weights for s in mine) + max(stages[s].weights for s in mine)
         activations = sum(
             size * _alive_bytes(stages, s, micro_batches, order, recompute=recompute) for s in mine
         )
@@ -126,7 +128,7 @@ def pipeline_memory(
             samples = 2 * max(plan.rows) * row_nbytes
         most = max(most, states + given + max(activations, result) + samples)
     held = held_bytes(plan.rows, row_nbytes, cluster, cluster.n_workers)
-    return int(IDLE_BYTES + _SEGMENT_BYTES + most + held)
+    return int(IDLE_BYTES + _BESIDE_BYTES + most + held)
 
 
 def _state_bytes(seen: StepSeen, stage: PartSeen) -> float:
@@ -135,8 +137,8 @@ def _state_bytes(seen: StepSeen, stage: PartSeen) -> float:
 
 
 def _result_bytes(seen: StepSeen, stage: PartSeen) -> float:
-    """Return the bytes of what a stage has become, as it is brought home."""
-    return stage.weights + _moment_bytes(seen, stage)
+    """Return the bytes of what a stage has become, as it is brought home, with what is sent."""
+    return 2 * stage.weights + _moment_bytes(seen, stage)
 
 
 def _moment_bytes(seen: StepSeen, stage: PartSeen) -> float:

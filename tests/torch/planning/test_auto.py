@@ -39,12 +39,12 @@ def asked(model):
 
 @pytest.fixture
 def taking(monkeypatch):
-    """Let parts take so many seconds, whatever they take, and what else is said."""
+    """Let parts take so many seconds for each sample, whatever they take, and what else is said."""
 
     def take(seconds, **changes):
         def seen(parts, chain, batch, sizes):
             found = step_seen(parts, chain, batch, sizes)
-            times = (seconds,) * len(found.sizes)
+            times = tuple(seconds * n for n in found.sizes)
             made = tuple(replace(each, forth=times, back=times) for each in found.parts)
             return replace(found, parts=made, update=0.0, **changes)
 
@@ -160,7 +160,7 @@ def test_stages_hold_where_they_are():
 def test_what_a_fit_in_stages_refuses_later_leaves_the_others(taking):
     taking(0.5)
     with threads(4):
-        model = auto(optimizer=Counts).fit(*lazy("chain", 25))
+        model = auto(optimizer=Counts, batch_size=24).fit(*lazy("chain", 25))
     assert model.parallel_ == "data"
     for name in WAYS[1:]:
         assert "remembers 'k' in its groups" in asked(model)[name].problem
@@ -189,11 +189,11 @@ def test_going_on_keeps_what_was_chosen_first(monkeypatch, taking, limited):
 def test_four_workers_with_two_partitions_have_replicas_of_stages(prompt_clients, taking):
     taking(0.5)
     with threads(4):
-        model = auto(sync_every=5).fit(*lazy("chain", 25))
+        model = auto(sync_every=5, batch_size=24).fit(*lazy("chain", 25))
         assert model.parallel_ == "hybrid", str(model.explain())
         way = asked(model)["hybrid"]
         assert (way.n_stages, way.n_replicas) == (2, 2)
-        given = {"sync_every": 5, "stages": list(way.begins)}
+        given = {"sync_every": 5, "batch_size": 24, "stages": list(way.begins)}
         assert bits(model) == bits(auto(parallel="hybrid", **given).fit(*lazy("chain", 25)))
         assert model.history_[-1].workers == 4
 
