@@ -8,7 +8,7 @@ resident memory as measured (and predicted), in MB. A choice is good up to 1.15 
 Of the shapes there are perceptrons, convolutions (few weights, many products), embeddings with
 layers of a transformer (sequences), and chains of which one layer is much wider than all others.
 Widths, depths, batches and samples are drawn; samples are then limited so that an epoch takes about
-a second. Runs take turns; the begin of a fit is left out.
+a second, and at most 50 steps. Runs take turns; the begin of a fit is left out.
 
 With ``--limit`` a module is trained whose weights, gradients and moments, of about 1 GB, leave no
 room for data parallelism on workers of ``memory_limit="1.6GB"``.
@@ -40,7 +40,8 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 KINDS = tuple(MODULES)
 FLOPS = 3e10
-SECONDS = {"full": 1.0, "quick": 0.02}
+SECONDS = {"full": 0.7, "quick": 0.02}
+MOST_STEPS = 50
 LIMIT = "1.6GB"
 _HEADER = (
     *("shape", "data, s", "pipeline, s", "hybrid, s", "chosen", "by fastest"),
@@ -84,7 +85,7 @@ def shapes(seed: int, n: int, seconds: float) -> Iterator[Shape]:
         depth, batch = between(2, 8), between(*made.batches)
         partitions = int(draw.choice([2, 2, 4]))
         wanted = between(1_000, 60_000)
-        most = seconds * FLOPS / made.flops(width, depth)
+        most = min(seconds * FLOPS / made.flops(width, depth), MOST_STEPS * batch)
         samples = int(max(min(wanted, most), 2 * batch)) // partitions * partitions
         yield Shape(kind, width, depth, batch, samples, partitions)
 

@@ -1,6 +1,5 @@
 """Compare the ways to train a module, before anything is sent, and choose one."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +22,7 @@ from daskml_exec.torch.pipeline._stages import Stages, chain_to_cut, stages_of
 from daskml_exec.torch.planning._choice import WAYS, Choice, Way, arguments_of_way, choose
 from daskml_exec.torch.planning._dry_step import step_seen
 from daskml_exec.torch.planning._memory import data_memory, pipeline_memory
-from daskml_exec.torch.planning._seconds import data_seconds, pipeline_seconds
+from daskml_exec.torch.planning._seconds import data_seconds, pipeline_seconds, samples_of_step
 from daskml_exec.torch.planning._seen import Cluster, StepSeen, in_stages
 from daskml_exec.training.averaging import Batching
 
@@ -172,7 +171,7 @@ class _Comparison:
         """Return what a step shows, of batches as there would be."""
         micro_batches = int(self.question.arguments["micro_batches"])
         sizes = [max(self._batching.batches)]
-        sizes += [math.ceil(plan.largest / micro_batches) for plan in plans.values()]
+        sizes += [round(samples_of_step(plan) / micro_batches) for plan in plans.values()]
         most = min(_MOST_SAMPLES, max(sizes))
         head = first_samples(self.question.data, most)
         batch = first_batch(head, self.question.purpose, self.question.parts.module)
@@ -199,7 +198,7 @@ class _Comparison:
     def _pipeline_way(self, parallel: str, plan: PipelinePlan, chain: Chain, seen: StepSeen) -> Way:
         """Return the fastest that fits of stages of all numbers, or that which needs least."""
         arguments = self.question.arguments
-        size = max(1.0, plan.largest / int(arguments["micro_batches"]))
+        size = max(1.0, samples_of_step(plan) / int(arguments["micro_batches"]))
         costs = [
             Cost(
                 1e3 * (seen.seconds(each.forth, size) + seen.seconds(each.back, size)),

@@ -132,6 +132,11 @@ def data_seconds(
     return longest + rounds * (rates.round_seconds + moved / rates.round_bytes)
 
 
+def samples_of_step(plan: PipelinePlan) -> float:
+    """Return the samples of a replica's step, on average."""
+    return sum(plan.rows) / max(1, plan.steps_per_epoch) / len(plan.replicas)
+
+
 def pipeline_seconds(
     seen: StepSeen,
     stages: Sequence[PartSeen],
@@ -160,8 +165,7 @@ def pipeline_seconds(
     rates, n_replicas = rates_of(cluster), len(plan.replicas)
     owners = owners_of_stages(len(stages), n_replicas, cluster.n_workers)
     steps = plan.steps_per_epoch
-    total = sum(plan.rows)
-    n_samples = total / max(1, steps) / n_replicas
+    total, n_samples = sum(plan.rows), samples_of_step(plan)
     parts = max(1, min(micro_batches, int(n_samples)))
     step = step_seconds(
         seen,
@@ -211,14 +215,15 @@ def step_seconds(
     n = len(stages)
     teams = tuple(tuple(owners[r : r + n]) for r in range(0, len(owners), n))
     size = n_samples / micro_batches
-    taken = _action_seconds(seen, stages, size, recompute=recompute, rates=rates)
+    added = (micro_batches - 1) / micro_batches
+    taken = _action_seconds(seen, stages, size, added, recompute=recompute, rates=rates)
     planned = actions(teams, (micro_batches,) * len(teams), order)
-    trained = max(1, sum(each.trained for each in stages))
+    update = seen.update / max(1, sum(each.trained for each in stages))
+    if micro_batches > 1:  # the sum of gradients is divided by their weight
+        update += 2 / rates.memory_bytes
     ends = {
         worker: rates.end_seconds
-        + seen.update
-        * sum(stages[unit % n].trained for unit, who in enumerate(owners) if who == worker)
-        / trained
+        + update * sum(stages[unit % n].trained for unit, who in enumerate(owners) if who == worker)
         for worker in set(owners)
     }
     free = dict.fromkeys(set(owners), 0.0)
@@ -232,15 +237,25 @@ def step_seconds(
 
 
 def _action_seconds(
-    seen: StepSeen, stages: Sequence[PartSeen], size: float, *, recompute: bool, rates: Rates
+    seen: StepSeen,
+    stages: Sequence[PartSeen],
+    size: float,
+    added: float,
+    *,
+    recompute: bool,
+    rates: Rates,
 ) -> dict[tuple[int, bool], float]:
-    """Return the seconds of each stage's way forwards, and backwards."""
+    """Return the seconds of each stage's way forwards, and backwards.
+
+    That share of micro-batches adds its gradients to those of others: two are read, one is written.
+    """
     found = {}
     for s, stage in enumerate(stages):
         forth, back = seen.seconds(stage.forth, size), seen.seconds(stage.back, size)
         is_last = s == len(stages) - 1
         # The last one goes forwards only before it goes back.
         found[s, False] = rates.action_seconds + (0.0 if recompute and is_last else forth)
+        back += added * 3 * stage.trained / rates.memory_bytes
         found[s, True] = rates.action_seconds + back + (forth if recompute else 0.0)
     return found
 
