@@ -10,8 +10,8 @@ layers of a transformer (sequences), and chains of which one layer is much wider
 Widths, depths, batches and samples are drawn; samples are then limited so that an epoch takes about
 a second, and at most 50 steps. Runs take turns; the begin of a fit is left out.
 
-With ``--limit`` a module is trained whose weights, gradients and moments, of about 1 GB, leave no
-room for data parallelism on workers of ``memory_limit="1.6GB"``.
+With ``--limit`` a module is trained whose weights, gradients and moments, of 1 GB, have no room in
+a worker of ``memory_limit="1.6GB"`` beside PyTorch itself, on four such workers.
 """
 
 import argparse
@@ -199,10 +199,10 @@ def in_little_memory(quick: bool) -> str:
     """Return what becomes of a module that no worker has room for as a whole."""
     width, depth = (64, 4) if quick else (2800, 8)
     limit = "0" if quick else LIMIT
-    shape = Shape("perceptron", width, depth, 64, 512, 2)
-    X = da.from_array(MODULES[shape.kind].samples(width, shape.samples), chunks=(256, -1))
-    with Executor(n_workers=2, threads_per_worker=1, memory_limit=limit) as executor:
-        executor.client.wait_for_workers(2)
+    shape = Shape("perceptron", width, depth, 64, 256, 2)
+    X = da.from_array(MODULES[shape.kind].samples(width, shape.samples), chunks=(128, -1))
+    with Executor(n_workers=4, threads_per_worker=1, memory_limit=limit) as executor:
+        executor.client.wait_for_workers(4)
         before = set(executor.client.scheduler_info()["workers"])
         warm_up(executor)
         model = estimator(shape, "auto", max_epochs=2)
