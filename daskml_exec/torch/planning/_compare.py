@@ -143,17 +143,17 @@ class _Comparison:
         return chain_to_cut(
             question.parts.module,
             question.parts.loss,
-            self._batch(2),
+            self._batch(2)[0],
             arguments["stages"],
             micro_batches=int(arguments["micro_batches"]),
             recompute=bool(arguments["recompute"]),
             seed=question.seed,
         )
 
-    def _batch(self, n: int) -> Any:
-        question = self.question
-        head = first_samples(question.data, n)
-        return first_batch(head, question.purpose, question.parts.module)
+    def _batch(self, n: int) -> tuple[Any, int]:
+        """Return the first samples as a step gets them, and how many there are."""
+        head, parts = first_samples(self.question.data, n), self.question.parts
+        return first_batch(head, self.question.purpose, parts.module, parts.augment), head.n_rows
 
     def _plan(self, parallel: str) -> PipelinePlan:
         question = self.question
@@ -172,10 +172,8 @@ class _Comparison:
         micro_batches = int(self.question.arguments["micro_batches"])
         sizes = [max(self._batching.batches)]
         sizes += [round(samples_of_step(plan) / micro_batches) for plan in plans.values()]
-        most = min(_MOST_SAMPLES, max(sizes))
-        head = first_samples(self.question.data, most)
-        batch = first_batch(head, self.question.purpose, self.question.parts.module)
-        sizes = [max(1, min(size, head.n_rows)) for size in sizes]
+        batch, n = self._batch(min(_MOST_SAMPLES, max(sizes)))
+        sizes = [max(1, min(size, n)) for size in sizes]
         return step_seen(self.question.parts, chain, batch, sizes)
 
     @property
