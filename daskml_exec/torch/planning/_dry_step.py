@@ -98,7 +98,7 @@ class _Chained:
             with noting.forth(), autocast(self._parts.amp, _CPU):
                 out = part.module(*given[0], **given[1]) if is_first else part.module(given)
                 if is_last:
-                    found = loss_after(loss, _copied(batch), lambda out=out: out)
+                    found = loss_after(loss, _copied(batch), partial(_itself, out))
                     end = checked_loss(found, 1)[0]
             if is_last:
                 noting.back([end], None)
@@ -222,7 +222,8 @@ def _timed(way: Any, batch: Any) -> list[tuple[float, float]]:
 
 def _repeated(call: Callable[[], list[tuple[float, float]]]) -> list[tuple[float, float]]:
     """Return the least seconds of each part, forwards and backwards, of several tries."""
-    started, tries = time.perf_counter(), []
+    tries: list[list[tuple[float, float]]] = []
+    started = time.perf_counter()
     while len(tries) < _MOST:
         tries.append(call())
         taken = time.perf_counter() - started
@@ -247,6 +248,10 @@ def _update_seconds(parts: Parts) -> float:
         return [(time.perf_counter() - started, 0.0)]
 
     return _repeated(step)[0][0]
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _copied(batch: Any) -> Any:

@@ -270,7 +270,8 @@ def _after_step(
     rates: Rates,
 ) -> dict[int, float]:
     """Return when each Worker has done its part of a step."""
-    free, come = dict(free), {}
+    free = dict(free)
+    come: dict[tuple[int, int, int, bool], float] = {}
     for action in planned:
         owners = teams[action.replica]
         worker, s = owners[action.stage], action.stage
