@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 from daskml_exec.executor import Capacity, Executor
@@ -158,14 +159,19 @@ class _Comparison:
     def _plan(self, parallel: str) -> PipelinePlan:
         question = self.question
         settings = replace(question.settings, arguments=self._arguments(parallel))
-        rows = question.data.rows
+        rows = self._rows
         return plan_of(settings, question.parts, rows, rows, question.seed)
+
+    @property
+    def _rows(self) -> Sequence[int]:
+        """Return the samples that are trained on, of each partition."""
+        question = self.question
+        return rows_trained_on(question.data.rows, question.settings.held_out)
 
     @property
     def _batching(self) -> Batching:
         question = self.question
-        rows = rows_trained_on(question.data.rows, question.settings.held_out)
-        return question.settings.batching(rows, question.least, question.parts)
+        return question.settings.batching(self._rows, question.least, question.parts)
 
     def _seen(self, chain: Chain | None, plans: Mapping[str, PipelinePlan]) -> StepSeen:
         """Return what a step shows, of batches as there would be."""
@@ -221,15 +227,20 @@ class _Comparison:
         """Return how the module may be cut: as is said, or into so many stages."""
         given = self.question.arguments["stages"]
         if given is not None:
-            return [given]
+            return [int(given) if isinstance(given, Integral) else given]
         most = min(len(chain.parts), max(2, self.cluster.n_workers // n_replicas))
         return [2, *(n for n in range(3, most + 1) if n <= _ALL_BELOW or n == most)]
+
+    @property
+    def _keeps_best(self) -> bool:
+        settings = self.question.settings
+        return settings.held_out > 0 and settings.arguments["tol"] is not None
 
     def _way_of(self, parallel: str, plan: PipelinePlan, made: Stages, seen: StepSeen) -> Way:
         arguments = self.question.arguments
         begins = [parts[0].index for parts in made.parts]
         stages = in_stages(seen.parts, begins)
-        about = {
+        about: dict[str, Any] = {
             "row_nbytes": self._row_nbytes,
             "micro_batches": int(arguments["micro_batches"]),
             "order": arguments["pipeline_order"],
@@ -242,7 +253,9 @@ class _Comparison:
             n_replicas=len(plan.replicas),
             begins=tuple(named),
             seconds=pipeline_seconds(seen, stages, plan, self.cluster, **about),
-            memory=pipeline_memory(seen, stages, plan, self.cluster, **about),
+            memory=pipeline_memory(
+                seen, stages, plan, self.cluster, keeps_best=self._keeps_best, **about
+            ),
             memory_limit=self.cluster.memory_limit,
         )
 

@@ -92,6 +92,7 @@ def pipeline_memory(
     micro_batches: int,
     order: str,
     recompute: bool,
+    keeps_best: bool = False,
 ) -> int:
     """Return the bytes that the busiest Worker needs for the stages that it has.
 
@@ -109,6 +110,8 @@ def pipeline_memory(
     micro_batches : int
     order : {"1f1b", "gpipe"}
     recompute : bool
+    keeps_best : bool, default=False
+        Whether the weights of the best score are kept beside the last ones.
     """
     n, n_replicas = len(stages), len(plan.replicas)
     owners = owners_of_stages(n, n_replicas, cluster.n_workers)
@@ -117,6 +120,7 @@ def pipeline_memory(
     for worker in set(owners):
         mine = [unit % n for unit, who in enumerate(owners) if who == worker]
         states = sum(_state_bytes(seen, stages[s]) for s in mine)
+        states += keeps_best * sum(stages[s].weights for s in mine)
         result = max(_result_bytes(seen, stages[s]) for s in mine)
         # Wherever they were sent to they stay, and one is on its way.
         given = sum(stages[s].weights for s in mine) + max(stages[s].weights for s in mine)

@@ -228,3 +228,15 @@ def test_what_workers_have():
         executor.client.wait_for_workers(3)
         found = _compare.cluster_of(executor)
     assert (found.n_workers, found.one_machine) == (3, True)
+
+
+def test_samples_held_out(limited, taking):
+    """They are not trained on, and the best weights are kept in the way that is followed."""
+    no_room_for_copies(limited, taking)
+    given = {"validation_fraction": 0.2, "max_epochs": 3}
+    model = auto(**given).fit(*lazy("chain", 25))
+    assert model.parallel_ == "pipeline"
+    begins = list(asked(model)["pipeline"].begins)
+    other = auto(parallel="pipeline", stages=begins, **given).fit(*lazy("chain", 25))
+    assert bits(model) == bits(other)
+    assert model.validation_scores_ == other.validation_scores_

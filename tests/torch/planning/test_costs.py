@@ -243,6 +243,25 @@ def test_what_is_alive_depends_on_the_order():
     assert one - again > 1.9 * 8e7
 
 
+def test_the_best_weights_are_kept_beside_the_last_ones():
+    parts = [part(weights=40 * M)] * 2
+    plan, about = plan_of([320] * 4, 32), {"row_nbytes": 0.0, "micro_batches": 4}
+    last, both = (
+        pipeline_memory(
+            step(*parts),
+            parts,
+            plan,
+            Cluster(2),
+            order="1f1b",
+            recompute=False,
+            keeps_best=keeps_best,
+            **about,
+        )
+        for keeps_best in (False, True)
+    )
+    assert both - last == 40 * M
+
+
 def test_samples_that_are_held():
     assert held_bytes([100, 300], 10.0, Cluster(2), 2) == 3000
     assert held_bytes([100, 300], 10.0, Cluster(1), 1) == 4000
