@@ -18,7 +18,7 @@ from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._steps import autocast, checked_loss
 from daskml_exec.torch.pipeline._dry_run import Chain, nbytes_of
-from daskml_exec.torch.pipeline._stand_in import arguments_of, loss_after
+from daskml_exec.torch.pipeline._stand_in import Caller, arguments_of, loss_after
 from daskml_exec.torch.pipeline._trees import passed
 from daskml_exec.torch.planning._seen import PartSeen, StepSeen
 
@@ -87,7 +87,7 @@ class _Chained:
 
     def through(self, batch: Any, noting: "_Noting") -> None:
         """Go through all, each backwards as soon as it has gone forwards, if that is wanted."""
-        copies, loss = self._copies, self._parts.loss
+        copies, loss = self._copies, Caller(self._parts.loss)
         value: Any = arguments_of(loss, _copied(batch))
         for part in copies:
             is_first, is_last = part is copies[0], part is copies[-1]
