@@ -38,6 +38,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "micro_batches": [Interval(Integral, 1, None, closed="left")],
     "pipeline_order": [StrOptions({"1f1b", "gpipe"})],
     "recompute": ["boolean"],
+    "output_blocks": [Interval(Integral, 2, None, closed="left"), None],
     "optimizer_state": [StrOptions({"average", "local", "reset"})],
     "compression": [str, None],
     "device": [str],
@@ -72,7 +73,7 @@ COMMON = (
     *("scheduler", "trainable", "param_groups", "augment", "rows_least", "shuffle"),
     *("validation_fraction", "tol", "n_iter_no_change", "random_state", "warm_start"),
     *("callbacks", "verbose", "parallel", "stages", "n_replicas", "micro_batches"),
-    *("pipeline_order", "recompute"),
+    *("pipeline_order", "recompute", "output_blocks"),
 )
 
 

@@ -188,6 +188,13 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
     recompute : bool, default=False
         Whether stages keep only what they were given, and go forwards once more before they go
         backwards: less memory, for about a third more time.
+    output_blocks : int or None, default=None
+        Blocks of rows that "pipeline" and "hybrid" cut the module's last part into, which is an
+        `nn.Linear` then, or ends with one: a language model's, with an output per word. Each block
+        is on a Worker with what the optimiser remembers of it, and computes its own logits, which
+        are never in one place: the loss gets what stands for them, and may be any that calls
+        `torch.nn.functional.cross_entropy` of it, once. The layer is the last of `stages`; None
+        for these makes one stage of all before it. None keeps the layer in the last stage.
     **options : object
         What is handed on: ``module__width=64`` to the callable `module`, ``optimizer__betas=(0.9,
         0.95)`` to the optimiser, ``criterion__delta=0.5`` to the criterion.
@@ -325,6 +332,7 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
         micro_batches: int = 4,
         pipeline_order: Literal["1f1b", "gpipe"] = "1f1b",
         recompute: bool = False,
+        output_blocks: int | None = None,
         **options: Any,
     ) -> None:
         self.module = module

@@ -10,6 +10,7 @@ DEFAULTS = {
     "micro_batches": 4,
     "pipeline_order": "1f1b",
     "recompute": False,
+    "output_blocks": None,
 }
 """Arguments that are of pipelines alone."""
 
@@ -52,7 +53,7 @@ def require_arguments_that_count(arguments: Mapping[str, Any]) -> None:
     """
     parallel = arguments["parallel"]
     if parallel == "auto":
-        _require_stages_of_auto(arguments["stages"])
+        _require_stages_of_auto(arguments["stages"], arguments["output_blocks"])
         return
     if parallel == "data":
         for name, default in DEFAULTS.items():
@@ -69,8 +70,13 @@ def require_arguments_that_count(arguments: Mapping[str, Any]) -> None:
         raise ValueError(why)
 
 
-def _require_stages_of_auto(stages: Any) -> None:
+def _require_stages_of_auto(stages: Any, output_blocks: int | None) -> None:
     """Raise ValueError for stages that no module has; all else is looked at for each way."""
+    if output_blocks is not None:
+        raise ValueError(
+            f"output_blocks={output_blocks} with parallel='auto', which does not compare blocks "
+            "yet; allowed are output_blocks=None, parallel='pipeline' and 'hybrid'"
+        )
     if isinstance(stages, Integral) and stages < 2:
         raise ValueError(
             f"stages={stages} with parallel='auto'; allowed are None, a number from 2, names of "
@@ -94,6 +100,18 @@ def unsupported(arguments: Mapping[str, Any], parallel: str) -> str:
                 f"{name}={arguments[name]!r} with {parallel=}: {why}; allowed "
                 f"{'is' if len(allowed) == 1 else 'are'} {values}"
             )
+    if arguments["validation_fraction"] and arguments["output_blocks"] is not None:
+        return (
+            f"validation_fraction={arguments['validation_fraction']} with output_blocks="
+            f"{arguments['output_blocks']}: scores want logits in one place, where blocks have "
+            "none; allowed with output_blocks is validation_fraction=0.0"
+        )
+    if arguments["amp"] is not None and arguments["output_blocks"] is not None:
+        return (
+            f"amp={arguments['amp']!r} with output_blocks={arguments['output_blocks']}: blocks of "
+            "the output layer compute in the dtype of their weights; allowed with output_blocks is "
+            "amp=None"
+        )
     if arguments["amp"] == "float16":
         return (
             f"amp='float16' with {parallel=}: stages have no common scale of losses yet; "

@@ -39,6 +39,8 @@ class PipelineExplanation(Readable):
         Steps between two averages of the replicas; None for one replica.
     held_out : int
         Samples that are not trained on, and scored after each epoch.
+    n_blocks : int
+        Of the output layer: as many of the stages, the last ones, are these.
     choice : Choice or None
         What ``parallel="auto"`` has compared.
     epochs : float
@@ -62,6 +64,7 @@ class PipelineExplanation(Readable):
     n_replicas: int = 1
     sync_steps: int | None = None
     held_out: int = 0
+    n_blocks: int = 0
     choice: Choice | None = None
     epochs: float = 0.0
 
@@ -78,6 +81,10 @@ class PipelineExplanation(Readable):
                 )
             ]
         scored = f"; {self.held_out:,} more held out, and scored" if self.held_out else ""
+        n_stages = len(self.stages) - self.n_blocks
+        if self.n_blocks:
+            blocks = f"{self.n_blocks} blocks of rows, which keep their logits"
+            averages = [("output", blocks), *averages]
         yield Facts(
             [
                 (
@@ -93,7 +100,7 @@ class PipelineExplanation(Readable):
                 ),
                 (
                     "pipeline",
-                    f"{len(self.stages)} stages, {self.micro_batches} micro-batches, "
+                    f"{n_stages} stage{'s' * (n_stages != 1)}, {self.micro_batches} micro-batches, "
                     f"{self.order}{recomputed}",
                 ),
                 *averages,
@@ -101,7 +108,12 @@ class PipelineExplanation(Readable):
         )
         header = ("stage", "of the module", "weights", "milliseconds")
         rows = [
-            (f"{i}", what, bytes_text(nbytes), f"{time:.2f}")
+            (
+                f"{i}" if i < n_stages else f"output {i - n_stages}",
+                what,
+                bytes_text(nbytes),
+                f"{time:.2f}",
+            )
             for i, (what, nbytes, time) in enumerate(
                 zip(self.stages, self.nbytes, self.milliseconds, strict=True)
             )

@@ -24,7 +24,12 @@ from daskml_exec.torch.pipeline._explain import PipelineExplanation
 from daskml_exec.torch.pipeline._held_out import HeldOut
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelinePlan
-from daskml_exec.torch.pipeline._sent import groups_of, require_no_counts_in_groups, units_of
+from daskml_exec.torch.pipeline._sent import (
+    groups_of,
+    require_each_number_alone,
+    require_no_counts_in_groups,
+    units_of,
+)
 from daskml_exec.torch.pipeline._stage import Part, weights_kept
 from daskml_exec.torch.pipeline._stages import Stages, cut_into_stages
 from daskml_exec.torch.pipeline._units import model_of
@@ -38,6 +43,9 @@ N_REPLICAS = 2
 
 _TRIED = 64
 """Samples at most by which parts are measured."""
+
+_TRIED_WITH_BLOCKS = 8
+"""The same where logits are too many to be in one place."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,14 @@ class PipelineFit:
     def opening(self) -> str:
         """What there is to train, and on how much, in words."""
         rows, epochs, n = self.plan.rows, self.settings.epochs, len(self.stages.parts)
+        output, blocks = self.stages.output, ""
+        if output is not None:
+            n, blocks = output.first, f" and {output.n_blocks} blocks of the output layer"
         replicas = len(self.plan.replicas)
         each = f" of each of {replicas} replicas" if replicas > 1 else ""
         return (
-            f"{self.parts.layout.parameters.size:,} parameters in {n} stages{each}; "
+            f"{self.parts.layout.parameters.size:,} parameters in {n} stage"
+            f"{'s' * (n != 1)}{blocks}{each}; "
             f"{sum(rows):,} samples to train on in {len(rows):,} "
             f"partition{'s' * (len(rows) != 1)}; at most {epochs:,} "
             f"epoch{'s' * (epochs != 1)} of {self.plan.steps_per_epoch:,} steps"
@@ -98,7 +110,9 @@ class PipelineFit:
         layout = self.parts.layout
         forgets = self.settings.arguments["optimizer_state"] == "reset"
         stages = averaged_here(units, self.algorithm.units.n_stages, layout, forgets=forgets)
-        return model_of(layout, self.algorithm.begin, stages)
+        output = self.stages.output
+        held = stages if output is None else output.whole(stages)
+        return model_of(layout, self.algorithm.begin, held)
 
     def best(self, fitted: Fitted[PipelineState]) -> Model | None:
         """Return the model of the best score, if there is one, without its optimiser."""
@@ -131,6 +145,7 @@ class PipelineFit:
             n_replicas=len(self.plan.replicas),
             sync_steps=self.plan.sync_steps,
             held_out=sum(self.algorithm.held_out.rows) if self.algorithm.held_out else 0,
+            n_blocks=0 if self.stages.output is None else self.stages.output.n_blocks,
         )
 
     def remembered(self, fitted: Fitted[PipelineState]) -> Remembered:
@@ -207,7 +222,8 @@ def pipeline_fit_of(
     weighty = _weighty(data, rows, settings.held_out, seed)
     plan = plan_of(settings, parts, rows, weighty, seed)
     micro_batches = int(arguments["micro_batches"])
-    tried = max(2, min(_TRIED, plan.batch // micro_batches))
+    most = _TRIED if arguments["output_blocks"] is None else _TRIED_WITH_BLOCKS
+    tried = max(2, min(most, plan.batch // micro_batches))
     size = -(-plan.batch // micro_batches)
     left_out = _held_out(data.rows, rows, settings.held_out, size, plan.replicas)
     scores = None if left_out is None else parts.scores
@@ -221,9 +237,12 @@ def pipeline_fit_of(
         micro_batches=micro_batches,
         recompute=bool(arguments["recompute"]),
         seed=seed,
+        output_blocks=arguments["output_blocks"],
     )
     groups = groups_of(parts)
     require_no_counts_in_groups(parts.optimiser, groups, parts.layout.torch_dtype)
+    if stages.output is not None:
+        require_each_number_alone(parts.optimiser, groups, stages.output, parts.layout)
     code = PipelineParts(
         loss=parts.loss,
         encode=purpose.encode,
@@ -248,6 +267,7 @@ def pipeline_fit_of(
         held_out=settings.held_out,
         scores=scores or Scores(parts.loss, None),
         scores_draw=stages.scores_draw,
+        output=stages.output,
     )
     keeps_best = left_out is not None and arguments["tol"] is not None
     units, arrays = units_of(

@@ -73,26 +73,28 @@ def clip(
     stages : mapping of int to Stage
         Those of this member.
     ranks : mapping of str to int
-        The places of parameters among all: norms are added in their order.
+        The places of parameters among all: norms are added in their order, and those of one that
+        is cut into blocks in the order of blocks.
     tied : mapping of str to sequence of int
         A parameter that several stages have counts once, for the first of them.
     limit : float
     tag : tuple
     """
-    norms: dict[int, Any] = {}
+    norms: dict[tuple[int, int], Any] = {}
     for s, stage in stages.items():
         for name, parameter in stage.parameters.items():
             if parameter.grad is not None and tied.get(name, (s,))[0] == s:
-                norms[ranks[name]] = torch.linalg.vector_norm(parameter.grad, 2.0)
+                norms[ranks[name], s] = torch.linalg.vector_norm(parameter.grad, 2.0)
     arrays, about = packed(list(norms.values()))
     for other in member.others:
         member.send(other, tag, arrays, [list(norms), about])
     device = next(iter(stages.values())).device
     for other in member.others:
         arrays, (theirs, about) = member.take(other, tag)
-        norms |= dict(zip(theirs, unpacked(arrays, about, device), strict=True))
+        places = [(rank, s) for rank, s in theirs]
+        norms |= dict(zip(places, unpacked(arrays, about, device), strict=True))
     if not norms:
         return
-    total = torch.linalg.vector_norm(torch.stack([norms[rank] for rank in sorted(norms)]), 2.0)
+    total = torch.linalg.vector_norm(torch.stack([norms[place] for place in sorted(norms)]), 2.0)
     for stage in stages.values():
         clip_grads_with_norm_(stage.parameters.values(), limit, total)

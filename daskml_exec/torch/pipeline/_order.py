@@ -1,4 +1,8 @@
-"""In which order stages go forwards and backwards through the micro-batches of a step."""
+"""In which order stages go forwards and backwards through the micro-batches of a step.
+
+Where the output layer is cut into blocks, these come after the stages, and a place after them joins
+what they say to the loss. Blocks go backwards when it is known, and then the stages do.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +10,9 @@ from functools import lru_cache
 
 # Of a way forwards and a way back, which take about one and two parts of the time.
 _SECONDS = {False: 1, True: 2}
+# Micro-batches more that a block goes forwards through before it goes back through the first: it
+# need not wait then for the loss, which is known elsewhere.
+_BLOCKS_AHEAD = 1
 
 
 @dataclass(frozen=True)
@@ -14,7 +21,9 @@ class Action:
 
     Attributes
     ----------
-    stage, micro_batch : int
+    stage : int
+        Blocks count after stages, and after them what joins them.
+    micro_batch : int
     back : bool
         Whether gradients go backwards, or activations forwards.
     replica : int
@@ -56,7 +65,10 @@ def actions_of(stage: int, n_stages: int, n_micro_batches: int, order: str) -> l
 
 @lru_cache(maxsize=64)
 def actions(
-    owners: Sequence[Sequence[int]], n_micro_batches: Sequence[int], order: str
+    owners: Sequence[Sequence[int]],
+    n_micro_batches: Sequence[int],
+    order: str,
+    n_blocks: int = 0,
 ) -> tuple[Action, ...]:
     """Return what all stages do in a step, in one order in which nobody waits for what comes later.
 
@@ -66,14 +78,18 @@ def actions(
     Parameters
     ----------
     owners : tuple of tuple of int
-        Per replica and stage, the Worker that has it.
+        Per replica and stage, the Worker that has it; where there are blocks, of these, too, and
+        then of what joins them.
     n_micro_batches : tuple of int
         Per replica; none for one that takes no step.
     order : {"1f1b", "gpipe"}
+    n_blocks : int
+        Of the output layer; 0 where it is in the last stage.
     """
     left = {
         (r, s): [
-            replace(each, replica=r) for each in actions_of(s, len(own), n_micro_batches[r], order)
+            replace(each, replica=r)
+            for each in _of_place(s, len(own), n_micro_batches[r], order, n_blocks)
         ][::-1]
         for r, own in enumerate(owners)
         for s in range(len(own))
@@ -82,25 +98,47 @@ def actions(
     free = {worker: 0 for own in owners for worker in own}
     found = []
     while any(left.values()):
-        start, chosen = min(
-            (
-                (max(free[owners[r][s]], done[before] if before else 0), each)
-                for (r, s), rest in left.items()
-                if rest
-                and (
-                    (before := _before(each := rest[-1], len(owners[r]))) is None or before in done
-                )
-            ),
-            key=lambda pair: (pair[0], not pair[1].back, pair[1].stage, pair[1].replica),
-        )
-        left[chosen.replica, chosen.stage].pop()
-        worker = owners[chosen.replica][chosen.stage]
-        free[worker] = done[chosen] = start + _SECONDS[chosen.back]
+        ready = []
+        for (r, s), rest in left.items():
+            needed = _needed(rest[-1], len(owners[r]), n_blocks) if rest else []
+            if rest and all(each in done for each in needed):
+                start = max([free[owners[r][s]], *(done[each] for each in needed)])
+                ready.append((start, not rest[-1].back, s, r))
+        start, _, s, r = min(ready)
+        chosen = left[r, s].pop()
+        takes = 0 if _joins(chosen, len(owners[r]), n_blocks) else _SECONDS[chosen.back]
+        free[owners[r][s]] = done[chosen] = start + takes
         found.append(chosen)
     return tuple(found)
 
 
-def _before(action: Action, n_stages: int) -> Action | None:
-    """Return what another stage has to do first."""
-    stage = action.stage + (1 if action.back else -1)
-    return replace(action, stage=stage) if 0 <= stage < n_stages else None
+def _of_place(
+    place: int, n_places: int, n_micro_batches: int, order: str, n_blocks: int
+) -> list[Action]:
+    """Return what a stage, a block or what joins blocks does in a step."""
+    if not n_blocks:
+        return actions_of(place, n_places, n_micro_batches, order)
+    n_stages = n_places - n_blocks - 1
+    if place < n_stages:
+        return actions_of(place, n_stages + 1 + _BLOCKS_AHEAD, n_micro_batches, order)
+    if place < n_places - 1:
+        return actions_of(place, place + 1 + _BLOCKS_AHEAD, n_micro_batches, order)
+    return [Action(place, i, False) for i in range(n_micro_batches)]
+
+
+def _joins(action: Action, n_places: int, n_blocks: int) -> bool:
+    return n_blocks > 0 and action.stage == n_places - 1
+
+
+def _needed(action: Action, n_places: int, n_blocks: int) -> list[Action]:
+    """Return what other places have to do first."""
+    n_stages = n_places - n_blocks - 1 if n_blocks else n_places
+    blocks = range(n_stages, n_stages + n_blocks)
+    stage = action.stage
+    if stage in blocks:
+        before = n_places - 1 if action.back else n_stages - 1
+        return [replace(action, stage=before, back=False)]
+    if _joins(action, n_places, n_blocks) or (action.back and blocks and stage == n_stages - 1):
+        return [replace(action, stage=each) for each in blocks]
+    stage += 1 if action.back else -1
+    return [replace(action, stage=stage)] if 0 <= stage < n_stages else []

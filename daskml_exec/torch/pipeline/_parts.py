@@ -9,6 +9,7 @@ from typing import Any
 from daskml_exec.torch._layout import Layout
 from daskml_exec.torch._optimisers import MakeOptimiser
 from daskml_exec.torch._scores import Scores
+from daskml_exec.torch.pipeline._output import OutputLayer
 from daskml_exec.torch.pipeline._stage import Groups
 
 
@@ -49,6 +50,8 @@ class PipelineParts:
         Of these samples.
     scores_draw : bool
         Whether these draw random numbers, as far as is known.
+    output : OutputLayer or None
+        That is cut into blocks; None where it is in the last stage.
     """
 
     loss: Callable[..., Any]
@@ -73,12 +76,17 @@ class PipelineParts:
     held_out: float
     scores: Scores
     scores_draw: bool
+    output: OutputLayer | None = None
 
     @property
     def ranks(self) -> dict[str, int]:
         """The place of each trainable parameter among all."""
         names = [name for _, names in self.groups for name in names]
         return {name: at for at, name in enumerate(names)}
+
+    def last_of(self, n_units: int) -> int:
+        """Return the last stage of a replica of so many units: its Worker makes the loss."""
+        return n_units - 1 if self.output is None else self.output.first - 1
 
 
 @lru_cache(maxsize=8)

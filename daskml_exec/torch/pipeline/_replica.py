@@ -76,7 +76,7 @@ class Replica:
         if total.finite:
             self.since += float(total.weight)
             return
-        known = made is not None and self.steps.owners[-1] == self.steps.member.index
+        known = made is not None and self.steps.has_loss
         wrong = "", ""
         if known and made is not None:
             wrong = not_finite_loss(made.partition, made.rows, total.loss, step.number, epoch)

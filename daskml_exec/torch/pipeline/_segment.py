@@ -146,7 +146,7 @@ class PipelineSegment(Segment):
             for unit, stage in units.items():
                 stage.apart = mine[unit // n].since
         return Found(
-            {r: each.seen for r, each in mine.items() if teams[r][-1] == peer.index},
+            {r: each.seen for r, each in mine.items() if each.steps.has_loss},
             {r: each.since for r, each in mine.items()},
             _failures(mine, n)
             or self._not_finite(units, sum(each.n_done for each in mine.values())),
@@ -175,7 +175,7 @@ class PipelineSegment(Segment):
             self._noting,
         )
         stream = Stream(self.plan, parts, replica, work.epoch, work.first_step, work.n_steps)
-        samples = {0, n - 1} & stages.keys()
+        samples = {0, parts.last_of(n)} & stages.keys()
         return Replica(
             steps,
             stream.with_samples(peer, sources) if samples else stream.without(),
@@ -192,6 +192,10 @@ class PipelineSegment(Segment):
         """Take the steps of all replicas, so that some go on while others wait."""
         work, plan, parts = self.work, self.plan, self.kind.parts
         before = work.epoch * plan.steps_per_epoch
+        places, n_blocks = teams, 0
+        if parts.output is not None:  # what blocks say is joined where the last stage is
+            n_blocks = parts.output.n_blocks
+            places = tuple((*team, team[parts.last_of(len(team))]) for team in teams)
         n_steps = stint.last - stint.first
         planned = [
             {
@@ -211,8 +215,8 @@ class PipelineSegment(Segment):
             }
             if not taking:
                 continue
-            for action in actions(teams, sizes, parts.order):
-                if action.replica in taking and teams[action.replica][action.stage] == here:
+            for action in actions(places, sizes, parts.order, n_blocks):
+                if action.replica in taking and places[action.replica][action.stage] == here:
                     taking[action.replica].steps.act(action)
             done = min(before + number, parts.total_steps)
             with self._noting():

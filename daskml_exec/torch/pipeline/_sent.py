@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.torch._layout import trainable_parameters
+from daskml_exec.torch._layout import Layout, trainable_parameters
 from daskml_exec.torch._optimisers import MakeOptimiser
 from daskml_exec.torch._picklable import attribute_of, cannot_travel, not_picklable
 from daskml_exec.torch._recipe import Parts
+from daskml_exec.torch.pipeline._output import OutputLayer
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._skeleton import names_of, without_tensors
 from daskml_exec.torch.pipeline._stage import TENSOR, Groups, Part, groups_are_all
@@ -48,12 +49,26 @@ def units_of(
         }
         _require_registered(found, met - set(tensors))
         skeletons.append(skeleton)
-        arrays[i] = {TENSOR + name: array_of(each) for name, each in tensors.items()}
+        arrays[i] = {
+            TENSOR + name: _own(stages, i, name, array_of(each)) for name, each in tensors.items()
+        }
         for name in tensors:
-            arrays[i] |= remembered.get(name, {})
-    largest = _largest(stages, parts, 3 if keeps_best else 2)
-    units = PipelineUnits(tuple(skeletons), _pickled(code, parts), largest, n_replicas)
+            for key, array in remembered.get(name, {}).items():
+                arrays[i][key] = _own(stages, i, name, array)
+    units = PipelineUnits(
+        tuple(skeletons),
+        _pickled(code, parts),
+        _largest(stages, parts, 3 if keeps_best else 2),
+        n_replicas,
+        0 if stages.output is None else stages.output.n_blocks,
+        tuple(cost.milliseconds for cost in stages.costs),
+    )
     return units, {unit: arrays[unit % units.n_stages] for unit in range(units.n)}
+
+
+def _own(stages: Stages, unit: int, name: str, array: Array) -> Array:
+    """Return what a stage or a block has of an array of a parameter, or of its moments."""
+    return array if stages.output is None else stages.output.own(unit, name, array)
 
 
 def _require_registered(stage: Sequence[Part], hidden: set[str]) -> None:
@@ -114,6 +129,46 @@ def require_no_counts_in_groups(make: MakeOptimiser, groups: Groups, dtype: torc
             "stages allowed are optimisers that remember all in the state of their "
             "parameters, as those of torch.optim do"
         )
+
+
+def require_each_number_alone(
+    make: MakeOptimiser, groups: Groups, output: OutputLayer, layout: Layout
+) -> None:
+    """Raise ValueError for an optimiser that looks at a whole matrix, of which blocks have rows.
+
+    Two steps of one are compared with two of its halves.
+    """
+    shapes: dict[str, tuple[int, ...]] = {output.weight: (4, 3)}
+    if output.bias is not None:
+        shapes[output.bias] = (4,)
+    for name, shape in shapes.items():
+        options = [options for options, names in groups if name in names]
+        if not options:  # it is frozen
+            continue
+        generator = torch.Generator().manual_seed(0)
+        values = torch.randn((3, *shape), generator=generator, dtype=layout.torch_dtype)
+        given: Any = None if groups_are_all(groups) else options[0]
+        whole = _stepped(make, given, values)
+        halves = [_stepped(make, given, values[:, rows]) for rows in (slice(2), slice(2, 4))]
+        if not torch.allclose(torch.cat(halves), whole, rtol=1e-3, atol=0):
+            raise ValueError(
+                f"optimizer {make.name} makes of a matrix something else than of its rows, and "
+                f"{output.name!r} is cut by rows: output_blocks={output.n_blocks}; allowed with "
+                "output_blocks are optimisers that change each number by its own gradients, as "
+                "SGD and AdamW do, and not Adafactor or Muon"
+            )
+
+
+def _stepped(make: MakeOptimiser, options: Any, values: torch.Tensor) -> torch.Tensor:
+    """Return by how much two steps have changed the first of these values."""
+    first, *gradients = values
+    parameter = nn.Parameter(first.clone())
+    alone: Any = [parameter] if options is None else [{**options, "params": [parameter]}]
+    optimiser = make.make(alone, lr=make.lr or 1e-3, **make.options)
+    for gradient in gradients:
+        parameter.grad = gradient.clone()
+        optimiser.step()
+    return parameter.detach() - first
 
 
 def _pickled(code: PipelineParts, parts: Parts) -> bytes:

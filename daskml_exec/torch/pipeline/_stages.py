@@ -1,6 +1,6 @@
 """A module that is cut into stages, as it was asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
@@ -13,6 +13,8 @@ from daskml_exec.torch._scores import Scores
 from daskml_exec.torch.pipeline._cut import Cost, cut_at, cut_evenly
 from daskml_exec.torch.pipeline._dry_run import Chain, chain_of_parts, costs_of, nbytes_of
 from daskml_exec.torch.pipeline._dry_scores import scores_draw
+from daskml_exec.torch.pipeline._output import OutputBlock, OutputLayer, rows_in_blocks
+from daskml_exec.torch.pipeline._output_apart import with_output_apart
 from daskml_exec.torch.pipeline._stage import Part
 
 _ALLOWED = (
@@ -28,15 +30,17 @@ class Stages:
     Attributes
     ----------
     parts : tuple of tuple of Part
-        Of each stage.
+        Of each stage, and of each block of the output layer after them.
     costs : tuple of Cost
-        Of each stage.
+        Of each of these.
     tied : dict of str to tuple of int
         Of each trainable parameter that several stages have, these stages.
     changes_buffers : bool
         Whether a step changes some, as statistics.
     scores_draw : bool
         Whether scores of samples held out draw random numbers, as far as is known.
+    output : OutputLayer or None
+        That is cut into blocks; None where it is in the last stage.
     """
 
     parts: tuple[tuple[Part, ...], ...]
@@ -44,6 +48,7 @@ class Stages:
     tied: dict[str, tuple[int, ...]]
     changes_buffers: bool
     scores_draw: bool
+    output: OutputLayer | None = None
 
 
 def cut_into_stages(
@@ -57,6 +62,7 @@ def cut_into_stages(
     micro_batches: int,
     recompute: bool,
     seed: int,
+    output_blocks: int | None = None,
 ) -> Stages:
     """Cut a module, and look whether its stages can be trained.
 
@@ -74,6 +80,8 @@ def cut_into_stages(
     micro_batches : int
     recompute : bool
     seed : int
+    output_blocks : int or None
+        Of the output layer, which is the last stage then, or part of it; None for a whole one.
 
     Raises
     ------
@@ -82,7 +90,7 @@ def cut_into_stages(
     """
     if isinstance(stages, Integral):
         stages = int(stages)
-    if stages is None:
+    if stages is None and output_blocks is None:
         raise ValueError(f"stages=None with {parallel=}; {_ALLOWED}")
     if isinstance(stages, int) and stages < 2:
         raise ValueError(
@@ -99,7 +107,12 @@ def cut_into_stages(
         seed=seed,
     )
     draw = scores is not None and scores_draw(module, chain, scores, batch, seed=seed)
-    return replace(stages_of(module, chain, costs_of(chain), stages), scores_draw=draw)
+    if output_blocks is None:
+        made = stages_of(module, chain, costs_of(chain), stages)
+    else:
+        apart = with_output_apart(chain, loss, batch, output_blocks, seed=seed)
+        made = _stages_and_blocks(module, apart, len(chain.parts), stages, output_blocks)
+    return replace(made, scores_draw=draw)
 
 
 def chain_to_cut(
@@ -125,15 +138,34 @@ def stages_of(module: nn.Module, chain: Chain, costs: Sequence[Cost], stages: An
 
     Nobody has looked whether their scores draw.
     """
-    begins = _begins(chain, costs, stages)
-    ends = [*begins[1:], len(chain.parts)]
-    cut = tuple(chain.parts[a:b] for a, b in zip(begins, ends, strict=True))
+    return _made(module, chain, chain.parts, costs, _begins(chain, costs, stages))
+
+
+def _stages_and_blocks(
+    module: nn.Module, chain: Chain, n_given: int, stages: Any, n_blocks: int
+) -> Stages:
+    """Return the stages of a chain whose last part is the output layer, and blocks of it."""
+    costs = costs_of(chain)
+    begins = _begins_before_output(chain, costs, stages, n_given)
+    made = _made(module, chain, chain.parts[:-1], costs[:-1], begins)
+    return _with_blocks(module, made, chain.parts[-1], costs[-1], n_blocks)
+
+
+def _made(
+    module: nn.Module,
+    chain: Chain,
+    parts: Sequence[Part],
+    costs: Sequence[Cost],
+    begins: Sequence[int],
+) -> Stages:
+    ends = [*begins[1:], len(parts)]
+    cut = tuple(tuple(parts[a:b]) for a, b in zip(begins, ends, strict=True))
     made = Stages(
         cut,
         tuple(
             Cost(
                 sum(each.milliseconds for each in costs[a:b]),
-                nbytes_of(nn.ModuleList([part.module for part in chain.parts[a:b]])),
+                nbytes_of(nn.ModuleList([part.module for part in parts[a:b]])),
             )
             for a, b in zip(begins, ends, strict=True)
         ),
@@ -143,6 +175,63 @@ def stages_of(module: nn.Module, chain: Chain, costs: Sequence[Cost], stages: An
     )
     _require_own_buffers(made)
     return made
+
+
+def _with_blocks(module: nn.Module, made: Stages, part: Part, cost: Cost, n_blocks: int) -> Stages:
+    """Return stages, and blocks of the output layer after them."""
+    layer = part.module
+    assert isinstance(layer, nn.Linear)
+    names = {id(each): name for name, each in module.named_parameters()}
+    bias = None if layer.bias is None else names[id(layer.bias)]
+    output = OutputLayer(
+        part.name,
+        names[id(layer.weight)],
+        bias,
+        layer.out_features,
+        len(made.parts),
+        rows_in_blocks(layer.out_features, n_blocks),
+        _tied_to_output(layer, names, made.parts),
+    )
+    blocks, costs = [], []
+    for start, stop in output.rows:
+        name = f"{part.name}[{start}:{stop}]"
+        blocks.append((Part(part.index, name, OutputBlock(layer, start)),))
+        share = (stop - start) / layer.out_features
+        costs.append(Cost(cost.milliseconds * share, round(nbytes_of(layer) * share)))
+    return replace(made, parts=(*made.parts, *blocks), costs=(*made.costs, *costs), output=output)
+
+
+def _tied_to_output(
+    layer: nn.Module, names: Mapping[int, str], cut: Sequence[Sequence[Part]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the stages that have parameters of the output layer, too."""
+    having = [{id(each) for part in parts for each in part.module.parameters()} for parts in cut]
+    found = {
+        names[id(each)]: tuple(s for s, ids in enumerate(having) if id(each) in ids)
+        for each in layer.parameters()
+        if each.requires_grad
+    }
+    return {name: stages for name, stages in found.items() if stages}
+
+
+def _begins_before_output(
+    chain: Chain, costs: Sequence[Cost], stages: Any, n_given: int
+) -> Sequence[int]:
+    """Return the first part of each stage before the output layer, which is a chain's last part."""
+    n = len(chain.parts) - 1
+    if stages is None:
+        return (0,)
+    if callable(stages):  # what came before the layer in the last one is a stage
+        return range(min(n, n_given))
+    if isinstance(stages, int):
+        if stages - 1 > n:
+            raise ValueError(
+                f"stages={stages} with output_blocks, and the module has {n} parts before its "
+                "output layer, which is the last stage; allowed are as many stages and one more "
+                "at most"
+            )
+        return cut_evenly(costs[:-1], stages - 1)
+    return [begin for begin in _named(chain, stages) if begin < n]
 
 
 def _require_dtypes_of_numpy(module: nn.Module) -> None:
@@ -167,16 +256,20 @@ def _begins(chain: Chain, costs: Sequence[Cost], stages: Any) -> Sequence[int]:
                 f"after the other: {', '.join(names[:20])}; allowed are as many stages at most"
             )
         return cut_evenly(costs, stages)
-    wrong = [each for each in stages if not isinstance(each, str)]
-    if isinstance(stages, str) or wrong:
-        raise ValueError(f"{stages=}; {_ALLOWED}")
-    begins = cut_at(names, stages)
+    begins = _named(chain, stages)
     if len(begins) < 2:
         raise ValueError(
             f"stages={list(stages)} makes one stage, as the first part, {names[0]!r}, begins one "
             "in any case; allowed are names of other parts"
         )
     return begins
+
+
+def _named(chain: Chain, stages: Sequence[str]) -> Sequence[int]:
+    wrong = [each for each in stages if not isinstance(each, str)]
+    if isinstance(stages, str) or wrong:
+        raise ValueError(f"{stages=}; {_ALLOWED}")
+    return cut_at([part.name for part in chain.parts], stages)
 
 
 def _tied(module: nn.Module, cut: Sequence[Sequence[Part]]) -> dict[str, tuple[int, ...]]:

@@ -17,14 +17,17 @@ from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.partitions import map_leaves, tree_between
 from daskml_exec.torch._draws import alone
 from daskml_exec.torch._steps import autocast, checked_loss
+from daskml_exec.torch.pipeline._cut_loss import loss_of_answer, question_of
 from daskml_exec.torch.pipeline._gradients import add_tied, clip
 from daskml_exec.torch.pipeline._member import Member
 from daskml_exec.torch.pipeline._order import Action
+from daskml_exec.torch.pipeline._output_steps import OutputSteps
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelineStep
 from daskml_exec.torch.pipeline._seeds import LOSS, Draws
 from daskml_exec.torch.pipeline._stage import Stage, Through
 from daskml_exec.torch.pipeline._stand_in import Caller, arguments_of, loss_after
+from daskml_exec.torch.pipeline._tied_output import add_tied_rows
 from daskml_exec.torch.pipeline._trees import Passed, packed, passed, unpacked
 
 
@@ -88,6 +91,29 @@ class Steps:
     _losses: dict[int, tuple[Any, Any]] = field(default_factory=dict, init=False)
 
     _now: _Now = field(init=False)
+    _output: OutputSteps | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        layer, self._output = self.parts.output, None
+        if layer is not None:
+            self._output = OutputSteps(
+                self.member,
+                self.owners,
+                self.stages,
+                layer,
+                self.draws.device,
+                self.parts.recompute,
+            )
+
+    @property
+    def last(self) -> int:
+        """The stage whose Worker makes the loss."""
+        return self.parts.last_of(len(self.owners))
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether it is made here."""
+        return self.owners[self.last] == self.member.index
 
     def begin(self, epoch: int, step: PipelineStep, batch: Any) -> None:
         """Begin a step.
@@ -110,30 +136,74 @@ class Steps:
         stop_point()
         self.member.require_current()
         step, n, batch = self._now.step, self._now.n_micro_batches, self._now.batch
-        stage, i = self.stages[action.stage], action.micro_batch
+        i = action.micro_batch
+        start, stop = i * step.n_samples // n, (i + 1) * step.n_samples // n
+        piece = None if batch is None else tree_between(batch, start, stop)
+        key = self.draws.key(self._now.epoch, step.number, i)
+        output = self._output
+        if output is not None and action.stage > self.last:
+            self._act_of_output(output, action, key, piece, stop - start)
+            return
+        stage = self.stages[action.stage]
         if action.back:
-            gradients = None if self._is_last(action.stage) else self._taken(action, step)
+            gradients: Any
+            if output is not None and action.stage == self.last:
+                gradients = [output.gradient(i, self._tag(step))]
+            else:
+                gradients = None if self._makes_loss(action.stage) else self._taken(action, step)
             # Modules that go forwards again in it, as torch's checkpoints, draw once more.
             with self.guard(), alone(self.draws.known):
                 found = stage.backward(i, gradients)
             if action.stage:
                 self._pass(replace(action, stage=action.stage - 1), step, found)
             return
-        start, stop = i * step.n_samples // n, (i + 1) * step.n_samples // n
-        piece = None if batch is None else tree_between(batch, start, stop)
-        key = self.draws.key(self._now.epoch, step.number, i)
         with self.guard():
             given = self._arguments(key, piece) if action.stage == 0 else None
         if given is None:
             given = self._taken(action, step)
         go = partial(self._through, action, key, given, piece, stop - start)
-        if self._is_last(action.stage) and self.parts.recompute:
+        if self._makes_loss(action.stage) and self.parts.recompute:
             stage.postpone(i, go)
             return
         with self.guard():
             out = stage.forward(i, go, recompute=self.parts.recompute)
-        if not self._is_last(action.stage):
+        if output is not None and action.stage == self.last:
+            self._ask(output, i, key, piece, out)
+        elif not self._makes_loss(action.stage):
             self._pass(replace(action, stage=action.stage + 1), step, out)
+
+    def _act_of_output(
+        self, output: OutputSteps, action: Action, key: int, piece: Any, n_samples: int
+    ) -> None:
+        """Do what a block of the output layer does next, or join what all of them say."""
+        i, tag = action.micro_batch, self._tag(self._now.step)
+        if action.stage != output.place:
+            go = output.backward if action.back else output.forward
+            go(action.stage, i, tag)
+            return
+
+        def loss(losses: torch.Tensor) -> torch.Tensor:
+            def made() -> torch.Tensor:
+                self.draws.enter(LOSS)
+                found = loss_of_answer(self.parts.loss, _copied(piece), output.logits(i), losses)
+                return self._noted(i, found, n_samples)
+
+            with self.guard():
+                return self.draws.run(key, made)
+
+        output.join(i, tag, loss)
+
+    def _ask(self, output: OutputSteps, i: int, key: int, piece: Any, out: Passed) -> None:
+        """Give what the last stage makes to the blocks, with what the loss asks of them."""
+        (vectors,) = out.tensors
+
+        def asked() -> Any:
+            self.draws.enter(LOSS)
+            return question_of(self.parts.loss, _copied(piece), output.logits_of(vectors))
+
+        with self.guard():
+            question = self.draws.run(key, asked)
+        output.ask(i, self._tag(self._now.step), vectors, question)
 
     def end(self, rate: float) -> Total:
         """End the step at this learning rate, unless its loss is not finite; return what it is."""
@@ -142,8 +212,14 @@ class Steps:
             self._update(self._now.step, total, rate)
         return total
 
-    def _is_last(self, stage: int) -> bool:
-        return stage == len(self.owners) - 1
+    def _makes_loss(self, stage: int) -> bool:
+        return self._output is None and stage == self.last
+
+    def _noted(self, micro_batch: int, found: Any, n_samples: int) -> torch.Tensor:
+        """Note what a loss has returned; return what gradients are of."""
+        mean, weight = checked_loss(found, n_samples)
+        self._losses[micro_batch] = mean.detach(), weight
+        return mean if self.parts.micro_batches == 1 else mean * weight
 
     def _arguments(self, key: int, piece: Any) -> Passed:
         """Return what the loss calls the module with."""
@@ -171,14 +247,12 @@ class Steps:
                 _copied(piece),
                 lambda: self.draws.within(partial(through, value)),
             )
-            mean, weight = checked_loss(found, n_samples)
-            self._losses[action.micro_batch] = mean.detach(), weight
-            return mean if parts.micro_batches == 1 else mean * weight
+            return self._noted(action.micro_batch, found, n_samples)
 
         def once() -> Through:
             leaves, value = given.entered()
             with autocast(parts.amp, self.draws.device):
-                out = loss(value) if self._is_last(action.stage) else through(value)
+                out = loss(value) if self._makes_loss(action.stage) else through(value)
             return leaves, passed(out, stage.name)
 
         return self.draws.run(key, once)
@@ -211,7 +285,7 @@ class Steps:
 
     def _total(self, step: PipelineStep) -> Total:
         """Return what the step came to, on all Workers alike."""
-        tag, last = self._tag(step, "total"), self.owners[-1]
+        tag, last = self._tag(step, "total"), self.owners[self.last]
         if last != self.member.index:
             arrays, (about, number, finite) = self.member.take(last, tag)
             (tensor,) = unpacked(arrays, about, self.draws.device)
@@ -235,6 +309,11 @@ class Steps:
         """Let the optimisers take their step."""
         parts = self.parts
         add_tied(self.member, self.owners, self.stages, parts.tied, self._tag(step, "tied"))
+        tied = parts.tied
+        if parts.output is not None:
+            tag = self._tag(step, "tied output")
+            add_tied_rows(self.member, self.owners, self.stages, parts.output, tag)
+            tied = {**tied, **parts.output.tied}
         if parts.micro_batches > 1:
             for stage in self.stages.values():
                 for parameter in stage.parameters.values():
@@ -245,7 +324,7 @@ class Steps:
                 self.member,
                 self.stages,
                 parts.ranks,
-                parts.tied,
+                tied,
                 parts.clip_norm,
                 self._tag(step, "norms"),
             )

@@ -30,12 +30,18 @@ class PipelineUnits:
     largest_nbytes : int
     n_replicas : int
         Of the whole pipeline: units are the stages of one after the other.
+    n_blocks : int
+        Of the output layer, which are the last of these.
+    milliseconds : tuple of float
+        That each took of a few samples, by which blocks are given to Workers.
     """
 
     skeletons: tuple[bytes, ...]
     code: bytes
     largest_nbytes: int
     n_replicas: int = 1
+    n_blocks: int = 0
+    milliseconds: tuple[float, ...] = ()
 
     @property
     def n(self) -> int:
@@ -43,11 +49,13 @@ class PipelineUnits:
 
     @property
     def n_stages(self) -> int:
-        """Of each replica."""
+        """Of each replica, blocks of its output layer among them."""
         return len(self.skeletons)
 
     def owners(self, n_workers: int) -> tuple[int, ...]:
-        return owners_of_stages(self.n_stages, self.n_replicas, n_workers)
+        if not self.n_blocks:
+            return owners_of_stages(self.n_stages, self.n_replicas, n_workers)
+        return owners_with_blocks(self.milliseconds, self.n_blocks, self.n_replicas, n_workers)
 
     def teams(self, owners: Sequence[int]) -> tuple[tuple[int, ...], ...]:
         """Return per replica and stage the worker that has it, of owners of all units."""
@@ -102,6 +110,42 @@ def owners_of_stages(n_stages: int, n_replicas: int, n_workers: int) -> tuple[in
     forth = owners_of(n_stages, n_workers)
     back = tuple(n_workers - 1 - owner for owner in forth)
     return tuple(owner for r in range(n_replicas) for owner in (back if r % 2 else forth))
+
+
+def owners_with_blocks(
+    milliseconds: Sequence[float], n_blocks: int, n_replicas: int, n_workers: int
+) -> tuple[int, ...]:
+    """Return per stage and block of one replica after the other the worker that has it.
+
+    Stages are where they are without blocks. A block goes to the worker that has least to do, of
+    those without a block of the replica, as long as there are some.
+
+    Parameters
+    ----------
+    milliseconds : sequence of float
+        Of each stage and block of a replica.
+    n_blocks, n_replicas, n_workers : int
+
+    Examples
+    --------
+    >>> owners_with_blocks([1, 2, 2], 2, 1, 2), owners_with_blocks([1, 2, 2], 2, 1, 3)
+    ((0, 0, 1), (0, 2, 1))
+    """
+    n_stages = len(milliseconds) - n_blocks
+    of_stages = owners_of_stages(n_stages, n_replicas, n_workers)
+    busy = [0.0] * n_workers
+    for unit, owner in enumerate(of_stages):
+        busy[owner] += milliseconds[unit % n_stages]
+    found: list[int] = []
+    for replica in range(n_replicas):
+        blocks: list[int] = []
+        for takes in milliseconds[: n_stages - 1 : -1]:
+            free = set(range(n_workers)) - set(blocks) or range(n_workers)
+            owner = min(free, key=lambda worker: (busy[worker], worker))
+            busy[owner] += takes
+            blocks.insert(0, owner)
+        found += [*of_stages[replica * n_stages : (replica + 1) * n_stages], *blocks]
+    return tuple(found)
 
 
 def remembered_arrays(layout: Layout, model: Model) -> dict[str, dict[str, Array]]:

@@ -155,6 +155,8 @@ def test_stages_hold_where_they_are():
     assert "stages has 'six'" in asked(model)["pipeline"].problem
     with pytest.raises(ValueError, match="stages=1 with parallel='auto'; allowed are None"):
         auto(stages=1).fit(*lazy("chain", 25))
+    with pytest.raises(ValueError, match=r"output_blocks=2 with parallel='auto'.* allowed are"):
+        auto(output_blocks=2).fit(*lazy("chain", 25))
 
 
 def test_what_a_fit_in_stages_refuses_later_leaves_the_others(taking):
