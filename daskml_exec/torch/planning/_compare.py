@@ -108,6 +108,9 @@ class _Comparison:
                 chain = self._chain()
             # Whatever it is: what cannot be cut is trained as a whole, and says why.
             except Exception as error:
+                if callable(self.question.arguments["stages"]):  # it is the user's, and wrong
+                    error.add_note("in stages(module), which parallel='auto' has called")
+                    raise
                 problems = {each: problems[each] or _first_line(error) for each in WAYS[1:]}
         plans = {each: self._plan(each) for each in WAYS[1:] if not problems[each]}
         if not plans and not self.cluster.memory_limit:
@@ -215,6 +218,8 @@ class _Comparison:
             try:
                 made = stages_of(self.question.parts.module, chain, costs, stages)
             except ValueError as error:
+                if self.question.arguments["stages"] is not None:
+                    raise
                 ways.append(Way(parallel, problem=_first_line(error)))
                 continue
             ways.append(self._way_of(parallel, plan, made, seen))

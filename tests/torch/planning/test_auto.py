@@ -151,12 +151,26 @@ def test_stages_hold_where_they_are():
     assert asked(model)["pipeline"].begins == ("2", "5.0")
     model = auto("words", stages=STAGES["words"]).fit(*lazy("words", 25))
     assert asked(model)["pipeline"].n_stages == 3 and asked(model)["pipeline"].begins == ()
-    model = auto(stages=["six"]).fit(*lazy("chain", 25))
-    assert "stages has 'six'" in asked(model)["pipeline"].problem
     with pytest.raises(ValueError, match="stages=1 with parallel='auto'; allowed are None"):
         auto(stages=1).fit(*lazy("chain", 25))
     with pytest.raises(ValueError, match=r"output_blocks=2 with parallel='auto'.* allowed are"):
         auto(output_blocks=2).fit(*lazy("chain", 25))
+
+
+MISSPELT = {
+    "name": (["six"], ValueError, "stages has 'six', which no part is called like"),
+    "number": (99, ValueError, "stages=99, and the module has .* allowed are as many stages"),
+    "function": (lambda module: [module.boody], AttributeError, "has no attribute 'boody'"),
+    "none": (lambda module: [], ValueError, r"stages\(module\) returned 0 of them; allowed"),
+}
+
+
+@pytest.mark.parametrize(("stages", "error", "message"), MISSPELT.values(), ids=MISSPELT)
+def test_stages_that_are_not_there_are_no_reason_to_train_a_copy(stages, error, message):
+    with pytest.raises(error, match=message) as caught:
+        auto(stages=stages).fit(*lazy("chain", 25))
+    if callable(stages):
+        assert caught.value.__notes__ == ["in stages(module), which parallel='auto' has called"]
 
 
 def test_what_a_fit_in_stages_refuses_later_leaves_the_others(taking):
