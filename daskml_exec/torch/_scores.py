@@ -106,12 +106,17 @@ def score_held_out(sums: Sums, fraction: float) -> Score:
         None of the sums has a weight.
     """
     if not any(weight for _, weight in sums.values()):
-        raise ValueError(
-            f"no score of the samples that validation_fraction={fraction:g} holds out has a "
-            "weight: allowed are more samples, a larger validation_fraction, and scores that "
-            "return sums whose weights are not all zero"
-        )
+        raise nothing_scored(fraction)
     return score_of(sums)
+
+
+def nothing_scored(fraction: float) -> ValueError:
+    """Return the error of samples held out that no score is of; as of `score_held_out`."""
+    return ValueError(
+        f"no score of the samples that validation_fraction={fraction:g} holds out has a "
+        "weight: allowed are more samples, a larger validation_fraction, and scores that "
+        "return sums whose weights are not all zero"
+    )
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,11 @@ def tensors(tree: Any, dtype: torch.dtype, device: torch.device) -> Any:
     return map_leaves(tensor, tree)
 
 
+def cloned(tree: Any) -> Any:
+    """Return a tree of tensors in memory of its own: user functions may change it in place."""
+    return map_leaves(torch.Tensor.clone, tree)
+
+
 def arrays(tree: Any) -> Any:
     """Return tensors, wherever they are, as arrays; what is no tensor stays."""
 

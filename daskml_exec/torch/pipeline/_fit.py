@@ -17,7 +17,7 @@ from daskml_exec.torch._local_module import first_model, load_weights
 from daskml_exec.torch._purpose import Purpose, first_batch
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch._remembered import Last, Remembered, require_same_layout
-from daskml_exec.torch._scores import Scores, score_held_out
+from daskml_exec.torch._scores import Scores, nothing_scored
 from daskml_exec.torch.pipeline._algorithm import Best, PipelineState, PipelineSteps
 from daskml_exec.torch.pipeline._apart import averaged_here
 from daskml_exec.torch.pipeline._explain import PipelineExplanation
@@ -352,7 +352,7 @@ def _held_out(
         return None
     found = tuple(n - left for n, left in zip(rows, trained_on, strict=True))
     if not any(found):
-        score_held_out({}, fraction)
+        raise nothing_scored(fraction)
     return HeldOut(fraction, found, size, replicas)
 
 

@@ -72,8 +72,7 @@ def seen_in_parts(
     np.random.set_state(states[1])
     found = _of_parts(module, parts, arguments, seed)
     rule = f", where each gets what the one before returns; {allowed}"
-    ours, theirs = passed(whole.output, "the module"), passed(found.output, "the module")
-    if ours.form != theirs.form or not all(map(_close, ours.tensors, theirs.tensors)):
+    if not _same(whole.output, found.output):
         raise ValueError(f"{who} give another output than the module{rule}")
     for name in {**whole.changed, **found.changed}:
         one, other = whole.changed.get(name), found.changed.get(name)
@@ -106,14 +105,19 @@ def output_in_eval(
     for part in copies:
         part.module.eval()
     output = _drawing(seed, lambda args, kwargs: _through(copies, args, kwargs), arguments)
-    ours, theirs = passed(expected, "the module"), passed(output, "the module")
-    if ours.form != theirs.form or not all(map(_close, ours.tensors, theirs.tensors)):
+    if not _same(expected, output):
         raise ValueError(
             f"{who} give another output in eval mode than the module, with which samples held out "
             "are scored; allowed are stages that are the module together in eval mode, too, and "
             "validation_fraction=0.0"
         )
     return output
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Return whether two outputs have one form, and nearly the same numbers."""
+    ours, theirs = passed(one, "the module"), passed(other, "the module")
+    return ours.form == theirs.form and all(map(_close, ours.tensors, theirs.tensors))
 
 
 def _close(one: torch.Tensor, other: torch.Tensor, **within: float) -> bool:

@@ -1,14 +1,14 @@
 """Segments of a pipeline in which samples held out are scored."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from daskml_exec.executor._raised import carried
 from daskml_exec.executor.peers import Peer, Source
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch.pipeline._evaluation import in_eval_mode
+from daskml_exec.torch.pipeline._guard import guarded
 from daskml_exec.torch.pipeline._held_out import HeldOut, Piece
 from daskml_exec.torch.pipeline._samples import samples_held_out
 from daskml_exec.torch.pipeline._scoring import Scoring
@@ -92,8 +92,8 @@ class ScoringSegment(Segment):
         n, device = self.kind.n_stages, next(iter(units.values())).device
         teams = self.kind.teams(owners)
         mine = {
-            r: self._replica(r, peer, teams[r], units, sources, name)
-            for r in sorted({unit // n for unit in units})
+            r: self._replica(r, peer, teams[r], stages, sources, name)
+            for r, stages in self.kind.by_replica(units).items()
         }
         with steady(device), in_eval_mode(units.values()):
             # All in one order, of which each Worker does its own part. Later stages come first, so
@@ -115,14 +115,12 @@ class ScoringSegment(Segment):
         replica: int,
         peer: Peer,
         owners: tuple[int, ...],
-        units: Mapping[int, Stage],
+        stages: Mapping[int, Stage],
         sources: Mapping[int, Source],
         name: int,
     ) -> Scoring:
-        parts, n = self.kind.parts, self.kind.n_stages
-        stages = {unit % n: stage for unit, stage in units.items() if unit // n == replica}
-        pieces = self._pieces(replica)
-        wanted = {0, n - 1} & stages.keys()
+        parts, pieces = self.kind.parts, self._pieces(replica)
+        wanted = {0, self.kind.n_stages - 1} & stages.keys()
         device = next(iter(stages.values())).device
         return Scoring(
             Team(peer, owners, replica),
@@ -136,11 +134,5 @@ class ScoringSegment(Segment):
             samples_held_out(pieces, parts, peer, sources) if wanted else None,
         )
 
-    @contextmanager
-    def _noting(self) -> Iterator[None]:
-        """Say where code of the user's raised, and let whatever that was come to the driver."""
-        try:
-            yield
-        except BaseException as error:
-            error.add_note(f"in scoring what is held out of a pipeline, epoch {self.work.epoch}")
-            raise carried(error) from None
+    def _noting(self) -> AbstractContextManager[None]:
+        return guarded(f"in scoring what is held out of a pipeline, epoch {self.work.epoch}")

@@ -15,6 +15,7 @@ from daskml_exec.partitions import map_leaves
 from daskml_exec.torch._draws import score_key, step_seed
 from daskml_exec.torch._scores import Scores
 from daskml_exec.torch._steps import autocast
+from daskml_exec.torch._tensors import cloned
 from daskml_exec.torch.pipeline._held_out import Piece
 from daskml_exec.torch.pipeline._member import Member
 from daskml_exec.torch.pipeline._parts import PipelineParts
@@ -116,7 +117,7 @@ class Scoring:
         def arguments() -> Any:
             self.draws.enter(LOSS)
             with autocast(self.parts.amp, self.draws.device):
-                return arguments_of(call, _copied(batch))
+                return arguments_of(call, cloned(batch))
 
         return passed(self.draws.run(key, arguments), call.who)
 
@@ -139,7 +140,7 @@ class Scoring:
             self.draws.enter(LOSS)
             through = partial(unit.through, self.draws, value, first=False)
             with autocast(self.parts.amp, self.draws.device):
-                return loss_after(call, _copied(batch), lambda: self.draws.within(through))
+                return loss_after(call, cloned(batch), lambda: self.draws.within(through))
 
         pairs = {
             name: np.array([float(total), float(weight)])
@@ -197,8 +198,3 @@ def taken_over(
     if at + _AHEAD < n:
         member.send(sender, (*tag, at, "taken"), ())
     return Passed(form, tensors)
-
-
-def _copied(batch: Any) -> Any:
-    """Return a batch of the scores' own, who may change it in place."""
-    return map_leaves(torch.Tensor.clone, batch)

@@ -1,15 +1,15 @@
 """Segments of a pipeline: what each Worker does in them with its stages."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-from daskml_exec.executor._raised import carried
 from daskml_exec.executor.peers import Peer, Source
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._steps import factor_of
 from daskml_exec.torch.pipeline._averages import average_stages
+from daskml_exec.torch.pipeline._guard import guarded
 from daskml_exec.torch.pipeline._order import actions
 from daskml_exec.torch.pipeline._plan import PipelinePlan
 from daskml_exec.torch.pipeline._replica import Failed, Replica
@@ -120,8 +120,8 @@ class PipelineSegment(Segment):
                 if stage.is_of_first:
                     stage.keep(names)
         mine = {
-            r: self._replica(r, peer, teams[r], units, sources, name)
-            for r in sorted({unit // n for unit in units})
+            r: self._replica(r, peer, teams[r], stages, sources, name)
+            for r, stages in kind.by_replica(units).items()
         }
         with steady(device):
             for stint in stints_of(work.first_step, work.n_steps, work.end, self.plan.sync_steps):
@@ -157,13 +157,12 @@ class PipelineSegment(Segment):
         replica: int,
         peer: Peer,
         owners: tuple[int, ...],
-        units: Mapping[int, Stage],
+        stages: Mapping[int, Stage],
         sources: Mapping[int, Source],
         name: int,
     ) -> Replica:
         """Return a replica's stages on this Worker, with its samples where they are wanted."""
         parts, work, n = self.kind.parts, self.work, self.kind.n_stages
-        stages = {unit % n: stage for unit, stage in units.items() if unit // n == replica}
         device = next(iter(stages.values())).device
         steps = Steps(
             Team(peer, owners, replica),
@@ -236,18 +235,12 @@ class PipelineSegment(Segment):
             if not stage.is_finite
         }
 
-    @contextmanager
-    def _noting(self) -> Iterator[None]:
-        """Say where code of the user's raised, and let whatever that was come to the driver."""
+    def _noting(self) -> AbstractContextManager[None]:
         work = self.work
-        try:
-            yield
-        except BaseException as error:
-            error.add_note(
-                f"in training a pipeline, epoch {work.epoch}, one of the steps {work.first_step} "
-                f"to {work.first_step + work.n_steps - 1}"
-            )
-            raise carried(error) from None
+        return guarded(
+            f"in training a pipeline, epoch {work.epoch}, one of the steps {work.first_step} "
+            f"to {work.first_step + work.n_steps - 1}"
+        )
 
 
 def _failures(replicas: Mapping[int, Replica], n_stages: int) -> dict[int, Failed]:

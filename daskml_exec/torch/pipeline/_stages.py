@@ -205,13 +205,8 @@ def _tied_to_output(
     layer: nn.Module, names: Mapping[int, str], cut: Sequence[Sequence[Part]]
 ) -> dict[str, tuple[int, ...]]:
     """Return the stages that have parameters of the output layer, too."""
-    having = [{id(each) for part in parts for each in part.module.parameters()} for parts in cut]
-    found = {
-        names[id(each)]: tuple(s for s, ids in enumerate(having) if id(each) in ids)
-        for each in layer.parameters()
-        if each.requires_grad
-    }
-    return {name: stages for name, stages in found.items() if stages}
+    trained = {names[id(each)]: each for each in layer.parameters() if each.requires_grad}
+    return {name: stages for name, stages in _having(trained, cut).items() if stages}
 
 
 def _begins_before_output(
@@ -273,12 +268,19 @@ def _named(chain: Chain, stages: Sequence[str]) -> Sequence[int]:
 
 
 def _tied(module: nn.Module, cut: Sequence[Sequence[Part]]) -> dict[str, tuple[int, ...]]:
-    having = [{id(each) for part in parts for each in part.module.parameters()} for parts in cut]
-    found = {
-        name: tuple(s for s, ids in enumerate(having) if id(parameter) in ids)
-        for name, parameter in trainable_parameters(module).items()
-    }
+    found = _having(trainable_parameters(module), cut)
     return {name: stages for name, stages in found.items() if len(stages) > 1}
+
+
+def _having(
+    parameters: Mapping[str, nn.Parameter], cut: Sequence[Sequence[Part]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the stages that have each of these parameters."""
+    there = [{id(each) for part in parts for each in part.module.parameters()} for parts in cut]
+    return {
+        name: tuple(s for s, ids in enumerate(there) if id(parameter) in ids)
+        for name, parameter in parameters.items()
+    }
 
 
 def _require_steady_buffers(chain: Chain, micro_batches: int, recompute: bool) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from daskml_exec.kernels.stop_points import stop_point
-from daskml_exec.partitions import map_leaves, tree_between
+from daskml_exec.partitions import tree_between
 from daskml_exec.torch._draws import alone
 from daskml_exec.torch._steps import autocast, checked_loss
+from daskml_exec.torch._tensors import cloned
 from daskml_exec.torch.pipeline._cut_loss import loss_of_answer, question_of
 from daskml_exec.torch.pipeline._gradients import add_tied, clip
 from daskml_exec.torch.pipeline._member import Member
@@ -135,14 +136,9 @@ class Steps:
         """Do what one of the stages here does next in this step."""
         stop_point()
         self.member.require_current()
-        step, n, batch = self._now.step, self._now.n_micro_batches, self._now.batch
-        i = action.micro_batch
-        start, stop = i * step.n_samples // n, (i + 1) * step.n_samples // n
-        piece = None if batch is None else tree_between(batch, start, stop)
-        key = self.draws.key(self._now.epoch, step.number, i)
-        output = self._output
+        step, i, output = self._now.step, action.micro_batch, self._output
         if output is not None and action.stage > self.last:
-            self._act_of_output(output, action, key, piece, stop - start)
+            self._act_of_output(output, action)
             return
         stage = self.stages[action.stage]
         if action.back:
@@ -157,11 +153,12 @@ class Steps:
             if action.stage:
                 self._pass(replace(action, stage=action.stage - 1), step, found)
             return
+        key, piece, n_samples = self._micro_batch(i)
         with self.guard():
             given = self._arguments(key, piece) if action.stage == 0 else None
         if given is None:
             given = self._taken(action, step)
-        go = partial(self._through, action, key, given, piece, stop - start)
+        go = partial(self._through, action, key, given, piece, n_samples)
         if self._makes_loss(action.stage) and self.parts.recompute:
             stage.postpone(i, go)
             return
@@ -172,20 +169,26 @@ class Steps:
         elif not self._makes_loss(action.stage):
             self._pass(replace(action, stage=action.stage + 1), step, out)
 
-    def _act_of_output(
-        self, output: OutputSteps, action: Action, key: int, piece: Any, n_samples: int
-    ) -> None:
+    def _micro_batch(self, i: int) -> tuple[int, Any, int]:
+        """Return the key of what one draws, its samples where they are wanted, and their number."""
+        step, n, batch = self._now.step, self._now.n_micro_batches, self._now.batch
+        start, stop = i * step.n_samples // n, (i + 1) * step.n_samples // n
+        piece = None if batch is None else tree_between(batch, start, stop)
+        return self.draws.key(self._now.epoch, step.number, i), piece, stop - start
+
+    def _act_of_output(self, output: OutputSteps, action: Action) -> None:
         """Do what a block of the output layer does next, or join what all of them say."""
         i, tag = action.micro_batch, self._tag(self._now.step)
         if action.stage != output.place:
             go = output.backward if action.back else output.forward
             go(action.stage, i, tag)
             return
+        key, piece, n_samples = self._micro_batch(i)
 
         def loss(losses: torch.Tensor) -> torch.Tensor:
             def made() -> torch.Tensor:
                 self.draws.enter(LOSS)
-                found = loss_of_answer(self.parts.loss, _copied(piece), output.logits(i), losses)
+                found = loss_of_answer(self.parts.loss, cloned(piece), output.logits(i), losses)
                 return self._noted(i, found, n_samples)
 
             with self.guard():
@@ -199,7 +202,7 @@ class Steps:
 
         def asked() -> Any:
             self.draws.enter(LOSS)
-            return question_of(self.parts.loss, _copied(piece), output.logits_of(vectors))
+            return question_of(self.parts.loss, cloned(piece), output.logits_of(vectors))
 
         with self.guard():
             question = self.draws.run(key, asked)
@@ -227,7 +230,7 @@ class Steps:
         def arguments() -> Any:
             self.draws.enter(LOSS)
             with autocast(self.parts.amp, self.draws.device):
-                return arguments_of(Caller(self.parts.loss), _copied(piece))
+                return arguments_of(Caller(self.parts.loss), cloned(piece))
 
         return passed(self.draws.run(key, arguments), "loss")
 
@@ -244,7 +247,7 @@ class Steps:
             self.draws.enter(LOSS)
             found = loss_after(
                 Caller(parts.loss),
-                _copied(piece),
+                cloned(piece),
                 lambda: self.draws.within(partial(through, value)),
             )
             return self._noted(action.micro_batch, found, n_samples)
@@ -331,8 +334,3 @@ class Steps:
         for stage in self.stages.values():
             with self.guard():
                 stage.update(rate, parts.optimiser.lr)
-
-
-def _copied(piece: Any) -> Any:
-    """Return a batch of the loss's own, who is called several times and may change it in place."""
-    return map_leaves(torch.Tensor.clone, piece)

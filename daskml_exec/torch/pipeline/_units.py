@@ -62,6 +62,14 @@ class PipelineUnits:
         n = self.n_stages
         return tuple(tuple(owners[r * n : (r + 1) * n]) for r in range(self.n_replicas))
 
+    def by_replica(self, units: Mapping[int, Stage]) -> dict[int, dict[int, Stage]]:
+        """Return per replica those of these units that are its stages, by stage."""
+        found: dict[int, dict[int, Stage]] = {}
+        for unit in sorted(units):
+            replica, stage = divmod(unit, self.n_stages)
+            found.setdefault(replica, {})[stage] = units[unit]
+        return found
+
     @property
     def parts(self) -> PipelineParts:
         """What all stages share, made where this is."""

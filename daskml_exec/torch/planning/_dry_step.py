@@ -11,12 +11,13 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from daskml_exec.partitions import map_leaves, tree_between
+from daskml_exec.partitions import tree_between
 from daskml_exec.torch._draws import alone
 from daskml_exec.torch._optimisers import give_zero_gradients
 from daskml_exec.torch._recipe import Parts
 from daskml_exec.torch._steady import steady
 from daskml_exec.torch._steps import autocast, checked_loss
+from daskml_exec.torch._tensors import cloned
 from daskml_exec.torch.pipeline._dry_run import Chain, nbytes_of
 from daskml_exec.torch.pipeline._stand_in import Caller, arguments_of, loss_after
 from daskml_exec.torch.pipeline._trees import passed
@@ -88,7 +89,7 @@ class _Chained:
     def through(self, batch: Any, noting: "_Noting") -> None:
         """Go through all, each backwards as soon as it has gone forwards, if that is wanted."""
         copies, loss = self._copies, Caller(self._parts.loss)
-        value: Any = arguments_of(loss, _copied(batch))
+        value: Any = arguments_of(loss, cloned(batch))
         for part in copies:
             is_first, is_last = part is copies[0], part is copies[-1]
             # To see what they keep, parts go on with what the one before has made.
@@ -98,7 +99,7 @@ class _Chained:
             with noting.forth(), autocast(self._parts.amp, _CPU):
                 out = part.module(*given[0], **given[1]) if is_first else part.module(given)
                 if is_last:
-                    found = loss_after(loss, _copied(batch), partial(_itself, out))
+                    found = loss_after(loss, cloned(batch), partial(_itself, out))
                     end = checked_loss(found, 1)[0]
             if is_last:
                 noting.back([end], None)
@@ -189,8 +190,8 @@ class _Kept(_Noting):
 def _parts_seen(way: Any, batch: Any, sizes: Sequence[int]) -> tuple[PartSeen, ...]:
     n = min((each for each in sizes if each >= _FEW), default=sizes[-1])
     kept = _Kept(way.modules, n)
-    way.through(_copied(tree_between(batch, 0, n)), kept)
-    times = [_repeated(partial(_timed, way, _copied(tree_between(batch, 0, n)))) for n in sizes]
+    way.through(cloned(tree_between(batch, 0, n)), kept)
+    times = [_repeated(partial(_timed, way, cloned(tree_between(batch, 0, n)))) for n in sizes]
     passed_on = [*kept.passed, (0.0, 0.0)]
     given = [0.0, *(forth for forth, _ in kept.passed)]
     found = []
@@ -252,8 +253,3 @@ def _update_seconds(parts: Parts) -> float:
 
 def _itself(value: Any) -> Any:
     return value
-
-
-def _copied(batch: Any) -> Any:
-    """Return a batch of its own memory, and no more: a loss may change it in place."""
-    return map_leaves(torch.Tensor.clone, batch)

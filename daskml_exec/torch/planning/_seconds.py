@@ -5,7 +5,6 @@ pipeline are gone through in the order that its Workers follow, each action for 
 """
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -313,4 +312,4 @@ def average_seconds(
         longest = max(longest, seconds)
     if len(set(owners)) > 1:
         longest += rates.late_seconds + 2 * rates.message_seconds
-    return longest if math.isfinite(longest) else 0.0
+    return longest
