@@ -123,4 +123,4 @@ def draw(scenes: Any, found: Any, names: Any) -> Any:
 TASK = Task(detector, detection_loss, find_boxes, ap50, "AP50")
 
 if __name__ == "__main__":
-    compare(TASK, str(__doc__), RATES, epochs=8, draw=draw)
+    compare(TASK, str(__doc__), RATES, scenes=5_500, epochs=8, draw=draw)

@@ -27,7 +27,8 @@ BATCH = 16
 SYNC_EVERY = 8
 EPOCHS_TO_CHOOSE = 4
 HELD_OUT = 11
-"""One scene of so many is held out to choose the rate by, for which twice as many train."""
+MOST_HELD_OUT = 500
+"""One scene of so many, but no more, is held out to choose the rate by; twice as many train."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,14 @@ def rows(scenes: Scenes, chosen: Any) -> Scenes:
     return {name: each[chosen] for name, each in scenes.items()}
 
 
-def compare(task: Task, about: str, rates: tuple[float, ...], epochs: int, draw: Any) -> None:
+def compare(
+    task: Task, about: str, rates: tuple[float, ...], *, scenes: int, epochs: int, draw: Any
+) -> None:
     """Train both sides as the command line says, and print how good they are.
 
     ``draw(scenes, found, names)`` returns a figure of matplotlib's, for ``--picture``.
     """
-    given = _given(about, rates, epochs)
+    given = _given(about, rates, scenes, epochs)
     items = [clothes(given.images, part) for part in ("train", "t10k")]
     train = compose(items[0], range(given.scenes))
     test = compose(items[1], range(given.test_scenes), seed=1)
@@ -152,13 +155,13 @@ def compare(task: Task, about: str, rates: tuple[float, ...], epochs: int, draw:
         draw(test, found, items[1].names).savefig(given.picture)
 
 
-def _given(about: str, rates: tuple[float, ...], epochs: int) -> argparse.Namespace:
+def _given(about: str, rates: tuple[float, ...], scenes: int, epochs: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--images", type=Path, default=DEBIAN)
-    add("--scenes", type=int, default=5_500, help="to train on")
+    add("--scenes", type=int, default=scenes, help="to train on")
     add("--test-scenes", type=int, default=1_000)
     add("--epochs", type=int, default=epochs)
     add("--rates", type=float, nargs="+", default=rates, help="to choose from")
@@ -171,7 +174,7 @@ def _tell(
     who: str, task: Task, fit: Train, train: Scenes, test: Scenes, given: argparse.Namespace
 ) -> Any:
     """Choose the rate, train at it, print what comes out, and return what was found."""
-    n = -(-len(train["image"]) // HELD_OUT)
+    n = min(-(-len(train["image"]) // HELD_OUT), MOST_HELD_OUT)
     parts = rows(train, slice(2 * n)), rows(train, slice(-n, None))
 
     def in_validation(rate: float) -> float:

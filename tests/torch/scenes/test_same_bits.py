@@ -42,7 +42,7 @@ WAYS = {
 
 def fitted(name, way, **arguments):
     task = TASKS[name]
-    given = {"module": task.module, "module__channels": 4, **WAYS[way], **arguments}
+    given = {"module": task.module, "module__channels": 8, **WAYS[way], **arguments}
     X = {key: da.from_array(each, chunks=(10, *each.shape[1:])) for key, each in SCENES.items()}
     estimator = TorchEstimator(
         loss=task.loss, batch_size=BATCH, max_epochs=EPOCHS, random_state=0, **given

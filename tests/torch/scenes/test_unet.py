@@ -23,7 +23,7 @@ def test_a_score_for_each_class_and_pixel(scenes):
 
 
 def test_each_level_comes_back(scenes):
-    """The first level holds what no pooling lost: moved by one pixel, other outputs come."""
+    """The first level is the images: moved by one pixel, other outputs come."""
     module = segmentation.unet(channels=4).eval()
     *_, up, out = module
     levels = scenes["image"]
