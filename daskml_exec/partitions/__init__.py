@@ -23,6 +23,7 @@ from daskml_exec.partitions._kinds import (
 from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._map_rows import map_rows
 from daskml_exec.partitions._map_samples import map_samples
+from daskml_exec.partitions._number_blocks import number_blocks
 from daskml_exec.partitions._partition import Partition, Partitions, Pieces
 from daskml_exec.partitions._places import ColumnError, Place, not_finite
 from daskml_exec.partitions._predict import (
@@ -33,15 +34,17 @@ from daskml_exec.partitions._predict import (
 from daskml_exec.partitions._recipes import loaded_again
 from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import Numbers
+from daskml_exec.partitions._relative import scaled
 from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
 from daskml_exec.partitions._samples import load_samples
 from daskml_exec.partitions._scores import accuracy, d2
-from daskml_exec.partitions._target import Target
+from daskml_exec.partitions._target import NO_TARGET, Target
 from daskml_exec.partitions._to_memory import is_matrix, to_memory
 from daskml_exec.partitions._tokens import TokenWindows, tokens
 from daskml_exec.partitions._trees import leaves_of, map_leaves
 
 __all__ = [
+    "NO_TARGET",
     "ROWS",
     "Cell",
     "Cells",
@@ -86,9 +89,11 @@ __all__ = [
     "meta_of_predictions",
     "naming_columns",
     "not_finite",
+    "number_blocks",
     "refuse_unreadable",
     "require_features",
     "require_matrix",
+    "scaled",
     "to_memory",
     "tokens",
     "tree_between",

@@ -9,6 +9,7 @@ from daskml_exec.training._check_algorithm import check_algorithm
 from daskml_exec.training._check_answers import AlgorithmError
 from daskml_exec.training._estimator import PartitionedEstimator
 from daskml_exec.training._events import BeginEvent, Callback, EndEvent, Reached, RoundEvent
+from daskml_exec.training._features import check_features, labels_of_columns, learn_features
 from daskml_exec.training._fit_warnings import FitWarning, warn_of
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._lines import RoundLines, losses_in_words
@@ -52,10 +53,13 @@ __all__ = [
     "Units",
     "all_or_nothing",
     "check_algorithm",
+    "check_features",
     "check_state",
     "check_writable",
     "compile_ahead",
     "exchange",
+    "labels_of_columns",
+    "learn_features",
     "let_save",
     "load",
     "losses_in_words",

@@ -5,11 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import is_regressor
 from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
     _check_sample_weight,
     _num_samples,
     check_is_fitted,
@@ -25,18 +22,16 @@ from daskml_exec.partitions import (
     Numbers,
     Target,
     check_weights,
-    frame_meta,
     is_collection,
     load_checked,
     map_rows,
     meta_of_predictions,
     naming_columns,
     refuse_unreadable,
-    require_features,
-    require_matrix,
     to_memory,
     weight_column,
 )
+from daskml_exec.training._features import check_features, labels_of_columns, learn_features
 from daskml_exec.training._listening import ListeningEstimator
 
 
@@ -125,18 +120,8 @@ class PartitionedEstimator(ListeningEstimator):
             )
         with data:
             if isinstance(X, Data) or is_collection(X):
-                self._learn_features(data, reset=reset)
+                learn_features(self, data, reset=reset)
             yield data
-
-    def _learn_features(self, data: Data, *, reset: bool) -> None:
-        """Remember the columns, or compare them with those remembered."""
-        names = data.feature_names
-        frame = None if names is None else pd.DataFrame(columns=list(names))
-        _check_feature_names(self, frame, reset=reset)
-        if reset:
-            self.n_features_in_ = data.n_features
-        else:
-            require_features(data.n_features, self.n_features_in_, type(self).__name__)
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Score in memory, or where the rows of a collection live."""
@@ -151,7 +136,7 @@ class PartitionedEstimator(ListeningEstimator):
             sample_weight = to_memory(sample_weight, None, "sample_weight")
         self._refuse_columns(y, sample_weight)
         if is_collection(X):
-            self._check_features(X)
+            check_features(self, X)
             return self._score_on_cluster(Executor.current(), X, y, sample_weight)
         if sample_weight is not None:
             sample_weight = check_weights(
@@ -163,7 +148,7 @@ class PartitionedEstimator(ListeningEstimator):
         data.require_alone(y, sample_weight)
         target = Numbers(several=False) if is_regressor(self) else Labels()
         data = data.lent(target, ROWS, f"{type(self).__name__}.score")
-        self._learn_features(data, reset=False)
+        learn_features(self, data, reset=False)
         return self._score_on_cluster(data.executor, data, None, None)
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
@@ -175,11 +160,11 @@ class PartitionedEstimator(ListeningEstimator):
     def _map(self, function: Any, X: Any, columns: Any, dtype: Any, *, floating: bool) -> Any:
         if isinstance(X, Data):
             X.require_rows(f"a prediction of {type(self).__name__}")
-            self._learn_features(X, reset=False)
+            learn_features(self, X, reset=False)
             return X.map_rows(function, meta_of_predictions(X, columns, dtype, promote=floating))
         X = as_dask_futures(X)
         if is_collection(X):
-            self._check_features(X)
+            check_features(self, X)
             meta = meta_of_predictions(X, columns, dtype, promote=floating)
             return map_rows(function, X, meta=meta, labels=self._labels_of_columns())
         refuse_unreadable(X, "X")
@@ -190,19 +175,7 @@ class PartitionedEstimator(ListeningEstimator):
         return function(X)
 
     def _labels_of_columns(self) -> tuple[str, ...] | None:
-        names = getattr(self, "feature_names_in_", None)
-        return None if names is None else tuple(names)
-
-    def _check_features(self, X: Any) -> None:
-        """Compare with the columns of `fit` what is known of a collection without its blocks."""
-        require_matrix(X)
-        refuse_unreadable(X, "X")
-        meta = frame_meta(X)
-        if meta is None:
-            return  # the blocks of futures may be frames or not, and are looked at where they are
-        _check_feature_names(self, meta, reset=False)
-        if hasattr(meta, "shape") and not np.isnan(meta.shape[1]):
-            _check_n_features(self, meta, reset=False)
+        return labels_of_columns(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

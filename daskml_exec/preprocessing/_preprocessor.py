@@ -1,0 +1,318 @@
+"""What all preprocessors share: fitted by a question, they transform as scikit-learn does."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
+from daskml_exec.partitions import (
+    NO_TARGET,
+    Data,
+    frame_meta,
+    is_collection,
+    load_checked,
+    map_rows,
+    naming_columns,
+    refuse_unreadable,
+    to_memory,
+    weight_column,
+)
+from daskml_exec.preprocessing._summaries import single_precision
+from daskml_exec.training import (
+    all_or_nothing,
+    check_features,
+    labels_of_columns,
+    learn_features,
+    reduce,
+)
+
+
+class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+    """Base of what learns from columns by one question, and is scikit-learn's own from then on.
+
+    A fit puts its answer into an estimator of scikit-learn, whose fitted attributes it takes over.
+    What transforms is that estimator: in memory, or on each block of rows of a collection.
+    """
+
+    _sklearn: ClassVar[Callable[..., Any]]
+    """The class of that estimator, which has the same parameters."""
+    _accept_sparse: ClassVar[str | bool] = "csr"
+    _private: ClassVar[tuple[str, ...]] = ()
+    """Names of what else that estimator learns, beside attributes that end with an underscore."""
+    _seen: Any
+    """The answer of all rows seen."""
+
+    def _finished(self, answer: Any) -> Any:
+        """Return scikit-learn's estimator, fitted with the answer of all rows seen."""
+        raise NotImplementedError
+
+    def _learn(
+        self, query_of: Callable[[Any], Any], X: Any, sample_weight: Any = None, *, reset: bool
+    ) -> Self:
+        """Ask the partitions of X, and take over what scikit-learn makes of the answer.
+
+        Parameters
+        ----------
+        query_of : callable
+            Of the partitions.
+        X, sample_weight : as in `fit`
+        reset : bool
+            Whether to forget what was seen before; else the answers are added.
+        """
+        with all_or_nothing(self):
+            self._validate_params()
+            name = type(self).__name__
+            with self._loaded(X, sample_weight, reset=reset) as partitions:
+                answer = reduce(query_of(partitions), partitions, name=name)
+            if not reset:
+                answer = self._seen + answer
+            self._take_over(self._finished(answer))
+            self._seen = answer
+        return self
+
+    @contextmanager
+    def _loaded(self, X: Any, sample_weight: Any, *, reset: bool) -> Iterator[Any]:
+        """Yield partitions of X as it is, released in the end if they are ours."""
+        if isinstance(X, Data):
+            X.require_alone(None, sample_weight)
+            data = X.whole_rows(type(self).__name__) if not X.in_memory else X.partitions
+            learn_features(self, data, reset=reset)
+            yield data
+            return
+        X, sample_weight = as_dask_futures(X), as_dask_futures(sample_weight)
+        refuse_unreadable(X, "X")
+        refuse_unreadable(sample_weight, "sample_weight")
+        collections = is_collection(X)
+        executor = Executor.current() if collections or cluster_is_meant() else None
+        if not collections:
+            X = self._checked(X, reset=reset)
+            sample_weight = to_memory(sample_weight, executor, "sample_weight")
+            if sample_weight is not None:
+                sample_weight = weight_column(sample_weight, X.shape[0])
+                sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        loaded = load_checked(
+            executor,
+            X,
+            None,
+            sample_weight,
+            target=NO_TARGET,
+            feature_names=None if collections else labels_of_columns(self),
+            raw=collections,
+        )
+        with loaded as data:
+            if collections:
+                learn_features(self, data, reset=reset)
+            yield data.partitions
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """Return data in memory as numbers, or raise as scikit-learn does."""
+        with naming_columns(X, "X"):
+            return validate_data(
+                self,
+                X,
+                accept_sparse=self._accept_sparse,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan",
+                reset=reset,
+            )
+
+    def transform(self, X: Any) -> Any:
+        """Return X transformed.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Rows.
+
+        Returns
+        -------
+        array or CSR matrix of shape (n, n_features_out), or dataframe
+            For data in memory as scikit-learn's; lazily, a Dask array with the row chunks of X for
+            a Dask array, a Dask dataframe with the index of X for a Dask dataframe unless it is
+            sparse; a list of futures for a list of futures; a Dask array, begun with at once, for a
+            `Data`.
+        """
+        return self._mapped("transform", X)
+
+    def _mapped(self, method: str, X: Any) -> Any:
+        """Apply a method of scikit-learn's estimator: at once, or lazily to blocks."""
+        check_is_fitted(self)
+        if isinstance(X, Data):
+            if method == "transform":
+                learn_features(self, X, reset=False)
+            function, meta = self._of_blocks(method, X)
+            return X.map_rows(function, meta)
+        X = as_dask_futures(X)
+        if not is_collection(X):
+            refuse_unreadable(X, "X")
+            return getattr(self.to_sklearn(), method)(X)
+        if method == "transform":
+            check_features(self, X)
+        function, meta = self._of_blocks(method, X)
+        labels = labels_of_columns(self) if method == "transform" else None
+        return map_rows(function, X, meta=meta, labels=labels)
+
+    def _of_blocks(self, method: str, X: Any) -> tuple[BlockFunction, Any]:
+        """Return what transforms a block, and what it returns for no rows."""
+        model = self.to_sklearn().set_output(transform="default")
+        if "copy" in model.get_params(deep=False):
+            model.set_params(copy=True)  # blocks are their owner's
+        inverse = method == "inverse_transform"
+        row = BlockFunction(model, "transform", None)(self._row(X))
+        none = (BlockFunction(model, method, None)(row) if inverse else row)[:0]
+        function = BlockFunction(model, method, none)
+        if sp.issparse(none) or not (_is_frame(X) or self._wants_frames()):
+            return function, none
+        names = labels_of_columns(self) if inverse else self.get_feature_names_out()
+        return function, pd.DataFrame(none, columns=None if names is None else list(names))
+
+    def _wants_frames(self) -> bool:
+        wanted = _get_output_config("transform", self)["dense"]
+        if wanted not in ("default", "pandas"):
+            raise ValueError(
+                f"set_output(transform={wanted!r}); allowed for Dask collections are 'default' and "
+                "'pandas'"
+            )
+        return bool(wanted == "pandas")
+
+    def _row(self, X: Any) -> Any:
+        """Return a row that can be transformed, in the precision of X."""
+        dtype = np.float32 if single_precision(X) else np.float64
+        return np.zeros((1, self.n_features_in_), dtype)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set what `transform` returns, as scikit-learn's estimators do.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None
+            "pandas" makes Dask dataframes of Dask arrays, too. None changes nothing.
+
+        Returns
+        -------
+        self
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return the names of the columns that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Names of the columns of X, for an estimator that was fitted without names.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        check_is_fitted(self)
+        return self.to_sklearn().get_feature_names_out(input_features)
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's estimator with the same parameters and fitted attributes.
+
+        Returns
+        -------
+        estimator
+            It does not know of Dask.
+        """
+        check_is_fitted(self)
+        model = self._new()
+        for name, value in self._learned_of(self).items():
+            setattr(model, name, copy.copy(value))
+        if hasattr(self, "_sklearn_output_config"):
+            model._sklearn_output_config = dict(self._sklearn_output_config)
+        return model
+
+    def _new(self) -> Any:
+        return type(self)._sklearn(**self.get_params(deep=False))
+
+    def _take_over(self, model: Any) -> None:
+        """Have the fitted attributes of scikit-learn's estimator, and no others but the columns."""
+        columns = ("n_features_in_", "feature_names_in_")
+        for name in set(self._learned_of(self)) - set(columns):
+            delattr(self, name)
+        for name, value in self._learned_of(model).items():
+            if name not in columns:
+                setattr(self, name, value)
+
+    def _learned_of(self, model: Any) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in vars(model).items()
+            if name in self._private or (name.endswith("_") and not name.startswith("_"))
+        }
+
+    def __sklearn_tags__(self) -> Any:
+        tags = self._new().__sklearn_tags__()
+        tags.array_api_support = False
+        return tags
+
+
+class InvertiblePreprocessor(Preprocessor):
+    """Base of those whose `transform` has an inverse."""
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Return what `transform` has made X of.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, dataframe, Dask collection or list of futures
+            What `transform` returns.
+
+        Returns
+        -------
+        array, sparse matrix or dataframe, lazy for collections as of `transform`
+        """
+        return self._mapped("inverse_transform", X)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockFunction:
+    """A method of scikit-learn's fitted estimator, of blocks of any size and kind.
+
+    Attributes
+    ----------
+    model : estimator
+    method : str
+    none : array or CSR matrix
+        What the method returns for no rows, which scikit-learn refuses.
+    """
+
+    model: Any
+    method: str
+    none: Any
+
+    @property
+    def __name__(self) -> str:
+        return f"{type(self.model).__name__}-{self.method}"
+
+    def __call__(self, block: Any) -> Any:
+        """Return the block transformed."""
+        if not len(block) if isinstance(block, list) else not block.shape[0]:
+            return self.none
+        model = self.model
+        named, frame = hasattr(model, "feature_names_in_"), isinstance(block, pd.DataFrame)
+        if named and not frame:  # it would warn of names that are missing
+            model = copy.copy(model)
+            del model.feature_names_in_
+        return getattr(model, self.method)(block.to_numpy() if frame and not named else block)
+
+
+def _is_frame(X: Any) -> bool:
+    """Whether X is a Dask dataframe."""
+    return is_collection(X) and isinstance(frame_meta(X), pd.DataFrame)
