@@ -25,22 +25,26 @@ class ColumnMoments:
     ----------
     weight, mean, spread : ndarray of shape (d,)
         In float64, on the host. Mean and spread are zero where the weight is.
+    rest : ndarray of shape (d,)
+        What rounding has taken from the mean. Of means that are far from zero, differences would
+        have few digits without it.
     """
 
     weight: Array
     mean: Array
     spread: Array
+    rest: Array
 
     def __add__(self, other: ColumnMoments) -> ColumnMoments:
         weight = self.weight + other.weight
         share = np.divide(other.weight, weight, out=np.zeros_like(weight), where=weight > 0)
         with np.errstate(over="ignore", invalid="ignore"):
-            between = other.mean - self.mean
-            return ColumnMoments(
-                weight,
-                self.mean + share * between,
-                self.spread + other.spread + self.weight * share * between**2,
-            )
+            # Of the other alone, the mean is its own, to the last digit of the rest.
+            mean = np.where(self.weight > 0, self.mean, other.mean)
+            rest = np.where(self.weight > 0, self.rest, other.rest)
+            between = (other.mean - mean) + (other.rest - rest)
+            spread = self.spread + other.spread + self.weight * share * between**2
+            return ColumnMoments(weight, *_two_sum(mean, rest + share * between, spread))
 
     @property
     def finite(self) -> bool:
@@ -108,6 +112,16 @@ class ColumnCounts:
         return True
 
 
+def _two_sum(mean: Array, change: Array, spread: Array) -> tuple[Array, Array, Array]:
+    """Return the rounded sum of a mean and a change, the spread, and what rounding took.
+
+    As Knuth does (1997, The Art of Computer Programming 2, 4.2.2, Theorem B).
+    """
+    rounded = mean + change
+    of_change = rounded - mean
+    return rounded, spread, (mean - (rounded - of_change)) + (change - of_change)
+
+
 def present_moments(X: Any, sample_weight: Any) -> ColumnMoments:
     r"""Return weight, mean and spread of what is not NaN in each column of one block of rows.
 
@@ -130,11 +144,12 @@ def present_moments(X: Any, sample_weight: Any) -> ColumnMoments:
     Examples
     --------
     >>> present_moments(np.array([[1.0, np.nan], [3.0, 3.0]]), None)
-    ColumnMoments(weight=array([2., 1.]), mean=array([2., 3.]), spread=array([2., 0.]))
+    ColumnMoments(weight=array([2., 1.]), mean=array([2., 3.]), spread=array([2., 0.]), \
+rest=array([0., 0.]))
     """
     n, d = X.shape
     if n == 0:
-        return ColumnMoments(np.zeros(d), np.zeros(d), np.zeros(d))
+        return ColumnMoments(np.zeros(d), np.zeros(d), np.zeros(d), np.zeros(d))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if sp.issparse(X):
             return _moments_of_stored(X, sample_weight)
@@ -153,7 +168,8 @@ def _moments(X: Array, sample_weight: Array | None) -> ColumnMoments:
         away = X - mean
         left = _over(np.einsum("ij,ij->j", weights, away), weight)
         away -= left
-        return ColumnMoments(weight, mean + left, np.einsum("ij,ij,ij->j", weights, away, away))
+        spread = np.einsum("ij,ij,ij->j", weights, away, away)
+        return ColumnMoments(weight, *_two_sum(mean, left, spread))
     total = float(n) if sample_weight is None else float(sample_weight.sum())
     weight = np.full(d, total)
     mean = _over(sums, weight)
@@ -164,7 +180,8 @@ def _moments(X: Array, sample_weight: Array | None) -> ColumnMoments:
         left = sample_weight @ away
         spread = np.einsum("i,ij,ij->j", sample_weight, away, away)
     left = _over(left, weight)
-    return ColumnMoments(weight, mean + left, np.maximum(spread - weight * left**2, 0.0))
+    spread = np.maximum(spread - weight * left**2, 0.0)
+    return ColumnMoments(weight, *_two_sum(mean, left, spread))
 
 
 def _moments_of_stored(X: Any, sample_weight: Array | None) -> ColumnMoments:
@@ -173,9 +190,8 @@ def _moments_of_stored(X: Any, sample_weight: Array | None) -> ColumnMoments:
     )
     mean, variance, weight = (np.asarray(each, np.float64) for each in (mean, variance, weight))
     empty = weight == 0
-    return ColumnMoments(
-        weight, np.where(empty, 0.0, mean), np.where(empty, 0.0, variance * weight)
-    )
+    mean, spread = np.where(empty, 0.0, mean), np.where(empty, 0.0, variance * weight)
+    return ColumnMoments(weight, mean, spread, np.zeros_like(mean))
 
 
 def _moments_on_device(X: Any, sample_weight: Any) -> ColumnMoments:
@@ -190,8 +206,10 @@ def _moments_on_device(X: Any, sample_weight: Any) -> ColumnMoments:
     left = xp.sum(weights * away, axis=0) / some
     away = away - left
     spread = xp.sum(weights * away**2, axis=0)
-    on_host = (to_host(each).astype(np.float64) for each in (weight, mean + left, spread))
-    return ColumnMoments(*on_host)
+    weight, mean, left, spread = (
+        to_host(each).astype(np.float64) for each in (weight, mean, left, spread)
+    )
+    return ColumnMoments(weight, *_two_sum(mean, left, spread))
 
 
 def _over(sums: Array, weight: Array) -> Array:

@@ -74,6 +74,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             self._validate_params()
             name = type(self).__name__
             with self._loaded(X, sample_weight, reset=reset) as partitions:
+                if not sum(partitions.rows):
+                    raise ValueError(f"X has 0 rows: a minimum of 1 sample is required by {name}")
                 answer = reduce(query_of(partitions), partitions, name=name)
             if not reset:
                 answer = self._seen + answer
