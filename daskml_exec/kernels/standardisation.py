@@ -82,8 +82,8 @@ class Standardisation:
         inverse = np.where(varies, 1.0 / scale, 0.0)
         return replace(self, scale=np.full_like(self.scale, scale), inverse=inverse)
 
-    def penalty(self, penalty: float) -> Array:
-        r"""Return the second derivatives of :math:`\tfrac12 \lambda \|w\|^2`, of shape (size,).
+    def penalty(self, penalty: float | Array) -> Array:
+        r"""Return the second derivatives of :math:`\tfrac12 \sum \lambda_j w_j^2`, (size,).
 
         Columns without a coordinate get one, which keeps Hessians regular and moves nothing.
         """
@@ -92,21 +92,21 @@ class Standardisation:
 
 
 def standardisation(
-    moments: Moments, *, curvature: float, penalty: float, fit_intercept: bool
+    moments: Moments, *, curvature: float, penalty: float | Array, fit_intercept: bool
 ) -> Standardisation:
     r"""Return coordinates in which the Hessian's diagonal is about one.
 
     The diagonal of the Hessian of the mean loss is about ``curvature`` times the column's
     variance (its second moment without an intercept), and the penalty adds ``penalty``:
-    :math:`s_j^2 = h\,\mathrm{var}_j + \lambda`.
+    :math:`s_j^2 = h\,\mathrm{var}_j + \lambda_j`.
 
     Parameters
     ----------
     moments : Moments
     curvature : float
         Typical second derivative h of a row's loss with respect to its margin.
-    penalty : float
-        Coefficient of :math:`\tfrac12 \|w\|^2` in the mean objective.
+    penalty : float or array of shape (d,)
+        Coefficients of :math:`\tfrac12 w_j^2` in the mean objective.
     fit_intercept : bool
 
     Examples

@@ -148,7 +148,7 @@ def sampled(
     X: Any,
     weight: Array,
     coordinates: Standardisation,
-    penalty: float,
+    penalty: float | Array,
     typical_curvature: float,
     max_iter: int = CG_MAX_ITER,
 ) -> Sampled:
@@ -160,7 +160,7 @@ def sampled(
     X : array or CSR matrix of shape (n, d), in float64
     weight : array of shape (n,)
     coordinates : Standardisation
-    penalty : float
+    penalty : float or array of shape (d,)
         Its coefficient beside the mean loss.
     typical_curvature : float
         That the coordinates were made with.

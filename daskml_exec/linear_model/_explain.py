@@ -22,12 +22,15 @@ class Explanation(Readable):
     history : daskml_exec.training.History
     choice : Choice, optional
         Whether features were cut into blocks, and why.
+    scaling : str
+        What became of a scaler in front, in words; empty if there was none.
     """
 
     shape: Shape
     plan: Plan
     history: History
     choice: Choice | None = None
+    scaling: str = ""
 
     @property
     def regime(self) -> str:
@@ -72,6 +75,8 @@ class Explanation(Readable):
         )
         if self.choice is not None:
             yield "parallel", f"{self.choice.parallel}: {self.choice.reason}"
+        if self.scaling:
+            yield "scaling", self.scaling
         yield "regime", f"{self.regime}: {self.reason}"
         if self.pool_share:
             rows = self.pool_share * shape.rows

@@ -22,7 +22,8 @@ from daskml_exec.linear_model._parallel import (
     choose,
 )
 from daskml_exec.linear_model._plan import Plan, Shape, feature_block_plan
-from daskml_exec.linear_model._problem import GLMProblem, Parameters
+from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
+from daskml_exec.linear_model._scaling import Scaling
 from daskml_exec.linear_model._solve import FittedLinear, opening, prepare, shape_of, solve
 from daskml_exec.partitions import (
     ROWS,
@@ -35,6 +36,7 @@ from daskml_exec.partitions import (
     column_chunks,
     frame_meta,
     require_matrix,
+    scaled_of,
 )
 from daskml_exec.training import FitWarning, History, PartitionedEstimator, Reached
 
@@ -48,6 +50,7 @@ class GLM(PartitionedEstimator):
     _shape: Shape
     _plan: Plan
     _choice: Choice
+    _scaling: str = ""
     n_blocks: Any
 
     def explain(self) -> Explanation:
@@ -59,7 +62,7 @@ class GLM(PartitionedEstimator):
             A text to print, and in notebooks a table.
         """
         check_is_fitted(self)
-        return Explanation(self._shape, self._plan, self.history_, self._told())
+        return Explanation(self._shape, self._plan, self.history_, self._told(), self._scaling)
 
     def _check_arguments(self, X: Any, y: Any, sample_weight: Any) -> Executor | None:
         executor = super()._check_arguments(X, y, sample_weight)
@@ -100,6 +103,18 @@ class GLM(PartitionedEstimator):
         """Return the choice of the last fit if there was anything to choose or to say."""
         return None if self.parallel == DATA else self._choice
 
+    def _unscaled(self, X: Any, penalty: Penalty) -> tuple[Any, Scaling | None]:
+        """Return what X was made of by scaling, with the scaling, if it can be part of the model.
+
+        Without a penalty, or an intercept to take up a centre, scaled rows are made lazily.
+        """
+        known = scaled_of(X)
+        if known is None or not penalty.strength > 0:
+            return X, None
+        if known.centre.any() and not self.fit_intercept:
+            return X, None
+        return known.source, Scaling(known.centre, known.scale, known.by)
+
     def _run(
         self,
         problem: GLMProblem,
@@ -107,9 +122,14 @@ class GLM(PartitionedEstimator):
         choice: Choice,
         plan_of: Callable[..., Plan],
         set_fitted: Callable[..., None],
+        scaling: Scaling | None,
     ) -> FittedLinear:
         """Plan and train; set what `set_fitted(estimator, parameters)` and that give."""
-        problem = replace(problem, penalty=problem.penalty.for_weights(partitions.form.exponent))
+        penalty = problem.penalty.for_weights(partitions.form.exponent)
+        if scaling is not None:
+            penalty = replace(penalty, factors=scaling.factors)
+            set_fitted = scaling.setting(set_fitted)
+        problem = replace(problem, penalty=penalty)
         shape = shape_of(partitions, problem)
         if isinstance(partitions, Grid):
             squares = isinstance(problem.family, Gaussian)
@@ -118,6 +138,8 @@ class GLM(PartitionedEstimator):
         else:
             plan = plan_of(shape)
         start = self._warm((problem.n_outputs, partitions.n_features))
+        if start is not None and scaling is not None:
+            start = scaling.unscaled(start)
         reached = Reached("iteration", 0, self.max_iter)
         callbacks = self._listeners(opening(shape, plan, partitions), reached)
         prepare(partitions, say=self._say)
@@ -134,6 +156,7 @@ class GLM(PartitionedEstimator):
         )
         set_fitted(self, fitted.state.parameters)
         self._shape, self._plan, self._choice = shape, fitted.plan, choice
+        self._scaling = "" if scaling is None else scaling.in_words()
         self.n_iter_ = fitted.state.n_iter
         self.history_ = fitted.history
         return replace(fitted, warnings=(*fitted.warnings, *_not_converged(self, fitted)))

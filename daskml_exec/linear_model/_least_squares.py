@@ -231,7 +231,7 @@ class LeastSquares:
         scatter = moments.scatter / weight
         if not self.problem.fit_intercept:
             scatter += np.outer(moments.mean, moments.mean)
-        penalty = self.problem.penalty.beside_mean(weight)
+        penalty = self.problem.penalty.by_column(weight)
         matrix = scatter[:d, :d] * np.outer(to.inverse, to.inverse)
         solver = _solver(matrix, to.penalty(penalty)[:d], to.scale)
         point = solver.solve(scatter[:d, d] * to.inverse)

@@ -223,6 +223,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         with all_or_nothing(self), telling(self, X, y, sample_weight):
             executor: Any = self._check_arguments(X, y, sample_weight)
             penalty = _penalty(self.C)
+            X, scaling = self._unscaled(X, penalty)
             inputs = self._inputs(executor, X, y, sample_weight)
             choice = self._choose(executor, inputs[0])
             target = Labels(class_weight=self.class_weight)
@@ -238,6 +239,7 @@ class LogisticRegression(ClassifierMixin, GLM):
                     choice,
                     partial(plan_for, self.solver, penalty.strength > 0),
                     partial(_set_fitted, classes=classes, dtype=data.dtype),
+                    scaling,
                 )
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
             unbounded = np.isinf(self.C) and not fitted.stopped

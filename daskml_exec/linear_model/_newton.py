@@ -229,14 +229,14 @@ class Newton:
             rows.X,
             rows.sample_weight,
             known.coordinates,
-            self.problem.penalty.beside_mean(known.weight),
+            self.problem.penalty.by_column(known.weight),
             self.problem.family.curvature(known.target),
             self.cg_max_iter,
         )
 
     def renew(self, state: NewtonState, hessian: HessianSums) -> NewtonState:
         """Take in a new Hessian, for which the memory of steps with the old one is worthless."""
-        penalty = state.coordinates.penalty(self.problem.penalty.beside_mean(state.weight))
+        penalty = state.coordinates.penalty(self.problem.penalty.by_column(state.weight))
         curvature = factorise(hessian, penalty)
         return replace(
             state,

@@ -86,7 +86,7 @@ def _preconditioner(
     origin = np.zeros((1, coordinates.size))
     gram = hessian_sums(Gaussian(), rows.X, rows.sample_weight, coordinates, origin)
     matrix = problem.family.curvature(target) * gram.matrix / gram.weight
-    diagonal = coordinates.penalty(problem.penalty.beside_mean(weight)) + proximity
+    diagonal = coordinates.penalty(problem.penalty.by_column(weight)) + proximity
     matrix[np.diag_indices_from(matrix)] += diagonal
     factor = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)
     return lambda q: scipy.linalg.cho_solve(factor, q.T, check_finite=False).T

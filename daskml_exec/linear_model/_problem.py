@@ -70,16 +70,24 @@ class MomentsAndPool(FieldwiseSum):
 
 @dataclass(frozen=True)
 class Penalty:
-    r""":math:`\tfrac12 \lambda \|W\|^2` beside the mean loss."""
+    r""":math:`\tfrac12 \lambda \sum_j f_j \|W_j\|^2` beside the mean loss."""
 
     strength: float
     of_sum: bool
     """Whether `strength` stands beside the sum of the losses, or beside their mean."""
+    factors: Array | None = None
+    """The f of columns; None for ones."""
 
     def beside_mean(self, weight: float) -> float:
         """Return lambda for rows of this total weight; it may overflow."""
         with np.errstate(over="ignore"):
             return float(np.float64(self.strength) / weight) if self.of_sum else self.strength
+
+    def by_column(self, weight: float) -> float | Array:
+        """Return lambda times the factor of each column, or one number for all."""
+        strength = self.beside_mean(weight)
+        with np.errstate(over="ignore"):
+            return strength if self.factors is None else strength * self.factors
 
     def for_weights(self, exponent: int) -> "Penalty":
         """Return the penalty beside a sum whose weights were multiplied by ``2**-exponent``."""
@@ -94,7 +102,7 @@ class GLMProblem:
     r"""A generalised linear model's objective, per unit of weight.
 
     .. math:: f(W, b) = \frac{1}{\sum_i s_i} \sum_i s_i\, \ell(W x_i + b, y_i)
-              + \frac{\lambda}{2} \|W\|_F^2
+              + \frac{\lambda}{2} \sum_j f_j \|W_j\|^2
 
     Parameters
     ----------
@@ -123,7 +131,7 @@ class GLMProblem:
         return standardisation(
             columns,
             curvature=self.family.curvature(target),
-            penalty=self.penalty.beside_mean(columns.weight),
+            penalty=self.penalty.by_column(columns.weight),
             fit_intercept=self.fit_intercept,
         )
 
@@ -136,7 +144,7 @@ class GLMProblem:
                 " whose squares overflow float64; rescale the column",
                 column,
             )
-        if not np.isfinite(self.penalty.beside_mean(columns.weight)):
+        if not np.isfinite(self.penalty.by_column(columns.weight)).all():
             raise ValueError(
                 "the penalty overflows float64 when it is divided by the sum of sample_weight, to "
                 "stand beside the mean loss; allowed are a weaker penalty or larger weights"
@@ -161,8 +169,12 @@ class GLMProblem:
         `weight` is that of all partitions: a partition's own sums are divided by their own
         weight, and share in the whole problem's penalty.
         """
-        penalty = self.penalty.beside_mean(weight)
-        value = sums.loss / sums.weight + 0.5 * penalty * float(np.vdot(at.coef, at.coef))
+        penalty = self.penalty.by_column(weight)
+        if isinstance(penalty, float):
+            squares = penalty * float(np.vdot(at.coef, at.coef))
+        else:
+            squares = float(np.vdot(penalty * at.coef, at.coef))
+        value = sums.loss / sums.weight + 0.5 * squares
         gradient = coordinates.gradient(
             sums.coef / sums.weight, sums.intercept / sums.weight, centred=at.center is not None
         )

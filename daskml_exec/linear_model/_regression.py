@@ -102,6 +102,7 @@ class LinearRegressor(RegressorMixin, GLM):
     ) -> Any:
         """Train; `shapes` is of the attributes for y of shape (n, 1)."""
         executor: Any = self._check_arguments(X, y, sample_weight)
+        X, scaling = self._unscaled(X, penalty)
         y = as_dask_futures(y)
         as_matrix = shapes is not None and y is not None and is_matrix(y)
         shapes = shapes if shapes is not None and as_matrix else Shapes()
@@ -118,7 +119,7 @@ class LinearRegressor(RegressorMixin, GLM):
             set_fitted = partial(
                 _set_fitted, dtype=partitions.dtype, level=partitions.form.level, shapes=shapes
             )
-            return self._run(problem, partitions, choice, plan_of, set_fitted)
+            return self._run(problem, partitions, choice, plan_of, set_fitted, scaling)
 
 
 def _set_fitted(

@@ -6,8 +6,10 @@ span of the rows correct what rounding left.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from daskml_exec.executor import in_threads
 from daskml_exec.kernels.arrays import Array
@@ -25,6 +27,8 @@ class Spanned:
     span: RowSpan
     solver: InnerSolver
     coordinates: Standardisation
+    units: float | Array
+    """Roots of the penalty's factors, by which the columns of the span were divided."""
 
     def solve(self, q: Array, point: Array) -> Array:
         """Return the inverse Hessian applied to q, of shape (K, p)."""
@@ -33,10 +37,11 @@ class Spanned:
         solver = self.solver
         # With t = D (X w + b), the inverse of the sum of penalty and rows is a difference:
         # (penalty + D G) t - penalty D b = D X q, and the intercept's q is the sum of t.
+        gradient = gradient / self.units
         right = self.span.margins(gradient) * solver.root**2
         total = q[:, d] * to.intercept_scale if to.fit_intercept else None
         factors, intercept = solver.solve(right, total)
-        coef = (gradient - self.span.combined(factors)) / solver.penalty
+        coef = (gradient - self.span.combined(factors)) / solver.penalty / self.units
         step = coef * to.scale
         if not to.fit_intercept:
             return step
@@ -64,7 +69,10 @@ def spanned_optimum(
     penalty = problem.penalty.beside_mean(weight)
     share = rows.sample_weight / weight
     varies = coordinates.inverse > 0
-    span = row_span(rows.X, coordinates.center, varies, over=in_threads, overwrite=True)
+    factors = problem.penalty.factors
+    units = 1.0 if factors is None else np.sqrt(factors)
+    X = rows.X if factors is None else _divided(rows.X, units)
+    span = row_span(X, coordinates.center / units, varies, over=in_threads, overwrite=True)
     objective = SpanProblem(
         problem.family.loss, span.gram, rows.y, share, penalty, problem.fit_intercept
     )
@@ -78,5 +86,13 @@ def spanned_optimum(
     at, solver, steps = optimum
     coef = span.combined(at.factors)
     intercept = at.intercept - coef @ span.center
-    found = coordinates.point(coef, intercept)
-    return found, Spanned(span, solver, coordinates), steps
+    found = coordinates.point(coef / units, intercept)
+    return found, Spanned(span, solver, coordinates, units), steps
+
+
+def _divided(X: Any, units: Any) -> Any:
+    """Return the rows with their columns divided."""
+    if not sp.issparse(X):
+        X /= units
+        return X
+    return type(X)((X.data / units[X.indices], X.indices, X.indptr), shape=X.shape)

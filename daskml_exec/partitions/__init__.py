@@ -37,6 +37,7 @@ from daskml_exec.partitions._regression import Numbers
 from daskml_exec.partitions._relative import scaled
 from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
 from daskml_exec.partitions._samples import load_samples
+from daskml_exec.partitions._scaled import Scaled, scaled_of
 from daskml_exec.partitions._scores import accuracy, d2
 from daskml_exec.partitions._target import NO_TARGET, Target
 from daskml_exec.partitions._to_memory import is_matrix, to_memory
@@ -60,6 +61,7 @@ __all__ = [
     "Partitions",
     "Pieces",
     "Place",
+    "Scaled",
     "Target",
     "TokenWindows",
     "accuracy",
@@ -94,6 +96,7 @@ __all__ = [
     "require_features",
     "require_matrix",
     "scaled",
+    "scaled_of",
     "to_memory",
     "tokens",
     "tree_between",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -19,6 +20,7 @@ from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
 from daskml_exec.partitions import (
     NO_TARGET,
     Data,
+    Scaled,
     frame_meta,
     is_collection,
     load_checked,
@@ -163,7 +165,14 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             check_features(self, X)
         function, meta = self._of_blocks(method, X)
         labels = labels_of_columns(self) if method == "transform" else None
-        return map_rows(function, X, meta=meta, labels=labels)
+        made = map_rows(function, X, meta=meta, labels=labels)
+        if method == "transform" and (affine := self._affine()) is not None:
+            return Scaled(X, *affine, type(self).__name__).of(made)
+        return made
+
+    def _affine(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return centre and scale of the columns, if that is all that `transform` does."""
+        return None
 
     def _of_blocks(self, method: str, X: Any) -> tuple[BlockFunction, Any]:
         """Return what transforms a block, and what it returns for no rows."""

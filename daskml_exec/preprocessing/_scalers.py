@@ -135,6 +135,11 @@ class StandardScaler(InvertiblePreprocessor):
         model.n_samples_seen_ = seen[0] if (seen == seen[0]).all() else seen
         return model
 
+    def _affine(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        zeros = np.zeros(self.n_features_in_)
+        centre = self.mean_ if self.with_mean and self.mean_ is not None else zeros
+        return centre, zeros + 1.0 if self.scale_ is None else self.scale_
+
 
 def _moments_of(partitions: Any) -> Summaries:
     return Summaries(("moments",), partitions.form.exponent)
@@ -258,6 +263,9 @@ class MinMaxScaler(InvertiblePreprocessor):
         self._refuse_sparse(sparse=answer.form.sparse)
         return _fitted_on_extremes(self._new(), answer)
 
+    def _affine(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        return None if self.clip else (-self.min_ / self.scale_, 1.0 / self.scale_)
+
 
 class MaxAbsScaler(InvertiblePreprocessor):
     r"""Scale columns by their largest absolute values.
@@ -337,6 +345,9 @@ class MaxAbsScaler(InvertiblePreprocessor):
 
     def _finished(self, answer: Summary) -> Any:
         return _fitted_on_extremes(self._new(), answer)
+
+    def _affine(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        return None if self.clip else (np.zeros(self.n_features_in_), self.scale_)
 
 
 def _extremes_of(partitions: Any) -> Summaries:
