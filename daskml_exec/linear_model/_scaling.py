@@ -49,10 +49,8 @@ class Scaling:
 
     def in_words(self) -> str:
         """Say what became of it."""
-        return (
-            f"centre and scale of {self.by} are in the intercept and the penalty; no scaled row was "
-            "made"
-        )
+        where = "in the intercept and the penalty"
+        return f"centre and scale of {self.by} are {where}; no scaled row was made"
 
 
 def _set_scaled(

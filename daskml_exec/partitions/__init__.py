@@ -15,8 +15,10 @@ from daskml_exec.partitions._from_dataset import DatasetSamples, from_dataset
 from daskml_exec.partitions._grid import Cell, Grid
 from daskml_exec.partitions._grid_columns import ColumnChunks, column_chunks
 from daskml_exec.partitions._kinds import (
+    FRAME,
     frame_meta,
     is_collection,
+    kind_of,
     require_matrix,
     weight_column,
 )
@@ -45,6 +47,7 @@ from daskml_exec.partitions._tokens import TokenWindows, tokens
 from daskml_exec.partitions._trees import leaves_of, map_leaves
 
 __all__ = [
+    "FRAME",
     "NO_TARGET",
     "ROWS",
     "Cell",
@@ -78,6 +81,7 @@ __all__ = [
     "from_dataset",
     "is_collection",
     "is_matrix",
+    "kind_of",
     "leaves_of",
     "levelled",
     "load",

@@ -18,11 +18,12 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
 from daskml_exec.partitions import (
+    FRAME,
     NO_TARGET,
     Data,
     Scaled,
-    frame_meta,
     is_collection,
+    kind_of,
     load_checked,
     map_rows,
     naming_columns,
@@ -54,6 +55,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """Names of what else that estimator learns, beside attributes that end with an underscore."""
     _seen: Any
     """The answer of all rows seen."""
+    _of_frames: bool
+    """Whether it was fitted on a Dask dataframe, and makes dataframes of dataframes."""
 
     def _finished(self, answer: Any) -> Any:
         """Return scikit-learn's estimator, fitted with the answer of all rows seen."""
@@ -82,7 +85,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             if not reset:
                 answer = self._seen + answer
             self._take_over(self._finished(answer))
-            self._seen = answer
+            self._seen, self._of_frames = answer, kind_of(X) == FRAME
         return self
 
     @contextmanager
@@ -160,7 +163,10 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X = as_dask_futures(X)
         if not is_collection(X):
             refuse_unreadable(X, "X")
-            return getattr(self.to_sklearn(), method)(X)
+            model = self.to_sklearn()
+            if self._of_frames and self._dense and isinstance(X, pd.DataFrame):
+                model.set_output(transform="pandas")
+            return getattr(model, method)(X)
         if method == "transform":
             check_features(self, X)
         function, meta = self._of_blocks(method, X)
@@ -169,6 +175,11 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if method == "transform" and (affine := self._affine()) is not None:
             return Scaled(X, *affine, type(self).__name__).of(made)
         return made
+
+    @property
+    def _dense(self) -> bool:
+        """Whether `transform` returns what dataframes can hold."""
+        return True
 
     def _affine(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """Return centre and scale of the columns, if that is all that `transform` does."""
@@ -183,7 +194,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         row = BlockFunction(model, "transform", None)(self._row(X))
         none = (BlockFunction(model, method, None)(row) if inverse else row)[:0]
         function = BlockFunction(model, method, none)
-        if sp.issparse(none) or not (_is_frame(X) or self._wants_frames()):
+        if sp.issparse(none) or not (kind_of(X) == FRAME or self._wants_frames()):
             return function, none
         names = labels_of_columns(self) if inverse else self.get_feature_names_out()
         return function, pd.DataFrame(none, columns=None if names is None else list(names))
@@ -322,8 +333,3 @@ class BlockFunction:
             model = copy.copy(model)
             del model.feature_names_in_
         return getattr(model, self.method)(block.to_numpy() if frame and not named else block)
-
-
-def _is_frame(X: Any) -> bool:
-    """Whether X is a Dask dataframe."""
-    return is_collection(X) and isinstance(frame_meta(X), pd.DataFrame)

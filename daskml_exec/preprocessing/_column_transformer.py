@@ -1,0 +1,259 @@
+"""Other transformers for other columns, of Dask dataframes too."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn import compose
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from daskml_exec.executor import Executor
+from daskml_exec.partitions import FRAME, kind_of, map_rows
+from daskml_exec.preprocessing._preprocessor import BlockFunction
+from daskml_exec.training import all_or_nothing
+
+# Of so many rows, scikit-learn learns which columns are whose, and whether the result is sparse.
+_SAMPLE = 1000
+
+
+class _OverFrames:
+    """What is different for Dask dataframes, in front of scikit-learn's class."""
+
+    transformers: list[tuple[str, Any, Any]]
+    transformers_: list[tuple[str, Any, Any]]
+    remainder: Any
+    n_jobs: Any
+    get_feature_names_out: Any
+    _remainder: tuple[str, Any, Any]
+    _none: Any
+    """What `transform` returns for no rows."""
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Fit all transformers.
+
+        Parameters
+        ----------
+        X : dataframe, Dask dataframe, array or Dask array
+            Rows. A Dask dataframe is computed once, and stays on the Workers as long as this takes.
+        y : the same kinds, optional
+            For transformers that need it.
+        **params : dict
+            As scikit-learn routes them; none for Dask dataframes.
+
+        Returns
+        -------
+        self
+        """
+        if kind_of(X) != FRAME:
+            return super().fit(X, y, **params)  # type: ignore[misc]
+        with all_or_nothing(self):
+            self._fit_on_frame(X, y, params)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit all transformers, and return X transformed, lazily for Dask collections.
+
+        Parameters
+        ----------
+        X, y, **params : as in `fit`
+
+        Returns
+        -------
+        array, sparse matrix or dataframe
+            As of `transform`.
+        """
+        if kind_of(X) != FRAME:
+            self.__dict__.pop("_none", None)
+            return super().fit_transform(X, y, **params)  # type: ignore[misc]
+        return self.fit(X, y, **params).transform(X)
+
+    def transform(self, X: Any, **params: Any) -> Any:
+        """Return the columns of all transformers side by side.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Columns that no transformer takes may be missing.
+        **params : as in `fit`
+
+        Returns
+        -------
+        array, sparse matrix or dataframe
+            For a Dask dataframe lazily: a Dask dataframe with its index, or, where the result is
+            sparse, a Dask array of CSR chunks.
+        """
+        if kind_of(X) != FRAME:
+            made = super().transform(X, **params)  # type: ignore[misc]
+            if isinstance(made, np.ndarray) and isinstance(X, pd.DataFrame) and self._of_frames:
+                return pd.DataFrame(made, X.index, list(self.get_feature_names_out()))
+            return made
+        check_is_fitted(self)
+        none = self._none if self._of_frames else super().transform(X._meta_nonempty)[:0]  # type: ignore[misc]
+        if not sp.issparse(none):
+            none = pd.DataFrame(none, columns=list(self.get_feature_names_out()))
+        model = self.to_sklearn().set_output(transform="default")
+        return map_rows(BlockFunction(model, "transform", none), X, meta=none)
+
+    @property
+    def _of_frames(self) -> bool:
+        """Whether it was fitted on a Dask dataframe, and makes dataframes of dataframes."""
+        return hasattr(self, "_none")
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's ColumnTransformer of scikit-learn's transformers, fitted.
+
+        Returns
+        -------
+        sklearn.compose.ColumnTransformer
+            It does not know of Dask.
+        """
+        check_is_fitted(self)
+        model = compose.ColumnTransformer([])
+        vars(model).update({name: value for name, value in vars(self).items() if name != "_none"})
+        model.transformers_ = [
+            (name, _as_sklearn(each), of) for name, each, of in self.transformers_
+        ]
+        model.transformers = [
+            (name, each, of) for name, each, of in model.transformers_ if name != "remainder"
+        ]
+        return model
+
+    def _fit_on_frame(self, X: Any, y: Any, params: dict[str, Any]) -> None:
+        """Fit on a few rows, as scikit-learn does, with transformers that learn from all rows."""
+        if params:
+            raise ValueError(f"{sorted(params)} given with a Dask dataframe; allowed is nothing")
+        kept = X.persist(scheduler=Executor.current().client)
+        some = kept.head(_SAMPLE, npartitions=-1)
+        if not len(some):
+            raise ValueError("X has 0 rows: a minimum of 1 sample is required")
+        given = self.transformers, self.remainder, self.n_jobs
+        self.transformers = [
+            (name, _learner(name, each, kept, y), of) for name, each, of in given[0]
+        ]
+        self.remainder = _learner("remainder", given[1], kept, y)
+        self.n_jobs = None
+        made = super().fit_transform(some)  # type: ignore[misc]
+        self.transformers, self.remainder, self.n_jobs = given
+        self._remainder = ("remainder", self.remainder, self._remainder[2])
+        self.transformers_ = [
+            (name, each.learned if isinstance(each, _Learner) else each, of)
+            for name, each, of in self.transformers_
+        ]
+        self._none = made[:0]
+
+
+class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
+    """Apply other transformers to other columns, of Dask dataframes too.
+
+    It is `sklearn.compose.ColumnTransformer`, with its parameters and attributes. What that does
+    not take are Dask dataframes. Here these are fitted by the transformers of this package, or by
+    pipelines of them, and transformed lazily, block by block.
+
+    A result is sparse where that of the first 1,000 rows is as sparse as `sparse_threshold` wants.
+
+    Parameters
+    ----------
+    transformers : list of (name, transformer, columns)
+        "drop" and "passthrough" are transformers, too; so are scikit-learn's that learn nothing,
+        such as `FunctionTransformer`. Columns are names, positions, slices, masks, or a function of
+        an empty frame such as ``make_column_selector(dtype_include="number")``.
+    remainder : {"drop", "passthrough"} or transformer, default="drop"
+        Of columns that nobody takes.
+    sparse_threshold : float, default=0.3
+        A result with a smaller share of values other than zero is sparse, if a part of it is.
+    n_jobs : int, default=None
+        Threads or processes for data in memory.
+    transformer_weights : dict, default=None
+        What the results of transformers are multiplied by, by name.
+    verbose : bool, default=False
+    verbose_feature_names_out : bool, str or callable, default=True
+        Whether names of columns begin with those of transformers.
+
+    Examples
+    --------
+    >>> import dask.dataframe as dd
+    >>> import numpy as np
+    import pandas as pd
+    >>> from daskml_exec import Executor
+    >>> from daskml_exec.preprocessing import ColumnTransformer, MinMaxScaler, StandardScaler
+    >>> frame = pd.DataFrame({"age": [20, 40], "size": [1.0, 3.0], "name": ["a", "b"]})
+    >>> to_numbers = ColumnTransformer(
+    ...     [("age", MinMaxScaler(), ["age"]), ("size", StandardScaler(), ["size"])]
+    ... )
+    >>> with Executor(processes=False, n_workers=1):
+    ...     to_numbers.fit_transform(dd.from_pandas(frame, npartitions=2)).compute()
+       age__age  size__size
+    0       0.0        -1.0
+    1       1.0         1.0
+    """
+
+
+class _Learner(TransformerMixin, BaseEstimator):
+    """Stands for a transformer where scikit-learn fits it on a few rows, and fits it on all."""
+
+    def __init__(self, transformer: Any, X: Any, y: Any) -> None:
+        self.transformer, self.X, self.y = transformer, X, y
+
+    def __sklearn_clone__(self) -> _Learner:
+        return self
+
+    def fit(self, X: Any, y: Any = None) -> _Learner:
+        columns = X.name if isinstance(X, pd.Series) else list(X.columns)
+        self.learned = clone(self.transformer).fit(self.X[columns], self.y)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        return self.learned.transform(X)
+
+    def set_output(self, *, transform: str | None = None) -> _Learner:
+        self.transformer.set_output(transform=transform)
+        return self
+
+
+def _learner(name: str, transformer: Any, X: Any, y: Any) -> Any:
+    """Return what learns from all rows, where there is something to learn."""
+    if isinstance(transformer, str) or not _learns(transformer):
+        return transformer
+    for each in _steps(transformer):
+        if _learns(each) and not hasattr(each, "to_sklearn"):
+            raise TypeError(
+                f"the transformer {name!r} has {type(each).__name__} of {type(each).__module__}, "
+                "which would bring the Dask dataframe to this process; allowed are those of "
+                "daskml_exec.preprocessing and daskml_exec.feature_extraction, and what learns "
+                "nothing"
+            )
+    return _Learner(transformer, X, y)
+
+
+def _steps(transformer: Any) -> Iterator[Any]:
+    if isinstance(transformer, Pipeline):
+        yield from (each for _, each in transformer.steps)
+    else:
+        yield transformer
+
+
+def _learns(transformer: Any) -> bool:
+    if isinstance(transformer, str) or transformer is None:
+        return False
+    return bool(get_tags(transformer).requires_fit)
+
+
+def _as_sklearn(transformer: Any) -> Any:
+    """Return scikit-learn's transformer, fitted, or another one as it is."""
+    if isinstance(transformer, Pipeline):
+        model = copy.copy(transformer)
+        model.steps = [(name, copy.copy(_as_sklearn(each))) for name, each in transformer.steps]
+        for _, each in model.steps[1:]:
+            if hasattr(each, "feature_names_in_"):
+                del each.feature_names_in_  # the step before returns arrays
+        return model
+    fitted = hasattr(transformer, "to_sklearn") and hasattr(transformer, "n_features_in_")
+    return transformer.to_sklearn() if fitted else transformer
