@@ -51,7 +51,7 @@ class Beginning:
     start: Parameters | None = None
 
     def ask(self, by: "Gradients | Averaging") -> Moments:
-        return Moments()
+        return Moments(columns=by.problem.columns)
 
     def tell(self, by: "Gradients | Averaging", answer: MomentsAndPool) -> tuple[Any, Measured]:
         known = known_from(by.problem, answer.moments, self.start)

@@ -113,7 +113,7 @@ class GLM(PartitionedEstimator):
             return X, None
         if known.centre.any() and not self.fit_intercept:
             return X, None
-        return known.source, Scaling(known.centre, known.scale, known.by)
+        return known.source, Scaling(known.centre, known.scale, known.by, known.moments)
 
     def _run(
         self,
@@ -129,6 +129,7 @@ class GLM(PartitionedEstimator):
         if scaling is not None:
             penalty = replace(penalty, factors=scaling.factors)
             set_fitted = scaling.setting(set_fitted)
+            problem = replace(problem, columns=scaling.moments)
         problem = replace(problem, penalty=penalty)
         shape = shape_of(partitions, problem)
         if isinstance(partitions, Grid):

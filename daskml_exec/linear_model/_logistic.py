@@ -239,7 +239,7 @@ class LogisticRegression(ClassifierMixin, GLM):
                     choice,
                     partial(plan_for, self.solver, penalty.strength > 0),
                     partial(_set_fitted, classes=classes, dtype=data.dtype),
-                    scaling,
+                    scaling and scaling.of_rows(weighted=data.weighted),
                 )
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
             unbounded = np.isinf(self.C) and not fitted.stopped

@@ -75,7 +75,7 @@ class NewtonBeginning:
     start: Parameters | None = None
 
     def ask(self, by: "Newton") -> Moments:
-        return Moments(self.plan.pool_share)
+        return Moments(self.plan.pool_share, by.problem.columns)
 
     def tell(self, by: "Newton", answer: MomentsAndPool) -> tuple["NewtonState", Measured]:
         known = known_from(by.problem, answer.moments, self.start)

@@ -109,11 +109,14 @@ class GLMProblem:
     family : Family
     penalty : Penalty
     fit_intercept : bool
+    columns : Moments, optional
+        Of the columns of all partitions, if they are known to be finite, and these.
     """
 
     family: Family
     penalty: Penalty
     fit_intercept: bool
+    columns: Moments | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -183,9 +186,17 @@ class GLMProblem:
         return value, gradient
 
 
-def partition_moments(partition: Partition) -> PartitionMoments:
-    """Return one partition's moments, and where it is not finite."""
-    columns = column_moments(partition.X, partition.sample_weight)
+def partition_moments(partition: Partition, known: Moments | None = None) -> PartitionMoments:
+    """Return one partition's moments, and where it is not finite.
+
+    The columns' are not asked for where those of all partitions are known: then it is the first
+    one that has them.
+    """
+    if known is None:
+        columns = column_moments(partition.X, partition.sample_weight)
+    else:
+        zeros = np.zeros_like(known.mean)
+        columns = known if partition.index == 0 else Moments(0.0, zeros, zeros)
     y = np.asarray(partition.y, dtype=np.float64)[:, None]
     target = column_moments(y, partition.sample_weight)
     place = None if columns.finite.all() else partition.first_non_finite()

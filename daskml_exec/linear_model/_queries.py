@@ -9,6 +9,7 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.hessian_sums import HessianSums, hessian_sums
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.losses import Loss
+from daskml_exec.kernels.moments import Moments as ColumnMoments
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.kernels.sums import FieldwiseSum
 from daskml_exec.linear_model._cell_sums import exchanged_gradient, pass_for_moments
@@ -28,9 +29,12 @@ class Moments(Query[MomentsAndPool]):
     """Moments of columns and targets, and a sample of this share of all rows."""
 
     share: float = 0.0
+    columns: ColumnMoments | None = None
+    """Of all partitions, where they are known."""
 
     def partial(self, partition: Partition) -> MomentsAndPool:
-        return MomentsAndPool(partition_moments(partition), pool_of(partition, self.share))
+        moments = partition_moments(partition, self.columns)
+        return MomentsAndPool(moments, pool_of(partition, self.share))
 
     def over_cells(self, columns: Sequence[slice]) -> Any:
         return pass_for_moments(self.share)

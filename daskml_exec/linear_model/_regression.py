@@ -119,6 +119,7 @@ class LinearRegressor(RegressorMixin, GLM):
             set_fitted = partial(
                 _set_fitted, dtype=partitions.dtype, level=partitions.form.level, shapes=shapes
             )
+            scaling = scaling and scaling.of_rows(weighted=data.weighted)
             return self._run(problem, partitions, choice, plan_of, set_fitted, scaling)
 
 

@@ -6,11 +6,12 @@ With :math:`z_j = (x_j - c_j) / s_j`, a model :math:`v^\top z + a` is the model
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.moments import Moments
 from daskml_exec.linear_model._problem import Parameters
 
 
@@ -23,11 +24,18 @@ class Scaling:
     centre, scale : ndarray of shape (d,)
     by : str
         What has scaled them, in words.
+    moments : Moments or None
+        Of the columns of rows as they are, where they are known and rows have no weights.
     """
 
     centre: Array
     scale: Array
     by: str
+    moments: Moments | None
+
+    def of_rows(self, *, weighted: bool) -> "Scaling":
+        """Return what is known of rows with weights, or without."""
+        return replace(self, moments=None) if weighted else self
 
     @property
     def factors(self) -> Array:

@@ -19,6 +19,7 @@ from daskml_exec.partitions._kinds import (
     frame_meta,
     is_collection,
     kind_of,
+    name_of,
     require_matrix,
     weight_column,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "map_samples",
     "matrix",
     "meta_of_predictions",
+    "name_of",
     "naming_columns",
     "not_finite",
     "number_blocks",

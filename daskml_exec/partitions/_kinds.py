@@ -45,6 +45,14 @@ def kind_of(data: Any) -> str | None:
     return None
 
 
+def name_of(data: Any) -> str | None:
+    """Return what Dask calls a collection: of the same name are the same rows; None for others."""
+    kind = kind_of(data)
+    if kind == ARRAY:
+        return str(data.name)
+    return str(data._name) if kind in (FRAME, SERIES) else None
+
+
 def is_collection(data: Any) -> bool:
     """Whether `data` is a Dask array, dataframe or series, or a list of futures."""
     return kind_of(data) is not None

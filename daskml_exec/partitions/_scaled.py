@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.moments import Moments
 
 _MARK = "_daskml_exec_scaled"
 
@@ -24,12 +25,15 @@ class Scaled:
     centre, scale : ndarray of shape (d,)
     by : str
         What has scaled it, in words.
+    moments : Moments or None
+        Of the source's columns without weights, where they are known and nothing is missing.
     """
 
     source: Any
     centre: Array
     scale: Array
     by: str
+    moments: Moments | None = None
 
     def of(self, made: Any) -> Any:
         """Let the collection that was made know of it, and return that.
@@ -49,6 +53,7 @@ class Scaled:
             self.centre + self.scale * later.centre,
             self.scale * later.scale,
             f"{self.by} and {later.by}",
+            self.moments,
         )
 
 

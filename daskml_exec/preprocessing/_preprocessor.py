@@ -17,6 +17,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
+from daskml_exec.kernels.moments import Moments
 from daskml_exec.partitions import (
     FRAME,
     NO_TARGET,
@@ -26,6 +27,7 @@ from daskml_exec.partitions import (
     kind_of,
     load_checked,
     map_rows,
+    name_of,
     naming_columns,
     refuse_unreadable,
     to_memory,
@@ -57,6 +59,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     """The answer of all rows seen."""
     _of_frames: bool
     """Whether it was fitted on a Dask dataframe, and makes dataframes of dataframes."""
+    _fitted_on: str | None
+    """What Dask calls the collection that it was fitted on, if that is all it has seen."""
 
     def _finished(self, answer: Any) -> Any:
         """Return scikit-learn's estimator, fitted with the answer of all rows seen."""
@@ -86,6 +90,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
                 answer = self._seen + answer
             self._take_over(self._finished(answer))
             self._seen, self._of_frames = answer, kind_of(X) == FRAME
+            self._fitted_on = name_of(X) if reset else None
         return self
 
     @contextmanager
@@ -173,7 +178,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         labels = labels_of_columns(self) if method == "transform" else None
         made = map_rows(function, X, meta=meta, labels=labels)
         if method == "transform" and (affine := self._affine()) is not None:
-            return Scaled(X, *affine, type(self).__name__).of(made)
+            known = self._moments() if self._fitted_on == name_of(X) else None
+            return Scaled(X, *affine, type(self).__name__, known).of(made)
         return made
 
     @property
@@ -183,6 +189,10 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _affine(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """Return centre and scale of the columns, if that is all that `transform` does."""
+        return None
+
+    def _moments(self) -> Moments | None:
+        """Return the moments of the columns that it was fitted on, if it knows them."""
         return None
 
     def _of_blocks(self, method: str, X: Any) -> tuple[BlockFunction, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn import preprocessing as sk
 
 from daskml_exec.kernels.column_summaries import ColumnMoments
+from daskml_exec.kernels.moments import Moments
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor
 from daskml_exec.preprocessing._summaries import Summaries, Summary
 
@@ -139,6 +140,12 @@ class StandardScaler(InvertiblePreprocessor):
         zeros = np.zeros(self.n_features_in_)
         centre = self.mean_ if self.with_mean and self.mean_ is not None else zeros
         return centre, zeros + 1.0 if self.scale_ is None else self.scale_
+
+    def _moments(self) -> Moments | None:
+        form, moments = self._seen.form, self._seen.moments
+        if form.weighted or (moments.weight != form.rows).any():
+            return None
+        return Moments(float(form.rows), moments.mean, moments.spread)
 
 
 def _moments_of(partitions: Any) -> Summaries:

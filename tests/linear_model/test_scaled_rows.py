@@ -191,3 +191,33 @@ def test_what_is_not_finite_is_found_in_the_source(executor):
     lazy = da.from_array(X, chunks=(90, 6))
     with pytest.raises(ValueError, match=r"NaN in partition 2, column 2 \(row 20 of"):
         make_pipeline(StandardScaler(), LogisticRegression()).fit(lazy, collection(numbers > 0))
+
+
+def test_what_the_scaler_knows_is_not_asked_again(executor):
+    """The first round of the model has the columns' moments from the scaler's."""
+    X, numbers = rows()
+    y = collection(numbers > 0)
+    lazy, other = (da.from_array(X * factor, chunks=(90, 6)) for factor in (1, 2))
+    scaler = StandardScaler().fit(lazy)
+    assert scaled_of(scaler.transform(lazy)).moments is not None
+    assert scaled_of(scaler.transform(other)).moments is None
+    assert scaled_of(scaler.partial_fit(other).transform(other)).moments is None
+    weighted = StandardScaler().fit(lazy, sample_weight=np.ones(300))
+    assert scaled_of(weighted.transform(lazy)).moments is None
+    gaps = da.where(lazy > 100, np.nan, lazy)
+    assert scaled_of(StandardScaler().fit_transform(gaps)).moments is None
+
+
+@pytest.mark.parametrize("weights", [None, "rows", "classes"])
+def test_weights_of_rows_and_classes(weights, executor):
+    X, numbers = rows()
+    y = numbers > 0
+    w = np.random.default_rng(2).random(300) if weights == "rows" else None
+    model = LogisticRegression(class_weight="balanced" if weights == "classes" else None, **TIGHT)
+    steps = {"logisticregression__sample_weight": w}
+    found = make_pipeline(StandardScaler(), clone(model)).fit(
+        da.from_array(X, chunks=(90, 6)), collection(y), **steps
+    )
+    wanted = make_pipeline(StandardScaler(), clone(model)).fit(X, y, **steps)
+    require_folded(found)
+    assert_allclose(margins(found, X), margins(wanted, X), rtol=1e-8, atol=1e-8)

@@ -114,7 +114,7 @@ def test_sparse(ours, theirs, executor):
 @pairs
 def test_futures_and_loaded_data(ours, theirs, executor):
     X = rows()
-    futures = executor.client.scatter([X[:20], X[20:]])
+    futures = executor.client.scatter([X[:20], X[20:]], hash=False)
     assert_same_attributes(ours.fit(futures), theirs.fit(X))
     made = executor.client.gather(ours.transform(futures))
     assert_allclose(np.concatenate(made), theirs.transform(X), rtol=1e-12, atol=1e-9)
