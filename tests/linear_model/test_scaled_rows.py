@@ -195,8 +195,7 @@ def test_what_is_not_finite_is_found_in_the_source(executor):
 
 def test_what_the_scaler_knows_is_not_asked_again(executor):
     """The first round of the model has the columns' moments from the scaler's."""
-    X, numbers = rows()
-    y = collection(numbers > 0)
+    X, _ = rows()
     lazy, other = (da.from_array(X * factor, chunks=(90, 6)) for factor in (1, 2))
     scaler = StandardScaler().fit(lazy)
     assert scaled_of(scaler.transform(lazy)).moments is not None
