@@ -2,11 +2,8 @@
 
 import gc
 import multiprocessing
-import os
 import pickle
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dask
@@ -17,6 +14,7 @@ import scipy.sparse as sp
 from daskml_exec.executor import _shared_values, _submission, tuned
 from daskml_exec.executor._memory_file import SharedMemoryError, this_place
 from daskml_exec.executor._shared_values import InMemory, SharedValue, loaded, share_memory, shared
+from tests.executor.open_files import open_files
 from tests.executor.rounds import Ask, arrays, kill_holder, placed, runner
 
 pytestmark = pytest.mark.skipif(this_place() is None, reason="needs memfd_create and /proc")
@@ -46,11 +44,7 @@ def require_equal(found, expected):
 def times_open(name: str) -> int:
     """Return how often a memory file is open; other threads here open and close other files."""
     gc.collect()
-    found = []
-    for each in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):
-            found.append(os.readlink(each))
-    return sum(each.startswith(f"/memfd:{name}") for each in found)
+    return len(open_files(f"/memfd:{name}"))
 
 
 def test_a_value_is_had_again_with_arrays_at_even_addresses():
