@@ -1,9 +1,16 @@
 """Scalers, encoders and imputers that learn from Dask collections, and transform them lazily."""
 
+from daskml_exec.kernels.column_summaries import ColumnCounts, ColumnExtremes, ColumnMoments
 from daskml_exec.preprocessing._column_transformer import ColumnTransformer
 from daskml_exec.preprocessing._scalers import MaxAbsScaler, MinMaxScaler, StandardScaler
-from daskml_exec.training import publish
+from daskml_exec.preprocessing._summaries import Form, Summary
+from daskml_exec.training import let_save, publish
 
 __all__ = ["ColumnTransformer", "MaxAbsScaler", "MinMaxScaler", "StandardScaler"]
 
 publish(__name__, __all__)
+let_save(
+    (ColumnTransformer, MaxAbsScaler, MinMaxScaler, StandardScaler),
+    # Files hold their indices: a new one comes last.
+    states=(Form, Summary, ColumnCounts, ColumnExtremes, ColumnMoments),
+)

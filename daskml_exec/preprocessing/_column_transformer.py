@@ -1,7 +1,5 @@
 """Other transformers for other columns, of Dask dataframes too."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from typing import Any, Self
@@ -32,7 +30,14 @@ class _OverFrames:
     remainder: Any
     n_jobs: Any
     get_feature_names_out: Any
+    n_features_in_: int
+    feature_names_in_: Any
+    sparse_output_: bool
+    output_indices_: dict[str, slice]
+    _columns: list[Any]
+    _transformer_to_input_indices: dict[str, list[int]]
     _remainder: tuple[str, Any, Any]
+    _sklearn_output_config: dict[str, str]
     _none: Any
     """What `transform` returns for no rows."""
 
@@ -147,7 +152,7 @@ class _OverFrames:
             (name, each.learned if isinstance(each, _Learner) else each, of)
             for name, each, of in self.transformers_
         ]
-        self._none = made[:0]
+        self._none = made.to_numpy()[:0] if isinstance(made, pd.DataFrame) else made[:0]
 
 
 class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
@@ -202,10 +207,10 @@ class _Learner(TransformerMixin, BaseEstimator):
     def __init__(self, transformer: Any, X: Any, y: Any) -> None:
         self.transformer, self.X, self.y = transformer, X, y
 
-    def __sklearn_clone__(self) -> _Learner:
+    def __sklearn_clone__(self) -> "_Learner":
         return self
 
-    def fit(self, X: Any, y: Any = None) -> _Learner:
+    def fit(self, X: Any, y: Any = None) -> "_Learner":
         columns = X.name if isinstance(X, pd.Series) else list(X.columns)
         self.learned = clone(self.transformer).fit(self.X[columns], self.y)
         return self
@@ -213,7 +218,7 @@ class _Learner(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> Any:
         return self.learned.transform(X)
 
-    def set_output(self, *, transform: str | None = None) -> _Learner:
+    def set_output(self, *, transform: str | None = None) -> "_Learner":
         self.transformer.set_output(transform=transform)
         return self
 

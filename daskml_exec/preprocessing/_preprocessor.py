@@ -1,7 +1,5 @@
 """What all preprocessors share: fitted by a question, they transform as scikit-learn does."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,6 +53,9 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     _accept_sparse: ClassVar[str | bool] = "csr"
     _private: ClassVar[tuple[str, ...]] = ()
     """Names of what else that estimator learns, beside attributes that end with an underscore."""
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    _sklearn_output_config: dict[str, str]
     _seen: Any
     """The answer of all rows seen."""
     _of_frames: bool
@@ -195,7 +196,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """Return the moments of the columns that it was fitted on, if it knows them."""
         return None
 
-    def _of_blocks(self, method: str, X: Any) -> tuple[BlockFunction, Any]:
+    def _of_blocks(self, method: str, X: Any) -> tuple["BlockFunction", Any]:
         """Return what transforms a block, and what it returns for no rows."""
         model = self.to_sklearn().set_output(transform="default")
         if "copy" in model.get_params(deep=False):

@@ -1,7 +1,5 @@
 """Scalers of columns by what one pass tells of them."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Self
 
 import numpy as np

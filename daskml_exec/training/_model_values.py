@@ -48,6 +48,12 @@ def _labelled(parts: Any) -> dict[Any, Any]:
         raise ValueError(f"no dict: {error}") from error
 
 
+def _slice(parts: Any) -> slice:
+    if not (isinstance(parts, tuple) and len(parts) == 3):
+        raise ValueError("these are not the ends and step of a slice")
+    return slice(*parts)
+
+
 def _is_random(value: Any) -> bool:
     # Those around another generator have a state that only it can take back.
     return (
@@ -86,6 +92,13 @@ VALUES = (
         _is_labelled,
         lambda value: tuple(value.items()),
         _labelled,
+    ),
+    _adapter(
+        "slice",
+        "slices",
+        lambda value: type(value) is slice,
+        lambda value: (value.start, value.stop, value.step),
+        _slice,
     ),
     _adapter(
         "random",

@@ -2,17 +2,22 @@
 
 import importlib
 import inspect
+import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.training._left_out import LeftOut
 from daskml_exec.training._model_files import from_bytes, to_bytes
 from daskml_exec.training._model_values import VALUES
 from daskml_exec.training._sklearn_callbacks import SKLEARN_CALLBACKS
-from daskml_exec.training._state_trees import put_together, take_apart
+from daskml_exec.training._state_trees import Adapter, put_together, take_apart
 from daskml_exec.training._whole_files import Url, read_whole, write_whole
 
 # Functions that listen to a fit are no part of what it found.
@@ -26,8 +31,10 @@ class _Known:
 
     estimator: Any
     states: tuple[type, ...]
-    code: tuple[str, ...]
+    code: tuple[str, ...] = ()
     """Parameters that may be functions and classes, which files do not hold."""
+    fitted: tuple[str, ...] = ()
+    """Names of attributes that it does not declare: of scikit-learn's."""
 
     def parameters(self) -> set[str]:
         """Return the names of parameters; those that are handed on begin with one of them."""
@@ -55,10 +62,19 @@ class _Known:
     def attributes(self) -> set[str]:
         """Return the names that it declares for what a fit sets."""
         hints = typing.get_type_hints(self.estimator)
-        return {name for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar}
+        declared = {name for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar}
+        return {*declared, *self.fitted}
 
 
-_KNOWN: dict[str, _Known] = {}
+_KNOWN: dict[str, _Known] = {
+    # What puts estimators of this package together.
+    "Pipeline": _Known(Pipeline, ()),
+    "FunctionTransformer": _Known(
+        FunctionTransformer,
+        (),
+        fitted=("n_features_in_", "feature_names_in_", "_sklearn_output_config"),
+    ),
+}
 _OF_EXTRAS = dict.fromkeys(
     ("TorchClassifier", "TorchEstimator", "TorchRegressor"), "daskml_exec.torch._public"
 )
@@ -106,7 +122,7 @@ def save(model: Any, url: Url, *, notes: Mapping[str, Any] | None = None) -> Non
     Parameters
     ----------
     model : estimator
-        One of `daskml_exec.linear_model` or `daskml_exec.neural_network`, fitted or not. Its
+        One of this package, or a `sklearn.pipeline.Pipeline` of such, fitted or not. Its
         `callbacks` are left out: they are None in what is opened; so is what scikit-learn's
         `set_callbacks` was called with. A RandomState is kept as it is
         now.
@@ -151,34 +167,8 @@ def save(model: Any, url: Url, *, notes: Mapping[str, Any] | None = None) -> Non
             f"model is of {type(model).__module__}.{type(model).__qualname__}; allowed are "
             f"{_names()}"
         )
-    parameters = model.get_params(deep=False)
-    code = [name for name in known.code if _is_code(parameters.get(name))]
-    left_out = {*parameters, SKLEARN_CALLBACKS, *getattr(model, "_made_again", ())}
-    fitted = {key: value for key, value in vars(model).items() if key not in left_out}
-    odd = [key for key in fitted if key not in known.attributes()]
-    if odd:
-        raise TypeError(
-            f"model has the attributes {odd}, which {name} does not declare, and which would be "
-            f"lost; delete them, or keep what they hold in `notes`"
-        )
-    arrays, about = take_apart(
-        {
-            _PARAMETERS: {
-                key: value for key, value in parameters.items() if key not in (*code, _LISTENERS)
-            },
-            **fitted,
-        },
-        known.states,
-        adapters=VALUES,
-        root=name,
-    )
-    metadata = {
-        "daskml_exec_version": _release(),
-        "estimator": name,
-        "left_out": known.left_out(parameters),
-        "notes": dict(notes or {}),
-        "state": about,
-    }
+    arrays, about = _taken_apart(model, known)
+    metadata = {"daskml_exec_version": _release(), "notes": dict(notes or {}), **about}
     try:
         data = to_bytes(arrays, metadata)
     except (TypeError, ValueError) as error:
@@ -239,20 +229,73 @@ def open_model(url: Url, **given: Any) -> Any:
         known = _known(metadata.get("estimator"))
     except ValueError as error:
         raise ValueError(f"cannot open {url}: {error}") from error
-    name = known.estimator.__name__
     try:
-        content = put_together(
-            arrays, metadata.get("state"), known.states, adapters=VALUES, root=name
-        )
-        model = _estimator(known, content, given, metadata.get("left_out"))
+        return _put_together(known, arrays, metadata, given)
     except ValueError as error:
         raise ValueError(
             f"cannot open {url}: what daskml_exec {metadata.get('daskml_exec_version')} wrote does "
             f"not fit this release, {_release()}: {error}"
         ) from error
+
+
+def _taken_apart(model: Any, known: _Known) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the arrays of an estimator, and all else about it."""
+    name = known.estimator.__name__
+    parameters = model.get_params(deep=False)
+    code = [name for name in known.code if _is_code(parameters.get(name))]
+    left_out = {*parameters, SKLEARN_CALLBACKS, *getattr(model, "_made_again", ())}
+    fitted = {key: value for key, value in vars(model).items() if key not in left_out}
+    odd = [key for key in fitted if key not in known.attributes()]
+    if odd:
+        raise TypeError(
+            f"model has the attributes {odd}, which {name} does not declare, and which would be "
+            f"lost; delete them, or keep what they hold in `notes`"
+        )
+    given = {key: value for key, value in parameters.items() if key not in (*code, _LISTENERS)}
+    arrays, state = take_apart(
+        {_PARAMETERS: given, **fitted}, known.states, adapters=_ADAPTERS, root=name
+    )
+    return arrays, {
+        "estimator": name,
+        "left_out": known.left_out(parameters),
+        "state": state,
+    }
+
+
+def _put_together(
+    known: _Known, arrays: Mapping[str, Array], about: Mapping[str, Any], given: dict[str, Any]
+) -> Any:
+    """Return the estimator that was taken apart so."""
+    name = known.estimator.__name__
+    content = put_together(arrays, about.get("state"), known.states, adapters=_ADAPTERS, root=name)
+    model = _estimator(known, content, given, about.get("left_out"))
     if hasattr(model, "_opened"):
         model._opened()
     return model
+
+
+def _is_saved(value: Any) -> bool:
+    known = _KNOWN.get(type(value).__name__)
+    return known is not None and known.estimator is type(value)
+
+
+def _inner_parts(model: Any) -> dict[str, Any]:
+    arrays, about = _taken_apart(model, _KNOWN[type(model).__name__])
+    return {"arrays": arrays, "about": json.dumps(about)}
+
+
+def _inner_model(parts: Any) -> Any:
+    if not (isinstance(parts, dict) and set(parts) == {"arrays", "about"}):
+        raise ValueError("these are not the parts of an estimator")
+    about = json.loads(parts["about"])
+    return _put_together(_known(about.get("estimator")), parts["arrays"], about, {})
+
+
+_ADAPTERS = (
+    *VALUES,
+    Adapter("model", "estimators of this package", _is_saved, _inner_parts, _inner_model),
+)
+"""Estimators may hold others, as pipelines do."""
 
 
 def _known(name: Any) -> _Known:
