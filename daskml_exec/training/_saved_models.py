@@ -66,8 +66,8 @@ class _Known:
         return {*declared, *self.fitted}
 
 
-_KNOWN: dict[str, _Known] = {
-    # What puts estimators of this package together.
+_KNOWN: dict[str, _Known] = {}
+_HOLDERS = {
     "Pipeline": _Known(Pipeline, ()),
     "FunctionTransformer": _Known(
         FunctionTransformer,
@@ -75,6 +75,7 @@ _KNOWN: dict[str, _Known] = {
         fitted=("n_features_in_", "feature_names_in_", "_sklearn_output_config"),
     ),
 }
+"""Of scikit-learn, what puts estimators of this package together."""
 _OF_EXTRAS = dict.fromkeys(
     ("TorchClassifier", "TorchEstimator", "TorchRegressor"), "daskml_exec.torch._public"
 )
@@ -161,7 +162,7 @@ def save(model: Any, url: Url, *, notes: Mapping[str, Any] | None = None) -> Non
             "JSON can hold: notes={'about': ...}"
         )
     name = type(model).__name__
-    known = _KNOWN.get(name)
+    known = _found(name)
     if known is None or known.estimator is not type(model):
         raise TypeError(
             f"model is of {type(model).__module__}.{type(model).__qualname__}; allowed are "
@@ -275,12 +276,12 @@ def _put_together(
 
 
 def _is_saved(value: Any) -> bool:
-    known = _KNOWN.get(type(value).__name__)
+    known = _found(type(value).__name__)
     return known is not None and known.estimator is type(value)
 
 
 def _inner_parts(model: Any) -> dict[str, Any]:
-    arrays, about = _taken_apart(model, _KNOWN[type(model).__name__])
+    arrays, about = _taken_apart(model, _known(type(model).__name__))
     return {"arrays": arrays, "about": json.dumps(about)}
 
 
@@ -301,12 +302,17 @@ _ADAPTERS = (
 def _known(name: Any) -> _Known:
     if isinstance(name, str) and name not in _KNOWN and name in _OF_EXTRAS:
         importlib.import_module(_OF_EXTRAS[name])
-    if not isinstance(name, str) or name not in _KNOWN:
+    known = _found(name)
+    if known is None:
         raise ValueError(
             f"it holds an estimator of the class {name!r}; known are {_names()}. "
             "daskml_exec.open_model knows all of this package"
         )
-    return _KNOWN[name]
+    return known
+
+
+def _found(name: Any) -> _Known | None:
+    return (_KNOWN.get(name) or _HOLDERS.get(name)) if isinstance(name, str) else None
 
 
 def _is_code(value: Any) -> bool:
