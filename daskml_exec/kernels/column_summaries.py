@@ -143,9 +143,9 @@ def present_moments(X: Any, sample_weight: Any) -> ColumnMoments:
 
     Examples
     --------
-    >>> present_moments(np.array([[1.0, np.nan], [3.0, 3.0]]), None)
-    ColumnMoments(weight=array([2., 1.]), mean=array([2., 3.]), spread=array([2., 0.]), \
-rest=array([0., 0.]))
+    >>> found = present_moments(np.array([[1.0, np.nan], [3.0, 3.0]]), None)
+    >>> found.weight, found.mean, found.spread
+    (array([2., 1.]), array([2., 3.]), array([2., 0.]))
     """
     n, d = X.shape
     if n == 0:

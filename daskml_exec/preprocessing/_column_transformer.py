@@ -185,8 +185,7 @@ class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
     Examples
     --------
     >>> import dask.dataframe as dd
-    >>> import numpy as np
-    import pandas as pd
+    >>> import pandas as pd
     >>> from daskml_exec import Executor
     >>> from daskml_exec.preprocessing import ColumnTransformer, MinMaxScaler, StandardScaler
     >>> frame = pd.DataFrame({"age": [20, 40], "size": [1.0, 3.0], "name": ["a", "b"]})
