@@ -82,6 +82,7 @@ def main() -> None:
     training = Training(module, next_id_loss, BATCH, given.rate, given.epochs, given.seed)
     beginning = as_ids(f"\n{BEGINNING}")[None].copy()  # to be written to, as tensors may be
     for way in given.ways:
+        print(f"training: {way}", flush=True)
         if way == "loop":
             trained, seconds = in_one_process(training, train)
             with torch.inference_mode():

@@ -61,6 +61,7 @@ def main() -> None:
     module = partial(translator, given.layers, given.width)
     training = Training(module, translation_loss, BATCH, given.rate, given.epochs, given.seed)
     for way in given.ways:
+        print(f"training: {way}", flush=True)
         if way == "loop":
             trained, seconds = in_one_process(training, samples)
             with torch.inference_mode():

@@ -101,8 +101,7 @@ def _id_that_is_not_there(traceback: TracebackType | None, module: nn.Module | N
     if not wrong.numel():
         return ""
     parts = () if module is None else module.named_modules()
-    name = next((name for name, each in parts if each is owner), "")
-    return (
-        f"the embedding {name!r} has num_embeddings={n} and got the id {int(wrong[0])}; allowed "
-        f"are 0 to {n - 1}"
+    name = next(
+        (f"the embedding {name!r}" for name, each in parts if each is owner), "an embedding"
     )
+    return f"{name} has num_embeddings={n} and got the id {int(wrong[0])}; allowed are 0 to {n - 1}"

@@ -113,7 +113,7 @@ def score_held_out(sums: Sums, fraction: float) -> Score:
 def nothing_scored(fraction: float) -> ValueError:
     """Return the error of samples held out that no score is of; as of `score_held_out`."""
     return ValueError(
-        f"no score of the samples that validation_fraction={fraction:g} holds out has a "
+        f"validation_fraction={fraction:g} holds out no sample, or none whose scores have a "
         "weight: allowed are more samples, a larger validation_fraction, and scores that "
         "return sums whose weights are not all zero"
     )

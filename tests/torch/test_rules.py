@@ -135,7 +135,7 @@ def test_samples_without_weight_score_nothing():
 
 @pytest.mark.parametrize("scores", [lambda module, batch: {}, lambda m, b: {"boxes": (0.0, 0.0)}])
 def test_scores_of_nothing_are_no_divergence(scores):
-    with pytest.raises(ValueError, match=r"no score of the samples that validation_fraction=0.3"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0.3 holds out no sample, or none"):
         fitted(linear, validation_fraction=0.3, scores=scores)
 
 

@@ -41,6 +41,8 @@ class Items:
 
 def clothes(folder: Path, part: str) -> Items:
     """Read "train" or "t10k" of Fashion-MNIST."""
+    if not folder.is_dir():
+        raise SystemExit(f"{folder} is no folder: apt-get install dataset-fashion-mnist")
     with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
         pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
     with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:

@@ -180,6 +180,7 @@ def _tell(
     def in_validation(rate: float) -> float:
         return fit(*parts, rate, EPOCHS_TO_CHOOSE, given.seed).score
 
+    print(f"{who}: choosing a rate, then training", flush=True)
     rate = best_rate(who, given.rates, in_validation)
     outcome = fit(train, test, rate, given.epochs, given.seed)
     print(

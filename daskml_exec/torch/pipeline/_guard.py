@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from torch import nn
+
 from daskml_exec.executor._raised import carried
+from daskml_exec.torch._hints import hint
 
 
 @contextmanager
@@ -12,5 +15,22 @@ def guarded(where: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        error.add_note(where)
+        error.add_note(_with_hint(where, error, None))
         raise carried(error) from None
+
+
+@contextmanager
+def tried(module: nn.Module) -> Iterator[None]:
+    """Say that a module raised before training, and what may help."""
+    try:
+        yield
+    except Exception as error:
+        where = "the module raised this on some samples, before training began"
+        error.add_note(_with_hint(where, error, module))
+        raise
+
+
+def _with_hint(where: str, error: BaseException, module: nn.Module | None) -> str:
+    # One of some samples is no small batch, of which other advice is given.
+    said = hint(error, module, least_batch=2) if isinstance(error, Exception) else ""
+    return f"{where}: {said}" if said else where

@@ -16,6 +16,7 @@ from torch import nn
 
 from daskml_exec.torch._draws import seed_generator
 from daskml_exec.torch._layout import trainable_parameters
+from daskml_exec.torch.pipeline._guard import tried
 from daskml_exec.torch.pipeline._stage import Part
 from daskml_exec.torch.pipeline._trees import passed
 
@@ -129,7 +130,8 @@ def _of_whole(
     module: nn.Module, parts: Sequence[Part], arguments: Any, seed: int, rule: str
 ) -> Seen:
     other = copy.deepcopy(module).train()
-    output = _drawing(seed, lambda args, kwargs: other(*args, **kwargs), arguments)
+    with tried(other):
+        output = _drawing(seed, lambda args, kwargs: other(*args, **kwargs), arguments)
     _require_parameters(module, other, parts, output, rule)
     return Seen(output, _changed(module, _fixed(other)))
 

@@ -214,7 +214,7 @@ def test_weights_of_samples():
     assert distance(model, whole) < 1e-12
     _, out = held_out(0, len(ROWS), FRACTION, seed=SEED, partition=0)
     weight[out] = 0.0
-    with pytest.raises(ValueError, match=r"no score of the samples that validation_fraction=0\.3"):
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.3 holds out no sample, or none"):
         model.fit(ROWS, NUMBERS, weight)
 
 
@@ -248,7 +248,7 @@ def held_out_of(chunks, *arrays):
 def test_a_fraction_that_comes_to_nothing():
     for parallel in ({}, {"parallel": "pipeline", "stages": 2}):
         model = estimator("chain", validation_fraction=0.01, **parallel)
-        message = r"no score of the samples that validation_fraction=0\.01 holds out has a weight"
+        message = r"validation_fraction=0\.01 holds out no sample, or none"
         with pytest.raises(ValueError, match=message):
             model.fit(ROWS, NUMBERS)
         assert not hasattr(model, "module_")

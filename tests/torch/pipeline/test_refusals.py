@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from daskml_exec import Executor
 from daskml_exec.partitions import load_samples as load_in_this_process
@@ -442,3 +443,23 @@ def test_a_buffer_of_a_dtype_that_numpy_has_not():
         return module
 
     refused(r"a buffer '0.short' of torch.bfloat16, .* allowed .*\.float\(\)", module=made)
+
+
+@pytest.mark.parametrize("cut", [{"stages": 2}, {"output_blocks": 2}])
+@pytest.mark.parametrize("row", [0, 100])
+def test_an_id_that_is_not_there_is_named(cut, row):
+    def words():
+        return nn.Sequential(nn.Embedding(20, 4), nn.Linear(4, 4), nn.Linear(4, 20))
+
+    def loss(module, ids):
+        return functional.cross_entropy(module(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+
+    ids = np.random.default_rng(0).integers(0, 20, (120, 5))
+    ids[row, 2] = 20
+    model = TorchEstimator(
+        words, loss=loss, parallel="pipeline", batch_size=20, random_state=0, **cut
+    )
+    with pytest.raises(IndexError) as caught:
+        model.fit(ids)
+    (*_, note) = caught.value.__notes__
+    assert "has num_embeddings=20 and got the id 20; allowed are 0 to 19" in note
