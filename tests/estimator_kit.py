@@ -134,3 +134,56 @@ def _renamed(wrapper, base):
     name = f"{base.__name__}{wrapper.__name__}"
     wrapper.__name__ = wrapper.__qualname__ = name
     return globals().setdefault(name, wrapper)
+
+
+def transformer_over_dask(estimator):
+    """Return a transformer as one that meets Dask collections only."""
+    base = type(estimator)
+
+    class OverDask(base):
+        def fit(self, X, y=None):
+            return super().fit(collection(X), *_beside(y))
+
+        def fit_transform(self, X, y=None, **fit_params):
+            return computed(super().fit_transform(collection(X), *_beside(y)))
+
+    if hasattr(base, "partial_fit"):
+
+        def partial_fit(self, X, y=None):
+            return base.partial_fit(self, collection(X), *_beside(y))
+
+        OverDask.partial_fit = partial_fit
+    for name in ("transform", "inverse_transform"):
+        if hasattr(base, name):
+            setattr(OverDask, name, _transformed_through_dask(name, OverDask))
+    return _renamed(OverDask, base)(**estimator.get_params())
+
+
+def transformer_over_cut_memory(estimator):
+    """Return a transformer as one that cuts data in memory into at least three partitions."""
+    base = type(estimator)
+
+    class Cut(base):
+        def fit(self, X, y=None):
+            with _cut(X):
+                return super().fit(X, *_given(y))
+
+    return _renamed(Cut, base)(**estimator.get_params())
+
+
+def _transformed_through_dask(name, owner):
+    def method(self, X):
+        made = getattr(super(owner, self), name)(collection(X))
+        made = made.compute() if dask.is_dask_collection(made) else made
+        return made if sp.issparse(made) else np.asarray(made)
+
+    method.__name__ = name
+    return method
+
+
+def _given(y):
+    return () if y is None else (y,)
+
+
+def _beside(y):
+    return () if y is None else (collection(y, N_CHUNKS - 1),)

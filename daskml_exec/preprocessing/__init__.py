@@ -2,11 +2,19 @@
 
 from daskml_exec.kernels.column_summaries import ColumnCounts, ColumnExtremes, ColumnMoments
 from daskml_exec.preprocessing._column_transformer import ColumnTransformer
+from daskml_exec.preprocessing._robust import QuantileTransformer, RobustScaler
 from daskml_exec.preprocessing._scalers import MaxAbsScaler, MinMaxScaler, StandardScaler
 from daskml_exec.preprocessing._summaries import Form, Summary
 from daskml_exec.training import let_save, publish
 
-__all__ = ["ColumnTransformer", "MaxAbsScaler", "MinMaxScaler", "StandardScaler"]
+__all__ = [
+    "ColumnTransformer",
+    "MaxAbsScaler",
+    "MinMaxScaler",
+    "QuantileTransformer",
+    "RobustScaler",
+    "StandardScaler",
+]
 
 publish(__name__, __all__)
 let_save(

@@ -28,6 +28,7 @@ from daskml_exec.partitions import (
     name_of,
     naming_columns,
     refuse_unreadable,
+    require_matrix,
     to_memory,
     weight_column,
 )
@@ -37,6 +38,7 @@ from daskml_exec.training import (
     check_features,
     labels_of_columns,
     learn_features,
+    payload_nbytes,
     reduce,
 )
 
@@ -68,7 +70,13 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         raise NotImplementedError
 
     def _learn(
-        self, query_of: Callable[[Any], Any], X: Any, sample_weight: Any = None, *, reset: bool
+        self,
+        query_of: Callable[[Any], Any],
+        X: Any,
+        sample_weight: Any = None,
+        *,
+        reset: bool,
+        keep: int | None = None,
     ) -> Self:
         """Ask the partitions of X, and take over what scikit-learn makes of the answer.
 
@@ -79,6 +87,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X, sample_weight : as in `fit`
         reset : bool
             Whether to forget what was seen before; else the answers are added.
+        keep : int, optional
+            Bytes up to which the answer is kept, for `partial_fit`. None has no limit.
         """
         with all_or_nothing(self):
             self._validate_params()
@@ -86,13 +96,22 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             with self._loaded(X, sample_weight, reset=reset) as partitions:
                 if not sum(partitions.rows):
                     raise ValueError(f"X has 0 rows: a minimum of 1 sample is required by {name}")
-                answer = reduce(query_of(partitions), partitions, name=name)
+                if not partitions.n_features:
+                    raise ValueError(
+                        f"Found array with 0 feature(s) (shape=({sum(partitions.rows)}, 0)) while "
+                        f"a minimum of 1 is required by {name}"
+                    )
+                answer = self._answer(query_of, partitions)
             if not reset:
                 answer = self._seen + answer
             self._take_over(self._finished(answer))
-            self._seen, self._of_frames = answer, kind_of(X) == FRAME
+            small = keep is None or payload_nbytes(answer) <= keep
+            self._seen, self._of_frames = answer if small else None, kind_of(X) == FRAME
             self._fitted_on = name_of(X) if reset else None
         return self
+
+    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
+        return reduce(query_of(partitions), partitions, name=type(self).__name__)
 
     @contextmanager
     def _loaded(self, X: Any, sample_weight: Any, *, reset: bool) -> Iterator[Any]:
@@ -108,7 +127,9 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         refuse_unreadable(sample_weight, "sample_weight")
         collections = is_collection(X)
         executor = Executor.current() if collections or cluster_is_meant() else None
-        if not collections:
+        if collections:
+            require_matrix(X)
+        else:
             X = self._checked(X, reset=reset)
             sample_weight = to_memory(sample_weight, executor, "sample_weight")
             if sample_weight is not None:

@@ -140,7 +140,7 @@ def single_precision(X: Any) -> bool:
     return all(str(each).rpartition(".")[2] == "float32" for each in dtypes)
 
 
-def refuse_infinite(block: Any, partition: int, start: int) -> None:
+def refuse_infinite(block: Any, partition: int, start: int, first_column: int = 0) -> None:
     """Raise for the first infinity of a block, if there is one, with its row and column."""
     if sp.issparse(block):
         bad = np.flatnonzero(np.isinf(block.data))
@@ -154,4 +154,4 @@ def refuse_infinite(block: Any, partition: int, start: int) -> None:
         if not len(places):
             return
         row, column = map(int, places[0])
-    raise not_finite((partition, start + row, column, "infinity"))
+    raise not_finite((partition, start + row, first_column + column, "infinity"))

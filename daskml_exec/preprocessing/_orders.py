@@ -1,0 +1,106 @@
+"""What is asked of all partitions about the order of each column's values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from daskml_exec.kernels.array_namespace import is_host, to_host
+from daskml_exec.kernels.order_statistics import ROOM, OrderSketch, order_sketch
+from daskml_exec.partitions import Partition, number_blocks
+from daskml_exec.preprocessing._summaries import Form, refuse_infinite, single_precision
+from daskml_exec.training import Query, reduce
+
+_GROUP_BYTES = 2**26
+"""Answers of so many bytes are asked for at once: where two are added there are as many again."""
+
+
+@dataclass(frozen=True)
+class OrderAnswer:
+    """The form of the rows, and a sketch of each column.
+
+    Attributes
+    ----------
+    form : Form
+    columns : tuple of OrderSketch
+    """
+
+    form: Form
+    columns: tuple[OrderSketch, ...]
+
+    def __add__(self, other: OrderAnswer) -> OrderAnswer:
+        pairs = zip(self.columns, other.columns, strict=True)
+        return OrderAnswer(self.form + other.form, tuple(left + right for left, right in pairs))
+
+
+@dataclass(frozen=True)
+class Orders(Query[OrderAnswer]):
+    """Sketches of some columns, with NaN left out; infinities are refused.
+
+    Attributes
+    ----------
+    start, stop : int
+        Which columns.
+    """
+
+    start: int
+    stop: int
+
+    def partial(self, partition: Partition) -> OrderAnswer:
+        """Go once through these columns."""
+        X, width = partition.X, self.stop - self.start
+        columns: list[list[Any]] = [[] for _ in range(width)]
+        implicit = np.zeros(width, np.int64)
+        some = _columns_between(X, self.start, self.stop)
+        for rows, block in number_blocks(some, where=f"partition {partition.index}"):
+            if sp.issparse(block):
+                block = block.tocsc()
+                if np.isinf(block.data).any():
+                    refuse_infinite(block.tocsr(), partition.index, rows.start, self.start)
+                ends = block.indptr
+                implicit += block.shape[0] - np.diff(ends)
+                parts = [block.data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+            else:
+                block = block if is_host(block) else to_host(block)
+                if np.isinf(block).any():
+                    refuse_infinite(block, partition.index, rows.start, self.start)
+                parts = list(np.array(block.T, np.float64, order="C"))
+            for column, part in zip(columns, parts, strict=True):
+                column.append(part)
+        form = Form(partition.n_rows, single_precision(X), sp.issparse(X), weighted=False)
+        return OrderAnswer(
+            form,
+            tuple(
+                order_sketch(np.concatenate(parts), implicit=int(zeros))
+                for parts, zeros in zip(columns, implicit, strict=True)
+            ),
+        )
+
+
+def orders_of(partitions: Any, name: str) -> OrderAnswer:
+    """Return the answer of all columns, asked for in groups that this process has room for."""
+    answers = [
+        reduce(query, partitions, name=name)
+        for query in _groups(sum(partitions.rows), partitions.n_features)
+    ]
+    return OrderAnswer(answers[0].form, tuple(each for one in answers for each in one.columns))
+
+
+def _groups(rows: int, n_features: int) -> Iterator[Orders]:
+    levels = max(0, (rows // ROOM.level).bit_length())
+    most = 8 * min(max(rows, 1), ROOM.exact + levels * ROOM.level)
+    at_once = max(1, _GROUP_BYTES // most)
+    for start in range(0, n_features, at_once):
+        yield Orders(start, min(start + at_once, n_features))
+
+
+def _columns_between(X: Any, start: int, stop: int) -> Any:
+    if isinstance(X, list):
+        return [row[start:stop] for row in X]
+    if start == 0 and stop == X.shape[1]:
+        return X
+    return X.iloc[:, start:stop] if hasattr(X, "iloc") else X[:, start:stop]
