@@ -155,6 +155,13 @@ class SortedColumn:
         places = others if self.ends is None else np.searchsorted(self.ends, others, side="right")
         return np.where(zero, 0.0, self.values[np.clip(places, 0, len(self.values) - 1)])
 
+    def beyond(self, low: float, high: float) -> int:
+        """Return how many values, with their weights, are below one number or above another."""
+        weights = np.ones(len(self.values)) if self.ends is None else np.diff(self.ends, prepend=0)
+        outside = (self.values < low) | (self.values > high)
+        zeros = 0 if low <= 0 <= high else self.zeros
+        return int(weights[outside].sum()) + zeros
+
     def median(self, dtype: Any = np.float64) -> Any:
         """Return the mean of the one or two values in the middle; NaN where there is none."""
         n = self.count

@@ -2,18 +2,22 @@
 
 from daskml_exec.kernels.column_summaries import ColumnCounts, ColumnExtremes, ColumnMoments
 from daskml_exec.preprocessing._column_transformer import ColumnTransformer
+from daskml_exec.preprocessing._profile import ColumnProfile, Profile, profile
 from daskml_exec.preprocessing._robust import QuantileTransformer, RobustScaler
 from daskml_exec.preprocessing._scalers import MaxAbsScaler, MinMaxScaler, StandardScaler
 from daskml_exec.preprocessing._summaries import Form, Summary
 from daskml_exec.training import let_save, publish
 
 __all__ = [
+    "ColumnProfile",
     "ColumnTransformer",
     "MaxAbsScaler",
     "MinMaxScaler",
+    "Profile",
     "QuantileTransformer",
     "RobustScaler",
     "StandardScaler",
+    "profile",
 ]
 
 publish(__name__, __all__)
