@@ -145,7 +145,7 @@ def transformer_over_dask(estimator):
             return super().fit(collection(X), *_beside(y))
 
         def fit_transform(self, X, y=None, **fit_params):
-            return computed(super().fit_transform(collection(X), *_beside(y)))
+            return _in_memory(super().fit_transform(collection(X), *_beside(y)))
 
     if hasattr(base, "partial_fit"):
 
@@ -173,12 +173,15 @@ def transformer_over_cut_memory(estimator):
 
 def _transformed_through_dask(name, owner):
     def method(self, X):
-        made = getattr(super(owner, self), name)(collection(X))
-        made = made.compute() if dask.is_dask_collection(made) else made
-        return made if sp.issparse(made) else np.asarray(made)
+        return _in_memory(getattr(super(owner, self), name)(collection(X)))
 
     method.__name__ = name
     return method
+
+
+def _in_memory(result):
+    made = result.compute() if dask.is_dask_collection(result) else result
+    return made if sp.issparse(made) else np.asarray(made)
 
 
 def _given(y):

@@ -3,6 +3,7 @@
 from daskml_exec.executor._blas import in_threads, single_threaded_blas
 from daskml_exec.executor._cancelled import NotWanted  # also lets tasks end that are cancelled
 from daskml_exec.executor._capacity import IDLE_BYTES, SHARE_OF_DATA, Capacity, travels_in_tasks
+from daskml_exec.executor._config import number as configured_number
 from daskml_exec.executor._current import cluster_is_meant, is_opened_by_nobody
 from daskml_exec.executor._dashboard import dashboard_link
 from daskml_exec.executor._driver_threads import DriverThreads
@@ -64,6 +65,7 @@ __all__ = [
     "as_dask_futures",
     "bytes_text",
     "cluster_is_meant",
+    "configured_number",
     "dashboard_link",
     "explained_losses",
     "fold",

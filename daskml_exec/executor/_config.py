@@ -27,6 +27,9 @@ DEFAULTS = {
         # In-memory data is cut into pieces of about this size. Below 10 MB a piece travels
         # inside its task, so that the scheduler can rebuild it when its worker dies.
         "partition-bytes": "8MiB",
+        # Encoders refuse a column with more distinct values than this: each comes to the driver,
+        # and stays in the model.
+        "max-categories": 100_000,
     }
 }
 
@@ -41,3 +44,11 @@ def seconds(name: str) -> float:
 def flag(name: str) -> bool:
     """Return the truth configured under ``daskml-exec.<name>``."""
     return bool(dask.config.get(f"daskml-exec.{name}"))
+
+
+def number(name: str) -> int:
+    """Return the whole number, at least 1, that is configured under ``daskml-exec.<name>``."""
+    value = int(dask.config.get(f"daskml-exec.{name}"))
+    if value < 1:
+        raise ValueError(f"dask config 'daskml-exec.{name}' is {value}; allowed: from 1")
+    return value

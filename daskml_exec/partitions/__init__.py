@@ -16,6 +16,8 @@ from daskml_exec.partitions._grid import Cell, Grid
 from daskml_exec.partitions._grid_columns import ColumnChunks, column_chunks
 from daskml_exec.partitions._kinds import (
     FRAME,
+    FUTURES,
+    SERIES,
     frame_meta,
     is_collection,
     kind_of,
@@ -28,7 +30,7 @@ from daskml_exec.partitions._map_rows import map_rows
 from daskml_exec.partitions._map_samples import map_samples
 from daskml_exec.partitions._number_blocks import number_blocks
 from daskml_exec.partitions._partition import Partition, Partitions, Pieces
-from daskml_exec.partitions._places import ColumnError, Place, not_finite
+from daskml_exec.partitions._places import ColumnError, ColumnTypeError, Place, not_finite
 from daskml_exec.partitions._predict import (
     block_to_predict,
     meta_of_predictions,
@@ -49,12 +51,15 @@ from daskml_exec.partitions._trees import leaves_of, map_leaves
 
 __all__ = [
     "FRAME",
+    "FUTURES",
     "NO_TARGET",
     "ROWS",
+    "SERIES",
     "Cell",
     "Cells",
     "ColumnChunks",
     "ColumnError",
+    "ColumnTypeError",
     "Cut",
     "Data",
     "DatasetSamples",

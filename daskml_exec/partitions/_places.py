@@ -45,3 +45,24 @@ def not_finite(place: Place) -> ColumnError:
         f" (row {row} of the partition)",
         column,
     )
+
+
+class ColumnTypeError(TypeError):
+    """What is wrong with the types of a column, as `ColumnError`.
+
+    Parameters
+    ----------
+    before, after, column : as of `ColumnError`
+    """
+
+    def __init__(self, before: str, after: str, column: int) -> None:
+        super().__init__(before, after, column)
+        self.before, self.after, self.column = before, after, column
+
+    def __str__(self) -> str:
+        return self.before + self.after
+
+    def named(self, names: Sequence[str] | None) -> TypeError:
+        """Return the error that the user sees, with the column's name if there is one."""
+        name = f" ({names[self.column]!r})" if names else ""
+        return TypeError(f"{self.before}{name}{self.after}")

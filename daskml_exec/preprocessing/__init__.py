@@ -3,6 +3,8 @@
 from daskml_exec.kernels.column_summaries import ColumnCounts, ColumnExtremes, ColumnMoments
 from daskml_exec.preprocessing._column_transformer import ColumnTransformer
 from daskml_exec.preprocessing._profile import ColumnProfile, Profile, profile
+from daskml_exec.preprocessing._encoders import OneHotEncoder, OrdinalEncoder
+from daskml_exec.preprocessing._label_encoder import LabelEncoder
 from daskml_exec.preprocessing._robust import QuantileTransformer, RobustScaler
 from daskml_exec.preprocessing._scalers import MaxAbsScaler, MinMaxScaler, StandardScaler
 from daskml_exec.preprocessing._summaries import Form, Summary
@@ -11,9 +13,12 @@ from daskml_exec.training import let_save, publish
 __all__ = [
     "ColumnProfile",
     "ColumnTransformer",
+    "LabelEncoder",
     "MaxAbsScaler",
     "MinMaxScaler",
     "Profile",
+    "OneHotEncoder",
+    "OrdinalEncoder",
     "QuantileTransformer",
     "RobustScaler",
     "StandardScaler",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,7 @@ class Orders(Query[OrderAnswer]):
                     refuse_infinite(block.tocsr(), partition.index, rows.start, self.start)
                 ends = block.indptr
                 implicit += block.shape[0] - np.diff(ends)
-                parts = [block.data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+                parts = [block.data[a:b] for a, b in itertools.pairwise(ends)]
             else:
                 block = block if is_host(block) else to_host(block)
                 if np.isinf(block).any():

@@ -53,11 +53,15 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     _sklearn: ClassVar[Callable[..., Any]]
     """The class of that estimator, which has the same parameters."""
     _accept_sparse: ClassVar[str | bool] = "csr"
+    _as_given: ClassVar[bool] = False
+    """Whether data in memory is cut as it was given, and not as numbers."""
     _private: ClassVar[tuple[str, ...]] = ()
     """Names of what else that estimator learns, beside attributes that end with an underscore."""
     n_features_in_: int
     feature_names_in_: NDArray[Any]
     _sklearn_output_config: dict[str, str]
+    _block_function: ClassVar[type[BlockFunction]]
+    """What transforms blocks."""
     _seen: Any
     """The answer of all rows seen."""
     _of_frames: bool
@@ -142,7 +146,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             sample_weight,
             target=NO_TARGET,
             feature_names=None if collections else labels_of_columns(self),
-            raw=collections,
+            raw=collections or self._as_given,
         )
         with loaded as data:
             if collections:
@@ -190,7 +194,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X = as_dask_futures(X)
         if not is_collection(X):
             refuse_unreadable(X, "X")
-            model = self.to_sklearn()
+            model, X = self.to_sklearn(), self._block_function.readable(X)
             if self._of_frames and self._dense and isinstance(X, pd.DataFrame):
                 model.set_output(transform="pandas")
             return getattr(model, method)(X)
@@ -223,9 +227,10 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         if "copy" in model.get_params(deep=False):
             model.set_params(copy=True)  # blocks are their owner's
         inverse = method == "inverse_transform"
-        row = BlockFunction(model, "transform", None)(self._row(X))
-        none = (BlockFunction(model, method, None)(row) if inverse else row)[:0]
-        function = BlockFunction(model, method, none)
+        of_block = self._block_function
+        row = of_block(model, "transform", None)(self._row(X))
+        none = (of_block(model, method, None)(row) if inverse else row)[:0]
+        function = of_block(model, method, none)
         if sp.issparse(none) or not (kind_of(X) == FRAME or self._wants_frames()):
             return function, none
         names = labels_of_columns(self) if inverse else self.get_feature_names_out()
@@ -364,4 +369,19 @@ class BlockFunction:
         if named and not frame:  # it would warn of names that are missing
             model = copy.copy(model)
             del model.feature_names_in_
-        return getattr(model, self.method)(block.to_numpy() if frame and not named else block)
+        if frame and not named:
+            block = self.without_names(block)
+        return getattr(model, self.method)(self.readable(block))
+
+    @staticmethod
+    def readable(block: Any) -> Any:
+        """Return what scikit-learn reads."""
+        return block
+
+    @staticmethod
+    def without_names(frame: Any) -> Any:
+        """Return the rows of a frame as what has no names of columns."""
+        return frame.to_numpy()
+
+
+Preprocessor._block_function = BlockFunction

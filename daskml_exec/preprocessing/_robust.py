@@ -67,8 +67,8 @@ class OrderedPreprocessor(InvertiblePreprocessor):
         first = not hasattr(self, "n_features_in_")
         if not first and self._seen is None:
             raise ValueError(
-                f"this {type(self).__name__} was fitted by `fit`, which keeps at most 1 MB of values "
-                "for `partial_fit` to add to; allowed is `partial_fit` from the first rows on"
+                f"this {type(self).__name__} was fitted by `fit`, which keeps at most 1 MB of "
+                "values for `partial_fit` to add to; allowed is `partial_fit` from the first on"
             )
         return self._learn(_unused, X, reset=first)
 

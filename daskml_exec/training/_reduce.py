@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from daskml_exec.executor import Query, single_threaded_blas
-from daskml_exec.partitions import ColumnError
+from daskml_exec.partitions import ColumnError, ColumnTypeError
 from daskml_exec.training._choose_answerer import answerer_for, on_cluster
 from daskml_exec.training._refusals import refuse_query
 
@@ -39,5 +39,5 @@ def reduce(query: Query[A], data: Any, *, name: str | None = None) -> A:
     with single_threaded_blas(), closing(answerer_for(data, name or query.step)) as answerer:
         try:
             return answerer.answer(query).answer
-        except ColumnError as error:
+        except (ColumnError, ColumnTypeError) as error:
             raise error.named(on_cluster(data).feature_names) from None

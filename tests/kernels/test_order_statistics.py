@@ -1,5 +1,7 @@
 """Order statistics of columns that are cut in any way, against NumPy's."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -109,9 +111,7 @@ def test_any_tree_keeps_the_bound(cuts, order, seed):
     n = 5000
     values = np.random.default_rng(seed).normal(size=n).round(2)
     bounds = [0, *sorted(cuts), n]
-    pieces = [
-        order_sketch(values[a:b], room=SMALL) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    pieces = [order_sketch(values[a:b], room=SMALL) for a, b in itertools.pairwise(bounds)]
     for choice in order:
         if len(pieces) > 1:
             at = choice % (len(pieces) - 1)

@@ -25,6 +25,9 @@ def assert_same(got, wanted, name=""):
     elif getattr(wanted, "dtype", None) is not None and wanted.dtype.kind == "f":
         assert got.dtype == wanted.dtype, name
         assert_allclose(got, wanted, rtol=1e-12, err_msg=name)
+    elif isinstance(wanted, np.ndarray) and wanted.dtype == object:
+        assert got.dtype == object, name
+        assert list(map(repr, got.tolist())) == list(map(repr, wanted.tolist())), name
     else:
         assert np.asarray(got).dtype == np.asarray(wanted).dtype, name
         assert_array_equal(got, wanted, err_msg=name)
