@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.cli._errors import CommandError, is_expected, one_line
+from daskml_exec.cli._frames import apart, read_frame
+from daskml_exec.cli._options import TrainOptions
 from daskml_exec.datasets import read_idx
 from daskml_exec.datasets._idx import is_idx
 from daskml_exec.datasets._libsvm import read_with_options
@@ -21,13 +23,9 @@ class Data:
 
     X: Any
     y: Any
-    first_index: int
-    """The index that column 0 has in the file: 0 or 1."""
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return int(self.X.shape[0])
+    n_rows: int
+    first_index: int | None
+    """The index that column 0 has in the file: 0 or 1; None where columns have names."""
 
     @property
     def n_features(self) -> int:
@@ -35,21 +33,30 @@ class Data:
         return int(self.X.shape[1])
 
     @property
+    def named(self) -> bool:
+        """Whether columns have names: X and y are a Dask dataframe and one of its columns."""
+        return self.first_index is None
+
+    @property
     def n_partitions(self) -> int:
         """Number of row ranges."""
-        return int(self.X.numblocks[0])
+        return int(self.X.npartitions if self.named else self.X.numblocks[0])
 
 
-def load_training(executor: Executor, url: str, partitions: int | None) -> Data:
+def load_training(executor: Executor, options: TrainOptions) -> Data:
     """Read the training file, and wait until the workers hold its rows."""
+    url, partitions = options.file, options.partitions
     with _reading(url):
+        if options.target is not None:
+            frame = read_frame(url, partitions)
+            return _held_frame(executor, *apart(frame, options.target, options.drop, url))
         if is_idx(url):
-            return Data(*_persist_images(executor, *read_idx(url, npartitions=partitions)), 0)
-        (X, y), options = read_with_options(url, npartitions=partitions, finite=True)
-        return Data(*_persist(executor, X, y), first_index=0 if options.zero_based else 1)
+            return _held_images(executor, *read_idx(url, npartitions=partitions), 0)
+        (X, y), reading = read_with_options(url, npartitions=partitions, finite=True)
+        return _held(executor, X, y, 0 if reading.zero_based else 1)
 
 
-def load_test(executor: Executor, url: str, training: Data) -> Data:
+def load_test(executor: Executor, url: str, training: Data, options: TrainOptions) -> Data:
     """Read the test file with the columns of the training data.
 
     Its own indices do not decide where they start: a file of a few rows may lack an index 0 that
@@ -58,10 +65,18 @@ def load_test(executor: Executor, url: str, training: Data) -> Data:
     Raises
     ------
     CommandError
-        The file has more features than the training file, or images of another size.
+        The file has more features than the training file, other columns, or images of another size.
     """
     zero_based = training.first_index == 0
     with _reading(url):
+        if options.target is not None:
+            X, y = apart(read_frame(url, None), options.target, (), url)
+            missing = [name for name in training.X.columns if name not in X.columns]
+            if missing:
+                raise CommandError(
+                    f"--test {url} lacks the columns {', '.join(missing)} of the training file"
+                )
+            return _held_frame(executor, X[list(training.X.columns)], y)
         if is_idx(url):
             X, y = read_idx(url)
             if X.shape[1] != training.n_features:
@@ -69,7 +84,7 @@ def load_test(executor: Executor, url: str, training: Data) -> Data:
                     f"--test {url} has images of {X.shape[1]} values, the training file has "
                     f"{training.n_features} features"
                 )
-            return Data(*_persist_images(executor, X, y), training.first_index)
+            return _held_images(executor, X, y, training.first_index)
         (X, y), _ = read_with_options(url, zero_based=zero_based, finite=True)
         if X.shape[1] > training.n_features:
             raise CommandError(
@@ -80,7 +95,7 @@ def load_test(executor: Executor, url: str, training: Data) -> Data:
             (X, y), _ = read_with_options(
                 url, n_features=training.n_features, zero_based=zero_based, finite=True
             )
-        return Data(*_persist(executor, X, y), training.first_index)
+        return _held(executor, X, y, training.first_index)
 
 
 @contextmanager
@@ -98,15 +113,21 @@ def _reading(url: str) -> Iterator[None]:
         raise CommandError(f"cannot read {url}: {one_line(error)}") from error
 
 
-def _persist(executor: Executor, X: Any, y: Any) -> tuple[Any, Any]:
+def _held(executor: Executor, X: Any, y: Any, first_index: int | None) -> Data:
     X, y = executor.client.persist([X, y])
     # A partition's rows and labels come from one parse: whoever has the labels has parsed all.
     executor.client.compute(y.sum()).result()
-    return X, y
+    return Data(X, y, int(X.shape[0]), first_index)
 
 
-def _persist_images(executor: Executor, X: Any, y: Any) -> tuple[Any, Any]:
+def _held_images(executor: Executor, X: Any, y: Any, first_index: int | None) -> Data:
     X, y = executor.client.persist([X, y])
     for done in executor.client.compute([y.sum(), X.sum()]):
         done.result()
-    return X, y
+    return Data(X, y, int(X.shape[0]), first_index)
+
+
+def _held_frame(executor: Executor, X: Any, y: Any) -> Data:
+    X, y = executor.client.persist([X, y])
+    rows = executor.client.compute(X.map_partitions(len).sum()).result()
+    return Data(X, y, int(rows), None)

@@ -1,8 +1,10 @@
 """What was asked for on the command line, checked."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from daskml_exec.cli._frames import is_frame
 from daskml_exec.cli._models import MODELS, ModelKind, option
 from daskml_exec.cli._models._kind import require
 
@@ -18,11 +20,23 @@ class TrainOptions:
     partitions: int | None
     test: str | None
     save: str | None
+    target: str | None = None
+    drop: Sequence[str] = ()
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "TrainOptions":
         """Take the fields from what argparse parsed; exit where they do not go together."""
         values = {field.name: getattr(arguments, field.name) for field in fields(cls)}
+        frame = is_frame(arguments.file)
+        if frame and arguments.target is None:
+            arguments.wrong_usage(
+                f"{arguments.file} has columns with names; needed is --target COLUMN, the one to "
+                "predict"
+            )
+        if not frame and (arguments.target is not None or arguments.drop):
+            arguments.wrong_usage(
+                "--target and --drop are for files whose columns have names: .csv and .parquet"
+            )
         return cls(**{**values, "model": _model(arguments)})
 
     def check(self) -> None:

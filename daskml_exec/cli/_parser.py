@@ -8,6 +8,9 @@ from daskml_exec.cli._errors import PROGRAM
 from daskml_exec.cli._models import MODELS
 
 _TRAIN_EPILOG = """\
+Of a table, numbers are scaled, with the mean in place of gaps, and each value of a column of texts
+becomes a number of its own, 0 or 1.
+
 The result goes to stdout, progress and messages to stderr. Exit codes: 0 trained (also where a
 warning says that it has not converged; of a network, whose epochs are given, none does), 1 failed
 (also a value out of range), 2 wrong usage, 130 interrupted.
@@ -29,8 +32,9 @@ whether training converged. Where the package is not installed:
 """
 
 _FILE = """\
-libsvm file: a path, URL or glob; or images whose name ends in idx3-ubyte or idx3-ubyte.gz, beside a
-file of labels that is called labels-idx1-ubyte in place of images-idx3-ubyte"""
+libsvm file: a path, URL or glob; a table, .csv or .parquet, with --target; or images whose name
+ends in idx3-ubyte or idx3-ubyte.gz, beside a file of labels that is called labels-idx1-ubyte in
+place of images-idx3-ubyte"""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,9 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "train",
-        help="train a model on a libsvm file, or on images",
-        description="Train a classifier on a libsvm file, or on images in the IDX format of MNIST, "
-        "with the rows spread over workers.",
+        help="train a model on a libsvm file, a table, or images",
+        description="Train a classifier on a libsvm file, a table in CSV or Parquet, or images in "
+        "the IDX format of MNIST, with the rows spread over workers.",
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -62,6 +66,14 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("file", metavar="FILE", help=_FILE)
     parser.add_argument(
         "--model", choices=list(MODELS), default="logistic", help="(default: %(default)s)"
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="of a table: the column to predict")
+    parser.add_argument(
+        "--drop",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="of a table: a column to leave out, such as numbers of rows; may be given again",
     )
     parser.add_argument(
         "--test", metavar="FILE", help="as FILE: on which to measure the accuracy afterwards"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from daskml_exec.cli._columns import Columns
 from daskml_exec.cli._models import ModelKind
 from daskml_exec.cli._text import count
 from daskml_exec.executor import Facts
@@ -20,8 +21,7 @@ class Report:
     n_rows: int
     n_features: int
     n_workers: int
-    first_index: int
-    """The index that column 0 has in the file: 0 or 1."""
+    columns: Columns
     kind: ModelKind
     model: Any
     converged: bool
@@ -31,7 +31,7 @@ class Report:
     training_seconds: float
 
     def __str__(self) -> str:
-        details = list(self.kind.details(self.model, self.first_index))
+        details = list(self.kind.details(self.model, self.columns))
         head, outcome = (
             Facts(list(facts), NAME_WIDTH).lines() for facts in (self._head(), self._outcome())
         )
@@ -44,7 +44,7 @@ class Report:
         return history
 
     def _head(self) -> Iterator[tuple[str, str]]:
-        yield "data", f"{self.n_rows:,} rows x {self.n_features:,} features"
+        yield "data", f"{self.n_rows:,} rows x {self.n_features:,} features{self.columns.made}"
         yield (
             "cluster",
             f"{count(self._history.n_partitions, 'partition')} on "

@@ -4,13 +4,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from sklearn.exceptions import ConvergenceWarning
 
 from daskml_exec.cli import _logs
+from daskml_exec.cli._columns import Columns, Indices, Names
 from daskml_exec.cli._data import Data, load_test, load_training
 from daskml_exec.cli._errors import CommandError, say
+from daskml_exec.cli._frames import in_front
 from daskml_exec.cli._interrupts import interrupts_deferred
 from daskml_exec.cli._options import TrainOptions
 from daskml_exec.cli._progress import progress_on
@@ -69,29 +71,36 @@ def _fit(
     with _warnings_in_lines(log, kind.usual_warnings) as caught:
         started = time.perf_counter()
         n_workers = len(executor.check_workers())
-        data = load_training(executor, options.file, options.partitions)
-        test = None if options.test is None else load_test(executor, options.test, data)
+        data = load_training(executor, options)
+        test = None if options.test is None else load_test(executor, options.test, data, options)
         loaded = time.perf_counter()
         print(_loaded(data, n_workers, executor), file=log, flush=True)
-        model = kind.estimator([progress_on(log)]).fit(data.X, data.y)
+        model = kind.estimator([progress_on(log)])
+        fitted = (in_front(model, data.X) if data.named else model).fit(data.X, data.y)
         trained = time.perf_counter()
         converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
         if destination is not None:
             # First of all: scores, the end of the cluster and the report may fail.
-            destination.write(model, {"first_index": data.first_index, "converged": converged})
+            destination.write(fitted, {"first_index": data.first_index, "converged": converged})
         return Report(
             n_rows=data.n_rows,
             n_features=data.n_features,
             n_workers=n_workers,
-            first_index=data.first_index,
+            columns=_columns(data, fitted),
             kind=kind,
             model=model,
             converged=converged,
-            training_accuracy=model.score(data.X, data.y),
-            test_accuracy=None if test is None else model.score(test.X, test.y),
+            training_accuracy=fitted.score(data.X, data.y),
+            test_accuracy=None if test is None else fitted.score(test.X, test.y),
             loading_seconds=loaded - started,
             training_seconds=trained - loaded,
         )
+
+
+def _columns(data: Data, fitted: Any) -> Columns:
+    if data.first_index is not None:
+        return Indices(data.first_index)
+    return Names(list(fitted[0].get_feature_names_out()))
 
 
 def _lost_scheduler(executor: Executor, error: Exception) -> bool:

@@ -2,9 +2,9 @@
 
 from daskml_exec.kernels.column_summaries import ColumnCounts, ColumnExtremes, ColumnMoments
 from daskml_exec.preprocessing._column_transformer import ColumnTransformer
-from daskml_exec.preprocessing._profile import ColumnProfile, Profile, profile
 from daskml_exec.preprocessing._encoders import OneHotEncoder, OrdinalEncoder
 from daskml_exec.preprocessing._label_encoder import LabelEncoder
+from daskml_exec.preprocessing._profile import ColumnProfile, Profile, profile
 from daskml_exec.preprocessing._robust import QuantileTransformer, RobustScaler
 from daskml_exec.preprocessing._scalers import MaxAbsScaler, MinMaxScaler, StandardScaler
 from daskml_exec.preprocessing._summaries import Form, Summary
@@ -16,9 +16,9 @@ __all__ = [
     "LabelEncoder",
     "MaxAbsScaler",
     "MinMaxScaler",
-    "Profile",
     "OneHotEncoder",
     "OrdinalEncoder",
+    "Profile",
     "QuantileTransformer",
     "RobustScaler",
     "StandardScaler",

@@ -60,7 +60,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     n_features_in_: int
     feature_names_in_: NDArray[Any]
     _sklearn_output_config: dict[str, str]
-    _block_function: ClassVar[type[BlockFunction]]
+    _block_function: ClassVar[type["BlockFunction"]]
     """What transforms blocks."""
     _seen: Any
     """The answer of all rows seen."""

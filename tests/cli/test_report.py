@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from daskml_exec.cli._columns import Indices
 from daskml_exec.cli._models._logistic import Logistic
 from daskml_exec.cli._models._mlp import Mlp
 from daskml_exec.cli._report import Report
@@ -28,7 +29,7 @@ def report():
         n_rows=12345,
         n_features=6,
         n_workers=2,
-        first_index=1,
+        columns=Indices(1),
         kind=Logistic(C=0.5, tol=1e-4),
         model=fitted(
             [[0.0, -2.0, 1.0, 2.0, 0.125, 1e-7], [0, 0, 0, 3, 0, 0], [0.0] * 6], [3, 1, 2.5]
@@ -66,7 +67,7 @@ def test_the_whole_text(report):
 
 
 def test_indices_from_zero(report):
-    text = str(replace(report, first_index=0))
+    text = str(replace(report, columns=Indices(0)))
     assert "(indices as in the file, from 0)" in text
     assert "    1  3:+3.00\n" in text
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import Field
 from typing import Any, ClassVar, Protocol
 
+from daskml_exec.cli._columns import Columns
 from daskml_exec.cli._errors import CommandError
 from daskml_exec.training import Callback
 
@@ -45,7 +46,7 @@ class ModelKind(Protocol):
     def head(self, model: Any, *, converged: bool) -> Iterable[tuple[str, str]]:
         """Say what was fitted, and how that went: names with texts."""
 
-    def details(self, model: Any, first_index: int) -> Iterable[str]:
+    def details(self, model: Any, columns: Columns) -> Iterable[str]:
         """Return the lines about the parameters; there may be none."""
 
     def loss(self, model: Any) -> str:

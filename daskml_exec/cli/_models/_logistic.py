@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from daskml_exec.cli._columns import Columns
 from daskml_exec.cli._models._kind import require
 from daskml_exec.cli._text import count, number
 from daskml_exec.executor import Table
@@ -96,7 +97,7 @@ labels = classes[margins.argmax(axis=1)]
             f"{'converged' if converged else 'NOT converged'} (tol={self.tol:g})",
         )
 
-    def details(self, model: Any, first_index: int) -> Iterator[str]:
+    def details(self, model: Any, columns: Columns) -> Iterator[str]:
         classes = model.classes_
         # Two classes have one row of coefficients, that of the second class.
         labels = [_label(value) for value in (classes if len(classes) > 2 else classes[1:])]
@@ -122,9 +123,9 @@ labels = classes[margins.argmax(axis=1)]
         yield ""
         header, *rows = Table(
             ("class", *[""] * _N_LARGEST),
-            [(labels[k], *_largest(coef[k], first_index)) for k in shown],
+            [(labels[k], *_largest(coef[k], columns)) for k in shown],
         ).lines()
-        yield f"{header}  largest, as index:value (indices as in the file, from {first_index})"
+        yield f"{header}  largest, as {columns.in_words()}"
         yield from rows
 
     def loss(self, model: Any) -> str:
@@ -133,12 +134,14 @@ labels = classes[margins.argmax(axis=1)]
         return f"{loss:.8g} (per row, with the penalty)"
 
 
-def _largest(coef: Array, first_index: int) -> list[str]:
+def _largest(coef: Array, columns: Columns) -> list[str]:
     """Return the coefficients of largest magnitude, the first of equal ones first; no zeros."""
     order = np.argsort(-np.abs(coef), kind="stable")[:_N_LARGEST]
-    cells = [f"{j + first_index}:{coef[j]:+#.3g}" for j in order if coef[j]]
+    cells = [f"{columns.name(j)}:{coef[j]:+#.3g}" for j in order if coef[j]]
     return cells + [""] * (_N_LARGEST - len(cells))
 
 
-def _label(value: float) -> str:
+def _label(value: Any) -> str:
+    if isinstance(value, (str, bool, np.bool_)):
+        return str(value)
     return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from daskml_exec.cli._columns import Columns
 from daskml_exec.cli._models._kind import require
 from daskml_exec.cli._text import count
 from daskml_exec.neural_network import MLPClassifier
@@ -152,7 +153,7 @@ labels = classes[margins.argmax(axis=1)]
             f"{self.learning_rate:g}, compression {self.compression})",
         )
 
-    def details(self, model: Any, first_index: int) -> Iterator[str]:
+    def details(self, model: Any, columns: Columns) -> Iterator[str]:
         yield from ()
 
     def loss(self, model: Any) -> str:
