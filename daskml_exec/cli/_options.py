@@ -37,7 +37,8 @@ class TrainOptions:
             arguments.wrong_usage(
                 "--target and --drop are for files whose columns have names: .csv and .parquet"
             )
-        return cls(**{**values, "model": _model(arguments)})
+        given = {"model": _model(arguments), "drop": tuple(arguments.drop)}
+        return cls(**{**values, **given})
 
     def check(self) -> None:
         """Raise CommandError for a value out of range: before anything is started or read."""
