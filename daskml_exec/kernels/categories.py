@@ -22,10 +22,13 @@ class CategoryCounts:
     values : ndarray of shape (k,)
         Sorted; None and NaN come last, in this order.
     counts : ndarray of int64 of shape (k,)
+    ordered : bool
+        Whether objects are sorted; else they come as they were met, and may be of any types.
     """
 
     values: Array
     counts: Array
+    ordered: bool = True
 
     def __add__(self, other: CategoryCounts) -> CategoryCounts:
         pair = (self.values, other.values)
@@ -34,11 +37,11 @@ class CategoryCounts:
             for each in (self, other):
                 for value, count in each.items():
                     found[value] += count
-            return _of_objects(found)
+            return _of_objects(found, ordered=self.ordered)
         values, codes = np.unique(np.concatenate(pair), return_inverse=True)
         counts = np.zeros(len(values), np.int64)
         np.add.at(counts, codes, np.concatenate([self.counts, other.counts]))
-        return CategoryCounts(values, counts)
+        return CategoryCounts(values, counts, self.ordered)
 
     def items(self) -> Iterable[tuple[Any, int]]:
         """Return pairs of a value, as a Python object where it has such, and its count."""
@@ -54,13 +57,15 @@ class MixedTypes(TypeError):
     """Values have no order, because they are of several types."""
 
 
-def category_counts(column: Any) -> CategoryCounts:
+def category_counts(column: Any, *, ordered: bool = True) -> CategoryCounts:
     """Return the distinct values of a column.
 
     Parameters
     ----------
     column : ndarray of shape (n,)
         Of numbers, texts or objects.
+    ordered : bool
+        Whether objects must have an order.
 
     Raises
     ------
@@ -78,13 +83,13 @@ def category_counts(column: Any) -> CategoryCounts:
     if column.dtype == object:
         values = column.tolist()
         try:
-            return _of_objects(Counter(values))
+            return _of_objects(Counter(values), ordered=ordered)
         except MixedTypes:
             raise
         except TypeError:  # not hashable
             raise _of_several(values) from None
     values, counts = np.unique(column, return_counts=True)
-    return CategoryCounts(values, counts.astype(np.int64))
+    return CategoryCounts(values, counts.astype(np.int64), ordered)
 
 
 def counted(values: Array, counts: Array) -> CategoryCounts:
@@ -113,7 +118,7 @@ def _mixed(pair: tuple[Array, Array]) -> bool:
     return len({each.dtype.kind in "biuf" for each in pair}) > 1
 
 
-def _of_objects(found: Counter[Any]) -> CategoryCounts:
+def _of_objects(found: Counter[Any], *, ordered: bool = True) -> CategoryCounts:
     missing = [value for value in found if is_nan(value)]
     n_nan = sum(found[value] for value in missing)
     none = found.get(None, 0)
@@ -121,17 +126,17 @@ def _of_objects(found: Counter[Any]) -> CategoryCounts:
         value: count for value, count in found.items() if value is not None and not is_nan(value)
     }
     try:
-        ordered: list[Any] = sorted(present)
+        keys: list[Any] = sorted(present) if ordered else list(present)
     except TypeError:
         raise _of_several(found) from None
-    counts = [present[value] for value in ordered]
+    counts = [present[value] for value in keys]
     for value, count in ((None, none), (np.nan, n_nan)):
         if count:
-            ordered.append(value)
+            keys.append(value)
             counts.append(count)
-    values = np.empty(len(ordered), dtype=object)
-    values[:] = ordered
-    return CategoryCounts(values, np.array(counts, np.int64))
+    values = np.empty(len(keys), dtype=object)
+    values[:] = keys
+    return CategoryCounts(values, np.array(counts, np.int64), ordered)
 
 
 def _of_several(values: Iterable[Any]) -> MixedTypes:

@@ -3,6 +3,7 @@
 from daskml_exec.kernels.column_summaries import ColumnCounts, ColumnExtremes, ColumnMoments
 from daskml_exec.preprocessing._column_transformer import ColumnTransformer
 from daskml_exec.preprocessing._encoders import OneHotEncoder, OrdinalEncoder
+from daskml_exec.preprocessing._imputer import SimpleImputer
 from daskml_exec.preprocessing._label_encoder import LabelEncoder
 from daskml_exec.preprocessing._profile import ColumnProfile, Profile, profile
 from daskml_exec.preprocessing._robust import QuantileTransformer, RobustScaler
@@ -21,6 +22,7 @@ __all__ = [
     "Profile",
     "QuantileTransformer",
     "RobustScaler",
+    "SimpleImputer",
     "StandardScaler",
     "profile",
 ]

@@ -43,11 +43,14 @@ class CategoryEncoder(InvertiblePreprocessor):
     """Base of encoders of each column's categories."""
 
     _accept_sparse = False
-    _as_given = True
     _block_function = CategoryBlock
     _counted: ClassVar[Callable[..., Any]]
     """The class of scikit-learn's encoder that is fitted with what was counted."""
     categories_: list[NDArray[Any]]
+
+    @property
+    def _as_given(self) -> bool:
+        return True
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the categories of each column.

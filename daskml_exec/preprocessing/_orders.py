@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from daskml_exec.kernels.array_namespace import is_host, to_host
 from daskml_exec.kernels.order_statistics import ROOM, OrderSketch, order_sketch
 from daskml_exec.partitions import Partition, number_blocks
-from daskml_exec.preprocessing._summaries import Form, refuse_infinite, single_precision
+from daskml_exec.preprocessing._summaries import Form, marked, refuse_infinite, single_precision
 from daskml_exec.training import Query, reduce
 
 _GROUP_BYTES = 2**26
@@ -46,10 +46,13 @@ class Orders(Query[OrderAnswer]):
     ----------
     start, stop : int
         Which columns.
+    missing : float
+        What else is missing. If it is not NaN, NaN is refused.
     """
 
     start: int
     stop: int
+    missing: float = np.nan
 
     def partial(self, partition: Partition) -> OrderAnswer:
         """Go once through these columns."""
@@ -58,6 +61,7 @@ class Orders(Query[OrderAnswer]):
         implicit = np.zeros(width, np.int64)
         some = _columns_between(X, self.start, self.stop)
         for rows, block in number_blocks(some, where=f"partition {partition.index}"):
+            block = marked(block, self.missing, partition.index, rows.start, self.start)
             if sp.issparse(block):
                 block = block.tocsc()
                 if np.isinf(block.data).any():
@@ -82,21 +86,21 @@ class Orders(Query[OrderAnswer]):
         )
 
 
-def orders_of(partitions: Any, name: str) -> OrderAnswer:
+def orders_of(partitions: Any, name: str, missing: float = np.nan) -> OrderAnswer:
     """Return the answer of all columns, asked for in groups that this process has room for."""
     answers = [
-        reduce(query, partitions, name=name)
-        for query in _groups(sum(partitions.rows), partitions.n_features)
+        reduce(Orders(start, stop, missing), partitions, name=name)
+        for start, stop in _groups(sum(partitions.rows), partitions.n_features)
     ]
     return OrderAnswer(answers[0].form, tuple(each for one in answers for each in one.columns))
 
 
-def _groups(rows: int, n_features: int) -> Iterator[Orders]:
+def _groups(rows: int, n_features: int) -> Iterator[tuple[int, int]]:
     levels = max(0, (rows // ROOM.level).bit_length())
     most = 8 * min(max(rows, 1), ROOM.exact + levels * ROOM.level)
     at_once = max(1, _GROUP_BYTES // most)
     for start in range(0, n_features, at_once):
-        yield Orders(start, min(start + at_once, n_features))
+        yield start, min(start + at_once, n_features)
 
 
 def _columns_between(X: Any, start: int, stop: int) -> Any:

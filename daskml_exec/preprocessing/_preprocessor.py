@@ -53,8 +53,6 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     _sklearn: ClassVar[Callable[..., Any]]
     """The class of that estimator, which has the same parameters."""
     _accept_sparse: ClassVar[str | bool] = "csr"
-    _as_given: ClassVar[bool] = False
-    """Whether data in memory is cut as it was given, and not as numbers."""
     _private: ClassVar[tuple[str, ...]] = ()
     """Names of what else that estimator learns, beside attributes that end with an underscore."""
     n_features_in_: int
@@ -116,6 +114,11 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
     def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
         return reduce(query_of(partitions), partitions, name=type(self).__name__)
+
+    @property
+    def _as_given(self) -> bool:
+        """Whether data in memory is cut as it was given, and not as numbers."""
+        return False
 
     @contextmanager
     def _loaded(self, X: Any, sample_weight: Any, *, reset: bool) -> Iterator[Any]:
@@ -248,7 +251,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
     def _row(self, X: Any) -> Any:
         """Return a row that can be transformed, in the precision of X."""
         dtype = np.float32 if single_precision(X) else np.float64
-        return np.zeros((1, self.n_features_in_), dtype)
+        return row_like(X, np.zeros((1, self.n_features_in_), dtype))
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Set what `transform` returns, as scikit-learn's estimators do.
@@ -371,7 +374,8 @@ class BlockFunction:
             del model.feature_names_in_
         if frame and not named:
             block = self.without_names(block)
-        return getattr(model, self.method)(self.readable(block))
+        made = getattr(model, self.method)(self.readable(block))
+        return made.tocsr() if sp.issparse(made) else made
 
     @staticmethod
     def readable(block: Any) -> Any:
@@ -382,6 +386,12 @@ class BlockFunction:
     def without_names(frame: Any) -> Any:
         """Return the rows of a frame as what has no names of columns."""
         return frame.to_numpy()
+
+
+def row_like(X: Any, row: Any) -> Any:
+    """Return a row as a sparse matrix, if the blocks of a Dask array are such."""
+    meta = getattr(X, "_meta", None)
+    return type(meta)(row) if sp.issparse(meta) else row
 
 
 Preprocessor._block_function = BlockFunction

@@ -17,14 +17,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from daskml_exec.preprocessing._orders import OrderAnswer, orders_of
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor
 
-_KEPT = 2**20
+KEPT = 2**20
 
 
 class OrderedPreprocessor(InvertiblePreprocessor):
     """Base of those that look at the order of values.
 
     What `partial_fit` adds to is up to 8 MB for a column and more, so that `fit` keeps no more of
-    it than `_KEPT` bytes.
+    it than `KEPT` bytes.
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -46,7 +46,7 @@ class OrderedPreprocessor(InvertiblePreprocessor):
         ValueError
             X has infinities, which the message places, or is sparse where it cannot be.
         """
-        return self._learn(_unused, X, reset=True, keep=_KEPT)
+        return self._learn(_unused, X, reset=True, keep=KEPT)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.

@@ -113,10 +113,13 @@ class Summaries(Query[Summary]):
     kinds : tuple of {"moments", "extremes", "counts"}
     exponent : int
         Weights of the partitions are to be taken times ``2**exponent``.
+    missing : float
+        What else is missing. If it is not NaN, NaN is refused.
     """
 
     kinds: tuple[Kind, ...]
     exponent: int = 0
+    missing: float = np.nan
 
     def partial(self, partition: Partition) -> Summary:
         """Go once through the rows, in blocks that are read from memory once."""
@@ -125,6 +128,7 @@ class Summaries(Query[Summary]):
         found: dict[Kind, Any] = {}
         for rows, block in blocks:
             some = None if weight is None else weight[rows]
+            block = marked(block, self.missing, partition.index, rows.start)
             for kind in self.kinds:
                 new = _OF_BLOCK[kind](block, some)
                 if not new.finite:
@@ -142,16 +146,32 @@ def single_precision(X: Any) -> bool:
 
 def refuse_infinite(block: Any, partition: int, start: int, first_column: int = 0) -> None:
     """Raise for the first infinity of a block, if there is one, with its row and column."""
+    _refuse("infinity", block, partition, start, first_column)
+
+
+def marked(block: Any, missing: float, partition: int, start: int, first_column: int = 0) -> Any:
+    """Return a block with NaN where a number says that a value is missing; others must be there."""
+    if np.isnan(missing):
+        return block
+    _refuse("NaN", block, partition, start, first_column)
     if sp.issparse(block):
-        bad = np.flatnonzero(np.isinf(block.data))
-        if not bad.size:
-            return
-        row = int(np.searchsorted(block.indptr, bad[0], "right")) - 1
-        column = int(block.indices[bad[0]])
+        block = block.copy()
+        block.data[block.data == missing] = np.nan
+        return block
+    xp = array_namespace(block)
+    return xp.where(block == missing, xp.full_like(block, float("nan")), block)
+
+
+def _refuse(what: str, block: Any, partition: int, start: int, first_column: int) -> None:
+    values = block.data if sp.issparse(block) else block
+    xp = array_namespace(values)
+    bad = to_host(xp.isinf(values) if what == "infinity" else xp.isnan(values))
+    if not bad.any():
+        return
+    if sp.issparse(block):
+        first = int(np.flatnonzero(bad)[0])
+        row = int(np.searchsorted(block.indptr, first, "right")) - 1
+        column = int(block.indices[first])
     else:
-        xp = array_namespace(block)
-        places = np.argwhere(to_host(xp.isinf(block)))
-        if not len(places):
-            return
-        row, column = map(int, places[0])
-    raise not_finite((partition, start + row, first_column + column, "infinity"))
+        row, column = map(int, np.argwhere(bad)[0])
+    raise not_finite((partition, start + row, first_column + column, what))
