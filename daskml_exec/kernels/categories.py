@@ -49,8 +49,8 @@ class CategoryCounts:
 
     def of(self, values: Any) -> Array:
         """Return the counts of these values: 0 of what is not there."""
-        table = {_known(value): count for value, count in self.items()}
-        return np.array([table.get(_known(value), 0) for value in values.tolist()], np.int64)
+        table = {known(value): count for value, count in self.items()}
+        return np.array([table.get(known(value), 0) for value in values.tolist()], np.int64)
 
 
 class MixedTypes(TypeError):
@@ -108,7 +108,7 @@ def is_nan(value: Any) -> bool:
 _NAN = object()
 
 
-def _known(value: Any) -> Any:
+def known(value: Any) -> Any:
     """Return what stands for a value in tables: NaN equals nothing, and itself neither."""
     return _NAN if is_nan(value) else value
 

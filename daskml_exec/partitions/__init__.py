@@ -1,5 +1,6 @@
 """From what users hold to aligned partitions on the cluster, and lazily back."""
 
+from daskml_exec.partitions._any_target import LabelsOrNumbers
 from daskml_exec.partitions._assemble import check_weights, matrix
 from daskml_exec.partitions._classification import Labels
 from daskml_exec.partitions._data import Data
@@ -65,6 +66,7 @@ __all__ = [
     "DatasetSamples",
     "Grid",
     "Labels",
+    "LabelsOrNumbers",
     "Numbers",
     "Partition",
     "Partitions",

@@ -10,6 +10,7 @@ from daskml_exec.preprocessing._robust import QuantileTransformer, RobustScaler
 from daskml_exec.preprocessing._scalers import MaxAbsScaler, MinMaxScaler, StandardScaler
 from daskml_exec.preprocessing._summaries import Form, Summary
 from daskml_exec.training import let_save, publish
+from daskml_exec.preprocessing._target_encoder import TargetEncoder
 
 __all__ = [
     "ColumnProfile",
@@ -25,6 +26,7 @@ __all__ = [
     "SimpleImputer",
     "StandardScaler",
     "profile",
+    "TargetEncoder",
 ]
 
 publish(__name__, __all__)

@@ -14,7 +14,11 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
 from daskml_exec.preprocessing._categories import Categories, count_categories, readable
-from daskml_exec.preprocessing._preprocessor import BlockFunction, InvertiblePreprocessor
+from daskml_exec.preprocessing._preprocessor import (
+    BlockFunction,
+    InvertiblePreprocessor,
+    Preprocessor,
+)
 
 _INFREQUENT = ("_infrequent_enabled", "_infrequent_indices", "_default_to_infrequent_mappings")
 
@@ -39,18 +43,41 @@ class CategoryBlock(BlockFunction):
         return frame.set_axis(range(frame.shape[1]), axis=1)
 
 
-class CategoryEncoder(InvertiblePreprocessor):
-    """Base of encoders of each column's categories."""
+class CategoryPreprocessor(Preprocessor):
+    """Base of what looks at the categories of each column."""
 
     _accept_sparse = False
     _block_function = CategoryBlock
-    _counted: ClassVar[Callable[..., Any]]
-    """The class of scikit-learn's encoder that is fitted with what was counted."""
     categories_: list[NDArray[Any]]
 
     @property
     def _as_given(self) -> bool:
         return True
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        validate_data(self, X=X, reset=reset, skip_check_array=True)
+        if isinstance(X, pd.DataFrame):
+            return X
+        return np.column_stack(sk.OneHotEncoder()._check_X(X, ensure_all_finite="allow-nan")[0])
+
+    def _row(self, X: Any) -> Any:
+        """Return a row of the first categories."""
+        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        columns = [pd.Series(each[:1]) for each in self.categories_]
+        return pd.concat(columns, axis=1).set_axis(names, axis=1)
+
+    def _stand_in(self) -> Any:
+        """Return a row that tells how many columns there are, and their names."""
+        names = getattr(self, "feature_names_in_", None)
+        row = np.zeros((1, self.n_features_in_))
+        return row if names is None else pd.DataFrame(row, columns=names)
+
+
+class CategoryEncoder(CategoryPreprocessor, InvertiblePreprocessor):
+    """Base of encoders of each column's categories."""
+
+    _counted: ClassVar[Callable[..., Any]]
+    """The class of scikit-learn's encoder that is fitted with what was counted."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the categories of each column.
@@ -89,30 +116,16 @@ class CategoryEncoder(InvertiblePreprocessor):
         """
         return self._learn(count_categories, X, reset=not hasattr(self, "categories_"))
 
-    def _checked(self, X: Any, *, reset: bool) -> Any:
-        validate_data(self, X=X, reset=reset, skip_check_array=True)
-        if isinstance(X, pd.DataFrame):
-            return X
-        return np.column_stack(sk.OneHotEncoder()._check_X(X, ensure_all_finite="allow-nan")[0])
-
     def _finished(self, answer: Categories) -> Any:
         model = type(self)._counted(**self.get_params(deep=False))
         model.counted = answer
-        names = getattr(self, "feature_names_in_", None)
-        stand_in = np.zeros((1, self.n_features_in_))
-        model.fit(stand_in if names is None else pd.DataFrame(stand_in, columns=names))
+        model.fit(self._stand_in())
         del model.counted
         model.__class__ = type(self)._sklearn
         return model
 
-    def _row(self, X: Any) -> Any:
-        """Return a row of the first categories."""
-        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
-        columns = [pd.Series(each[:1]) for each in self.categories_]
-        return pd.concat(columns, axis=1).set_axis(names, axis=1)
 
-
-class _Counted:
+class Counted:
     """In front of scikit-learn's encoder: what it would find in the columns is known."""
 
     counted: Categories
@@ -130,11 +143,11 @@ class _Counted:
         )
 
 
-class _CountedOneHot(_Counted, sk.OneHotEncoder):
+class _CountedOneHot(Counted, sk.OneHotEncoder):
     pass
 
 
-class _CountedOrdinal(_Counted, sk.OrdinalEncoder):
+class _CountedOrdinal(Counted, sk.OrdinalEncoder):
     pass
 
 

@@ -390,7 +390,7 @@ class BlockFunction:
 
 def row_like(X: Any, row: Any) -> Any:
     """Return a row as a sparse matrix, if the blocks of a Dask array are such."""
-    meta = getattr(X, "_meta", None)
+    meta: Any = getattr(X, "_meta", None)
     return type(meta)(row) if sp.issparse(meta) else row
 
 

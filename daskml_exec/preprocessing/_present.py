@@ -83,7 +83,8 @@ class Present:
     def __add__(self, other: Present) -> Present:
         if self.dtype is None or other.dtype is None:
             return other if self.dtype is None else self
-        objects = {each.dtype.kind in "biuf" for each in (self, other)} == {True, False}
+        kinds = {self.dtype.kind, other.dtype.kind}
+        objects = bool(kinds & set("biuf")) and bool(kinds - set("biuf"))
         dtype = np.dtype(object) if objects else np.result_type(self.dtype, other.dtype)
         pairs = zip(self.columns, other.columns, strict=True)
         columns = tuple(left + right for left, right in pairs)
