@@ -12,6 +12,7 @@ from daskml_exec.cli._errors import CommandError
 from daskml_exec.preprocessing import (
     ColumnTransformer,
     OneHotEncoder,
+    SimpleImputer,
     StandardScaler,
 )
 
@@ -83,7 +84,7 @@ def in_front(estimator: Any, X: Any) -> Pipeline:
     """
     is_number = {name: pd.api.types.is_numeric_dtype(dtype) for name, dtype in X.dtypes.items()}
     parts = [
-        ("numbers", make_pipeline(StandardScaler()), True),
+        ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), True),
         ("texts", OneHotEncoder(handle_unknown="ignore"), False),
     ]
     columns = ColumnTransformer(

@@ -1,7 +1,5 @@
 """Encoders of categories that one pass collects."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 

@@ -1,7 +1,5 @@
 """Fill what is missing by what is there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, ClassVar, Self

@@ -1,7 +1,5 @@
 """Labels of one column as numbers."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import dataclass
 from typing import Any, Self

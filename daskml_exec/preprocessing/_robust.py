@@ -1,7 +1,5 @@
 """Transformers by the order of each column's values."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from numbers import Integral

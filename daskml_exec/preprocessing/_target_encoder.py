@@ -1,7 +1,5 @@
 """Encode categories by what a target is in them."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,23 +47,23 @@ _TARGETS = {
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """The answer of all rows seen, and the classes that it knows."""
 
     classes: Any
     answer: TargetAnswer
 
-    def __add__(self, other: _Seen) -> _Seen:
+    def __add__(self, other: "Seen") -> "Seen":
         if (self.classes is None) != (other.classes is None):
             raise ValueError("y has labels in some calls and numbers in others; allowed is one")
         if self.classes is None:
-            return _Seen(None, self.answer + other.answer)
+            return Seen(None, self.answer + other.answer)
         classes = np.unique(np.concatenate([self.classes, other.classes]))
         first, second = (
             each.answer.of_classes(places_among(classes, each.classes), len(classes))
             for each in (self, other)
         )
-        return _Seen(classes, first + second)
+        return Seen(classes, first + second)
 
 
 class TargetEncoder(CategoryPreprocessor):
@@ -199,7 +197,7 @@ class TargetEncoder(CategoryPreprocessor):
                 none = pd.DataFrame(none, columns=list(self.get_feature_names_out()))
             return data.map_partitions(crossed, none, joined=kind_of(X) != FUTURES)
 
-    def _crossed_in_memory(self, data: Data, crossed: Crossed, X: Any) -> Any:
+    def _crossed_in_memory(self, data: Data, crossed: "Crossed", X: Any) -> Any:
         if data.in_memory:
             pieces = data.partitions.partitions
         else:
@@ -223,7 +221,7 @@ class TargetEncoder(CategoryPreprocessor):
                 folds = self._folds(data, n_classes) if cross else OneFold()
                 query = TargetSums(folds, n_classes, configured_number(LIMIT))
                 answer = reduce(query, data.partitions, name=name)
-                seen = _Seen(classes, answer.as_one_fold())
+                seen = Seen(classes, answer.as_one_fold())
                 seen = seen if reset else self._seen + seen
                 self._take_over(self._finished(seen))
                 self._seen, self._of_frames = seen, kind_of(X) == FRAME
@@ -283,7 +281,7 @@ class TargetEncoder(CategoryPreprocessor):
         counts = reduce(CountClasses(n_classes), data.partitions, name=type(self).__name__)
         return stratified(counts, n_folds)
 
-    def _finished(self, answer: _Seen) -> Any:
+    def _finished(self, answer: Seen) -> Any:
         model = _CountedTarget(**self.get_params(deep=False))
         model.counted = answer.answer.counted()
         model._fit(self._stand_in(), handle_unknown="ignore", ensure_all_finite="allow-nan")
@@ -311,7 +309,7 @@ class TargetEncoder(CategoryPreprocessor):
         mean = total.mean[0, pick]
         model.target_mean_ = mean if model.target_type_ == "multiclass" else mean[0]
 
-    def _crossed(self, folds: Folds, answer: TargetAnswer) -> Crossed:
+    def _crossed(self, folds: Folds, answer: TargetAnswer) -> "Crossed":
         models = []
         for fold in range(folds.n_folds):
             model = copy.copy(self.to_sklearn()).set_output(transform="default")

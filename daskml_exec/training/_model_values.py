@@ -54,6 +54,13 @@ def _slice(parts: Any) -> slice:
     return slice(*parts)
 
 
+def _scalar_type(name: Any) -> type:
+    try:
+        return np.dtype(name).type
+    except TypeError as error:
+        raise ValueError(f"{name!r} is no type of numbers") from error
+
+
 def _is_random(value: Any) -> bool:
     # Those around another generator have a state that only it can take back.
     return (
@@ -99,6 +106,20 @@ VALUES = (
         lambda value: type(value) is slice,
         lambda value: (value.start, value.stop, value.step),
         _slice,
+    ),
+    _adapter(
+        "scalar",
+        "NumPy's types of numbers",
+        lambda value: isinstance(value, type) and issubclass(value, np.generic),
+        lambda value: np.dtype(value).name,
+        _scalar_type,
+    ),
+    _adapter(
+        "object dtype",
+        "the dtype of objects",
+        lambda value: isinstance(value, np.dtype) and value.kind == "O",
+        lambda value: None,
+        lambda parts: np.dtype(object),
     ),
     _adapter(
         "random",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
+from sklearn.impute import MissingIndicator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -63,7 +64,7 @@ class _Known:
         """Return the names that it declares for what a fit sets."""
         hints = typing.get_type_hints(self.estimator)
         declared = {name for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar}
-        return {*declared, *self.fitted}
+        return {*declared, *self.fitted, *getattr(self.estimator, "_private", ())}
 
 
 _KNOWN: dict[str, _Known] = {}
@@ -73,6 +74,14 @@ _HOLDERS = {
         FunctionTransformer,
         (),
         fitted=("n_features_in_", "feature_names_in_", "_sklearn_output_config"),
+    ),
+    "MissingIndicator": _Known(
+        MissingIndicator,
+        (),
+        fitted=(
+            *("features_", "_n_features", "_precomputed", "_sklearn_output_config"),
+            *("n_features_in_", "feature_names_in_"),
+        ),
     ),
 }
 """Of scikit-learn, what puts estimators of this package together."""

@@ -14,9 +14,16 @@ from daskml_exec import Executor, open_model, save
 from daskml_exec.linear_model import LogisticRegression
 from daskml_exec.preprocessing import (
     ColumnTransformer,
+    LabelEncoder,
     MaxAbsScaler,
     MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    QuantileTransformer,
+    RobustScaler,
+    SimpleImputer,
     StandardScaler,
+    TargetEncoder,
 )
 
 FILE = "memory://preprocessor.safetensors"
@@ -48,6 +55,40 @@ def test_scalers(scaler, executor):
     more = X * 3
     assert_array_equal(again.partial_fit(more).transform(X), scaler.partial_fit(more).transform(X))
     assert_array_equal(opened(StandardScaler()).fit_transform(X), StandardScaler().fit_transform(X))
+
+
+CATEGORIES = pd.DataFrame({"letter": list("abca") * 10, "town": ["p", "q", None, "p"] * 10})
+NUMBERS = frame().mask(np.random.default_rng(1).random((40, 3)) < 0.2)
+
+
+@pytest.mark.parametrize(
+    ("model", "X"),
+    [
+        (RobustScaler(), NUMBERS),
+        (QuantileTransformer(n_quantiles=10), NUMBERS),
+        (SimpleImputer(add_indicator=True), NUMBERS),
+        (SimpleImputer(strategy="median"), NUMBERS),
+        (SimpleImputer(strategy="most_frequent"), CATEGORIES[["letter"]]),
+        (OneHotEncoder(min_frequency=15, dtype=np.float32), CATEGORIES),
+        (OrdinalEncoder(), CATEGORIES),
+        (TargetEncoder(), CATEGORIES),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_encoders_and_imputers(model, X, executor):
+    y = np.arange(40) % 3 == 0
+    model.fit(dd.from_pandas(X, npartitions=3), dd.from_pandas(pd.Series(y), npartitions=3))
+    again = opened(model)
+    assert repr(again) == repr(model)
+    found, wanted = again.transform(X), model.transform(X)
+    if hasattr(wanted, "toarray"):
+        found, wanted = found.toarray(), wanted.toarray()
+    pd.testing.assert_frame_equal(pd.DataFrame(found), pd.DataFrame(wanted), check_exact=True)
+
+
+def test_labels():
+    model = LabelEncoder().fit(["b", "a", "b"])
+    assert_array_equal(opened(model).inverse_transform([0, 1]), ["a", "b"])
 
 
 @pytest.mark.parametrize("over_frames", [True, False])
