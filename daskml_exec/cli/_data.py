@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.cli._errors import CommandError, is_expected, one_line
-from daskml_exec.cli._frames import apart, read_frame
+from daskml_exec.cli._frames import apart
 from daskml_exec.cli._options import TrainOptions
 from daskml_exec.datasets import read_idx
 from daskml_exec.datasets._idx import is_idx
 from daskml_exec.datasets._libsvm import read_with_options
+from daskml_exec.datasets._tables import read_table
 from daskml_exec.executor import Executor
 
 # Where Debian's and Ubuntu's package has the images of the documented example.
@@ -48,7 +49,7 @@ def load_training(executor: Executor, options: TrainOptions) -> Data:
     url, partitions = options.file, options.partitions
     with _reading(url):
         if options.target is not None:
-            frame = read_frame(url, partitions)
+            frame = read_table(url, partitions)
             return _held_frame(executor, *apart(frame, options.target, options.drop, url))
         if is_idx(url):
             return _held_images(executor, *read_idx(url, npartitions=partitions), 0)
@@ -70,7 +71,7 @@ def load_test(executor: Executor, url: str, training: Data, options: TrainOption
     zero_based = training.first_index == 0
     with _reading(url):
         if options.target is not None:
-            X, y = apart(read_frame(url, None), options.target, (), url)
+            X, y = apart(read_table(url, None), options.target, (), url)
             missing = [name for name in training.X.columns if name not in X.columns]
             if missing:
                 raise CommandError(

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from daskml_exec.cli._frames import is_frame
 from daskml_exec.cli._models import MODELS, ModelKind, option
 from daskml_exec.cli._models._kind import require
+from daskml_exec.datasets._tables import is_table
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TrainOptions:
     def from_arguments(cls, arguments: argparse.Namespace) -> "TrainOptions":
         """Take the fields from what argparse parsed; exit where they do not go together."""
         values = {field.name: getattr(arguments, field.name) for field in fields(cls)}
-        frame = is_frame(arguments.file)
+        frame = is_table(arguments.file)
         if frame and arguments.target is None:
             arguments.wrong_usage(
                 f"{arguments.file} has columns with names; needed is --target COLUMN, the one to "

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from daskml_exec import open_model
-from daskml_exec.cli._frames import is_frame
+from daskml_exec.datasets._tables import is_table
 from tests.cli.toolbox import error_line
 
 
@@ -120,5 +120,5 @@ def test_wrong_usage(run, files, libsvm):
 
 
 def test_names_of_files():
-    assert all(map(is_frame, ("a.csv", "a.CSV.gz", "s3://b/*.parquet", "folder.parquet/", "a.pq")))
-    assert not any(map(is_frame, ("a.libsvm", "csv", "train-images-idx3-ubyte.gz", "a.csv.zstd")))
+    assert all(map(is_table, ("a.csv", "a.CSV.gz", "s3://b/*.parquet", "folder.parquet/", "a.pq")))
+    assert not any(map(is_table, ("a.libsvm", "csv", "train-images-idx3-ubyte.gz", "a.csv.zstd")))
