@@ -211,7 +211,7 @@ def order_sketch(values: Any, *, implicit: int = 0, room: Room = ROOM) -> OrderS
     Returns
     -------
     OrderSketch
-        It holds an array of its own.
+        It may hold the array itself.
 
     Examples
     --------
@@ -219,6 +219,11 @@ def order_sketch(values: Any, *, implicit: int = 0, room: Room = ROOM) -> OrderS
     >>> sketch.count, sketch.error, sketch.sorted().percentiles([0, 50, 75])
     (3, 0, array([0. , 3. , 5.5]))
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        all_there = not np.isnan(values.sum())
+    if all_there and np.count_nonzero(values) == len(values):
+        some = values.astype(np.float64, copy=False)
+        return _halved(OrderSketch(implicit, 0, (some,), 0, room))
     there = values == values
     some = values[there & (values != 0)].astype(np.float64, copy=False)
     zeros = int(np.count_nonzero(there)) - len(some)

@@ -13,14 +13,14 @@ from sklearn.utils._param_validation import MissingValues, StrOptions
 from sklearn.utils.validation import validate_data
 
 from daskml_exec.executor import configured_number
+from daskml_exec.kernels.order_statistics import OrderSketch
 from daskml_exec.partitions import naming_columns
 from daskml_exec.preprocessing._categories import LIMIT
 from daskml_exec.preprocessing._encoders import CategoryBlock
-from daskml_exec.preprocessing._orders import OrderAnswer, orders_of
+from daskml_exec.preprocessing._orders import Condensed, of_columns, orders_of
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor, row_like
 from daskml_exec.preprocessing._present import CountPresent, Present, one_array
-from daskml_exec.preprocessing._robust import KEPT
-from daskml_exec.preprocessing._summaries import Summaries, Summary, single_precision
+from daskml_exec.preprocessing._summaries import Form, Summaries, Summary, single_precision
 from daskml_exec.training import reduce
 
 
@@ -116,8 +116,7 @@ class SimpleImputer(InvertiblePreprocessor):
         ValueError
             X has infinities, texts where there can be none, or what scikit-learn refuses.
         """
-        keep = KEPT if self.strategy == "median" else None
-        return self._learn(self._query, X, reset=True, keep=keep)
+        return self._learn(self._once, X, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -141,7 +140,7 @@ class SimpleImputer(InvertiblePreprocessor):
                 "this SimpleImputer was fitted by `fit`, which keeps at most 1 MB of values for "
                 "`partial_fit` to add to; allowed is `partial_fit` from the first on"
             )
-        return self._learn(self._query, X, reset=first)
+        return self._learn(self._more, X, reset=first)
 
     @property
     def _of_numbers(self) -> bool:
@@ -171,9 +170,19 @@ class SimpleImputer(InvertiblePreprocessor):
         )
 
     def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
+        return query_of(partitions)
+
+    def _once(self, partitions: Any) -> Any:
+        return self._more(partitions, condense=_median)
+
+    def _more(self, partitions: Any, condense: Any = None) -> Any:
+        name = type(self).__name__
         if self.strategy == "median":
-            return orders_of(partitions, type(self).__name__, self._missing)
-        return reduce(query_of(partitions), partitions, name=type(self).__name__)
+            return orders_of(partitions, name, condense=condense, missing=self._missing)
+        return reduce(self._query(partitions), partitions, name=name)
+
+    def _kept(self, answer: Any) -> Any:
+        return None if isinstance(answer, Condensed) else answer
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         if not self._of_numbers:
@@ -198,7 +207,8 @@ class SimpleImputer(InvertiblePreprocessor):
         if isinstance(answer, Summary):
             present, found = answer.moments.weight, answer.moments.mean
         else:
-            present, found = _medians(answer)
+            columns = of_columns(answer, _median)
+            present, found = (np.array([pair[part] for pair in columns]) for part in (0, 1))
         model = self._fitted(form.dtype, present > 0, present < rows, sparse=form.sparse)
         empty = 0.0 if self.keep_empty_features else np.nan
         model.statistics_ = np.where(present > 0, found, empty).astype(model.statistics_.dtype)
@@ -246,10 +256,8 @@ class SimpleImputer(InvertiblePreprocessor):
         return row_like(X, row)
 
 
-def _medians(answer: OrderAnswer) -> tuple[Any, Any]:
-    columns = [each.sorted() for each in answer.columns]
-    found = np.array([each.median(answer.form.dtype) for each in columns])
-    return np.array([each.count for each in columns]), found
+def _median(sketch: OrderSketch, form: Form) -> tuple[int, Any]:
+    return sketch.count, sketch.sorted().median(form.dtype)
 
 
 def _stored(rows: Any, there: Any, missing: Any) -> Any:

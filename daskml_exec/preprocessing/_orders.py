@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from daskml_exec.partitions import Partition, number_blocks
 from daskml_exec.preprocessing._summaries import Form, marked, refuse_infinite, single_precision
 from daskml_exec.training import Query, reduce
 
+_KEPT = 2**20
 _GROUP_BYTES = 2**26
 """Answers of so many bytes are asked for at once: where two are added there are as many again."""
 
@@ -60,7 +61,11 @@ class Orders(Query[OrderAnswer]):
         columns: list[list[Any]] = [[] for _ in range(width)]
         implicit = np.zeros(width, np.int64)
         some = _columns_between(X, self.start, self.stop)
-        for rows, block in number_blocks(some, where=f"partition {partition.index}"):
+        floats = isinstance(some, np.ndarray) and some.dtype.kind == "f" and some.ndim == 2
+        where = f"partition {partition.index}"
+        # A few columns of floats are copied at once: they are kept anyway.
+        blocks = [(slice(0, len(some)), some)] if floats else number_blocks(some, where=where)
+        for rows, block in blocks:
             block = marked(block, self.missing, partition.index, rows.start, self.start)
             if sp.issparse(block):
                 block = block.tocsc()
@@ -70,29 +75,79 @@ class Orders(Query[OrderAnswer]):
                 implicit += block.shape[0] - np.diff(ends)
                 parts = [block.data[a:b] for a, b in itertools.pairwise(ends)]
             else:
-                block = block if is_host(block) else to_host(block)
-                if np.isinf(block).any():
-                    refuse_infinite(block, partition.index, rows.start, self.start)
-                parts = list(np.array(block.T, np.float64, order="C"))
+                block = np.array((block if is_host(block) else to_host(block)).T, order="C")
+                with np.errstate(over="ignore", invalid="ignore"):
+                    finite = np.isfinite(block.sum())
+                if not finite:
+                    refuse_infinite(block.T, partition.index, rows.start, self.start)
+                parts = list(block)
             for column, part in zip(columns, parts, strict=True):
                 column.append(part)
         form = Form(partition.n_rows, single_precision(X), sp.issparse(X), weighted=False)
         return OrderAnswer(
             form,
             tuple(
-                order_sketch(np.concatenate(parts), implicit=int(zeros))
+                order_sketch(
+                    parts[0] if len(parts) == 1 else np.concatenate(parts), implicit=int(zeros)
+                )
                 for parts, zeros in zip(columns, implicit, strict=True)
             ),
         )
 
 
-def orders_of(partitions: Any, name: str, missing: float = np.nan) -> OrderAnswer:
-    """Return the answer of all columns, asked for in groups that this process has room for."""
-    answers = [
-        reduce(Orders(start, stop, missing), partitions, name=name)
-        for start, stop in _groups(sum(partitions.rows), partitions.n_features)
-    ]
-    return OrderAnswer(answers[0].form, tuple(each for one in answers for each in one.columns))
+@dataclass(frozen=True)
+class Condensed:
+    """What was wanted of each column, where there is no room for all sketches.
+
+    Attributes
+    ----------
+    form : Form
+    found : tuple
+        What a function made of each column's sketch.
+    """
+
+    form: Form
+    found: tuple[Any, ...]
+
+
+OfColumn = Callable[[OrderSketch, Form], Any]
+
+
+def orders_of(
+    partitions: Any, name: str, *, condense: OfColumn | None = None, missing: float = np.nan
+) -> OrderAnswer | Condensed:
+    """Return the answer of all columns, asked for in groups that this process has room for.
+
+    Parameters
+    ----------
+    partitions : Partitions or Pieces
+    name : str
+        What tasks are called.
+    condense : callable, optional
+        What is wanted of a column. If there is such, sketches are kept up to 1 MB alone.
+    missing : float
+        As of `Orders`.
+    """
+    rows, width = sum(partitions.rows), partitions.n_features
+    small = 8 * rows * width <= _KEPT
+    answers: list[Any] = []
+    for start, stop in _groups(rows, width):
+        answer: Any = reduce(Orders(start, stop, missing), partitions, name=name)
+        if condense is not None and not small:
+            form = answer.form
+            answer = Condensed(form, tuple(condense(each, form) for each in answer.columns))
+        answers.append(answer)
+    form = answers[0].form
+    if isinstance(answers[0], Condensed):
+        return Condensed(form, tuple(each for one in answers for each in one.found))
+    return OrderAnswer(form, tuple(each for one in answers for each in one.columns))
+
+
+def of_columns(answer: OrderAnswer | Condensed, condense: OfColumn) -> Sequence[Any]:
+    """Return what is wanted of each column."""
+    if isinstance(answer, Condensed):
+        return answer.found
+    return [condense(each, answer.form) for each in answer.columns]
 
 
 def _groups(rows: int, n_features: int) -> Iterator[tuple[int, int]]:

@@ -38,7 +38,6 @@ from daskml_exec.training import (
     check_features,
     labels_of_columns,
     learn_features,
-    payload_nbytes,
     reduce,
 )
 
@@ -78,7 +77,6 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         sample_weight: Any = None,
         *,
         reset: bool,
-        keep: int | None = None,
     ) -> Self:
         """Ask the partitions of X, and take over what scikit-learn makes of the answer.
 
@@ -89,8 +87,6 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X, sample_weight : as in `fit`
         reset : bool
             Whether to forget what was seen before; else the answers are added.
-        keep : int, optional
-            Bytes up to which the answer is kept, for `partial_fit`. None has no limit.
         """
         with all_or_nothing(self):
             self._validate_params()
@@ -107,13 +103,16 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             if not reset:
                 answer = self._seen + answer
             self._take_over(self._finished(answer))
-            small = keep is None or payload_nbytes(answer) <= keep
-            self._seen, self._of_frames = answer if small else None, kind_of(X) == FRAME
+            self._seen, self._of_frames = self._kept(answer), kind_of(X) == FRAME
             self._fitted_on = name_of(X) if reset else None
         return self
 
     def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
         return reduce(query_of(partitions), partitions, name=type(self).__name__)
+
+    def _kept(self, answer: Any) -> Any:
+        """Return what `partial_fit` adds to."""
+        return answer
 
     @property
     def _as_given(self) -> bool:

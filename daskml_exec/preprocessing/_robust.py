@@ -12,18 +12,22 @@ from sklearn import preprocessing as sk
 from sklearn.preprocessing._data import _handle_zeros_in_scale
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from daskml_exec.preprocessing._orders import OrderAnswer, orders_of
+from daskml_exec.kernels.order_statistics import OrderSketch
+from daskml_exec.preprocessing._orders import Condensed, OrderAnswer, of_columns, orders_of
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor
-
-KEPT = 2**20
+from daskml_exec.preprocessing._summaries import Form
 
 
 class OrderedPreprocessor(InvertiblePreprocessor):
     """Base of those that look at the order of values.
 
-    What `partial_fit` adds to is up to 8 MB for a column and more, so that `fit` keeps no more of
-    it than `KEPT` bytes.
+    What `partial_fit` adds to is up to 8 MB for a column and more, so that `fit` keeps only what is
+    small.
     """
+
+    def _of_column(self, sketch: OrderSketch, form: Form) -> Any:
+        """Return what is wanted of a column."""
+        raise NotImplementedError
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the order of the values of each column.
@@ -44,7 +48,7 @@ class OrderedPreprocessor(InvertiblePreprocessor):
         ValueError
             X has infinities, which the message places, or is sparse where it cannot be.
         """
-        return self._learn(_unused, X, reset=True, keep=KEPT)
+        return self._learn(self._condensed, X, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -68,14 +72,19 @@ class OrderedPreprocessor(InvertiblePreprocessor):
                 f"this {type(self).__name__} was fitted by `fit`, which keeps at most 1 MB of "
                 "values for `partial_fit` to add to; allowed is `partial_fit` from the first on"
             )
-        return self._learn(_unused, X, reset=first)
+        return self._learn(self._whole, X, reset=first)
 
-    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> OrderAnswer:
+    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
+        return query_of(partitions)
+
+    def _condensed(self, partitions: Any) -> Any:
+        return orders_of(partitions, type(self).__name__, condense=self._of_column)
+
+    def _whole(self, partitions: Any) -> Any:
         return orders_of(partitions, type(self).__name__)
 
-
-def _unused(partitions: Any) -> None:
-    """Stand where the query would: there is one for each group of columns."""
+    def _kept(self, answer: Any) -> Any:
+        return None if isinstance(answer, Condensed) else answer
 
 
 class RobustScaler(OrderedPreprocessor):
@@ -144,7 +153,7 @@ class RobustScaler(OrderedPreprocessor):
         self.copy = copy
         self.unit_variance = unit_variance
 
-    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> OrderAnswer:
+    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
         least, most = self.quantile_range
         if not 0 <= least <= most <= 100:
             raise ValueError(
@@ -153,17 +162,20 @@ class RobustScaler(OrderedPreprocessor):
             )
         return super()._answer(query_of, partitions)
 
-    def _finished(self, answer: OrderAnswer) -> Any:
+    def _of_column(self, sketch: OrderSketch, form: Form) -> Any:
+        column, dtype = sketch.sorted(), form.dtype
+        return column.median(dtype), column.percentiles(self.quantile_range, dtype)
+
+    def _finished(self, answer: OrderAnswer | Condensed) -> Any:
         if answer.form.sparse and self.with_centering:
             raise ValueError("Cannot center sparse matrices: use `with_centering=False` instead")
-        model, dtype = self._new(), answer.form.dtype
+        model, found = self._new(), of_columns(answer, self._of_column)
         model.center_ = model.scale_ = None
-        columns = [each.sorted() for each in answer.columns]
         if self.with_centering:
-            model.center_ = np.array([each.median(dtype) for each in columns], dtype)
+            model.center_ = np.array([median for median, _ in found], answer.form.dtype)
         if self.with_scaling:
-            found = np.array([each.percentiles(self.quantile_range, dtype) for each in columns])
-            model.scale_ = _handle_zeros_in_scale(found[:, 1] - found[:, 0], copy=False)
+            ends = np.array([percentiles for _, percentiles in found])
+            model.scale_ = _handle_zeros_in_scale(ends[:, 1] - ends[:, 0], copy=False)
             if self.unit_variance:
                 least, most = (stats.norm.ppf(each / 100.0) for each in self.quantile_range)
                 model.scale_ = model.scale_ / (most - least)
@@ -240,19 +252,27 @@ class QuantileTransformer(OrderedPreprocessor):
     def _new(self) -> Any:
         return sk.QuantileTransformer(**self.get_params(deep=False), subsample=None)
 
-    def _finished(self, answer: OrderAnswer) -> Any:
-        form, columns = answer.form, answer.columns
-        if self.ignore_implicit_zeros:
-            if form.sparse:
-                columns = tuple(each.stored_alone() for each in columns)
-            else:
-                warnings.warn(
-                    "'ignore_implicit_zeros' takes effect only with sparse matrix. This parameter "
-                    "has no effect.",
-                    stacklevel=4,
-                )
-        elif form.sparse and any(each.negative for each in columns):
+    def _of_column(self, sketch: OrderSketch, form: Form) -> Any:
+        if self.ignore_implicit_zeros and form.sparse:
+            nothing_stored = sketch.implicit == form.rows
+            sketch = sketch.stored_alone()
+            if nothing_stored:
+                return np.zeros(len(self._references(form)))
+        elif form.sparse and sketch.negative:
             raise ValueError("QuantileTransformer only accepts non-negative sparse matrices.")
+        return sketch.sorted().percentiles(self._references(form) * 100, form.dtype)
+
+    def _references(self, form: Form) -> NDArray[np.float64]:
+        return np.linspace(0, 1, max(1, min(self.n_quantiles, form.rows)), endpoint=True)
+
+    def _finished(self, answer: OrderAnswer | Condensed) -> Any:
+        form, found = answer.form, of_columns(answer, self._of_column)
+        if self.ignore_implicit_zeros and not form.sparse:
+            warnings.warn(
+                "'ignore_implicit_zeros' takes effect only with sparse matrix. This parameter "
+                "has no effect.",
+                stacklevel=4,
+            )
         if self.n_quantiles > form.rows:
             warnings.warn(
                 f"n_quantiles ({self.n_quantiles}) is greater than the total number of samples "
@@ -260,14 +280,7 @@ class QuantileTransformer(OrderedPreprocessor):
                 stacklevel=4,
             )
         model = self._new()
-        model.n_quantiles_ = max(1, min(self.n_quantiles, form.rows))
-        model.references_ = np.linspace(0, 1, model.n_quantiles_, endpoint=True)
-        wanted = model.references_ * 100
-        found = [each.sorted().percentiles(wanted, form.dtype) for each in columns]
-        if self.ignore_implicit_zeros and form.sparse:
-            found = [
-                values if each.count or each.explicit else np.zeros(len(wanted))
-                for each, values in zip(columns, found, strict=True)
-            ]
+        model.references_ = self._references(form)
+        model.n_quantiles_ = len(model.references_)
         model.quantiles_ = np.transpose(found)
         return model
