@@ -352,22 +352,10 @@ class Data:
         ----------
         function, meta : as in `partitions.map_rows`
         """
-        futures = map_rows(_OfX(function), self._loan().now.futures, meta=meta)
-        return joined_lazily([as_block(each) for each in futures], meta, self.rows)
+        return self.map_partitions(_OfX(function), meta)
 
     def map_partitions(self, function: Function, meta: Any, *, joined: bool = True) -> Any:
-        """As `map_rows`, of a function of whole partitions.
-
-        Parameters
-        ----------
-        function, meta : as in `partitions.map_rows`
-        joined : bool, default=True
-            Whether to make a collection of the results.
-
-        Returns
-        -------
-        Dask array, or Dask dataframe for a meta of pandas; list of futures if not joined
-        """
+        """As `map_rows`, of a function of whole partitions; as futures if not joined."""
         futures = map_rows(function, self._loan().now.futures, meta=meta)
         if not joined:
             return futures
