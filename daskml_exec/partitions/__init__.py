@@ -28,6 +28,7 @@ from daskml_exec.partitions._kinds import (
 )
 from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._map_rows import map_rows
+from daskml_exec.partitions._made_rows import made_rows
 from daskml_exec.partitions._map_samples import map_samples
 from daskml_exec.partitions._number_blocks import number_blocks
 from daskml_exec.partitions._partition import Partition, Partitions, Pieces
@@ -38,7 +39,7 @@ from daskml_exec.partitions._predict import (
     require_features,
 )
 from daskml_exec.partitions._recipes import loaded_again
-from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
+from daskml_exec.partitions._refusals import column_labels, naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import Numbers
 from daskml_exec.partitions._relative import scaled
 from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
@@ -80,6 +81,7 @@ __all__ = [
     "block_to_predict",
     "check_weights",
     "column_chunks",
+    "column_labels",
     "combine_sums",
     "d2",
     "dealt",
@@ -96,6 +98,7 @@ __all__ = [
     "load_checked",
     "load_samples",
     "loaded_again",
+    "made_rows",
     "map_leaves",
     "map_rows",
     "map_samples",

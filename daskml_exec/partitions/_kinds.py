@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
+import dask.bag as db
 import dask.dataframe as dd
 import numpy as np
 from distributed import Future
 from sklearn.exceptions import DataConversionWarning
 
 ARRAY, FRAME, SERIES, FUTURES = "dask.array", "dask.dataframe", "dask.series", "futures"
+BAG = "dask.bag"
+"""Of anything: read where blocks are left as they are, and refused elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ def kind_of(data: Any) -> str | None:
         return FRAME
     if isinstance(data, dd.Series):
         return SERIES
+    if isinstance(data, db.Bag):
+        return BAG
     if isinstance(data, (list, tuple)) and data and all(isinstance(x, Future) for x in data):
         return FUTURES
     return None
@@ -54,12 +59,19 @@ def name_of(data: Any) -> str | None:
 
 
 def is_collection(data: Any) -> bool:
-    """Whether `data` is a Dask array, dataframe or series, or a list of futures."""
+    """Whether `data` is a Dask array, dataframe, series or bag, or a list of futures."""
     return kind_of(data) is not None
+
+
+def bag_blocks(bag: Any) -> list[Any]:
+    """Return the blocks of a bag, each a Delayed of a list."""
+    # Optimised, they might be iterators, and have another graph for the same names.
+    return list(bag.to_delayed(optimize_graph=False))
 
 
 def require_matrix(X: Any) -> None:
     """Raise ValueError for a collection that has not two dimensions, as far as that is known."""
+    _refuse_bag(X, "X")
     if kind_of(X) != FUTURES and X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D {kind_of(X)} instead: X has rows and features. "
@@ -69,8 +81,17 @@ def require_matrix(X: Any) -> None:
 
 def require_column(column: Any, name: str) -> None:
     """Raise ValueError unless there is one value per row; warn of a matrix of one column."""
+    _refuse_bag(column, name)
     if kind_of(column) != FUTURES:
         require_column_shape(column.shape, name)
+
+
+def _refuse_bag(data: Any, name: str) -> None:
+    if kind_of(data) == BAG:
+        raise TypeError(
+            f"{name} is a Dask bag, whose items may be anything; allowed are Dask arrays, "
+            f"dataframes and series, such as {name}.to_dataframe() of numbers"
+        )
 
 
 def require_column_shape(shape: tuple[Any, ...], name: str) -> None:
@@ -103,6 +124,8 @@ def require_rows(rows: int, length: int, name: str) -> None:
 def shape_of(block: Any) -> tuple[int, ...]:
     """Return the shape of a block, which may be a list or have a length only."""
     if isinstance(block, list):
+        if any(isinstance(item, (str, bytes)) for item in block[:1]):
+            return (len(block),)  # each would be as wide as the longest
         block = np.asarray(block)
     shape = getattr(block, "shape", None)
     return tuple(shape) if shape else (len(block),)

@@ -14,7 +14,7 @@ from dask.tokenize import tokenize
 
 from daskml_exec.partitions._assemble import side_by_side
 from daskml_exec.partitions._gather import held_futures, require_open
-from daskml_exec.partitions._kinds import ARRAY, FRAME, FUTURES, SERIES, kind_of
+from daskml_exec.partitions._kinds import ARRAY, BAG, FRAME, FUTURES, SERIES, bag_blocks, kind_of
 from daskml_exec.partitions._model_nodes import as_delayed, as_node, shared_model
 from daskml_exec.partitions._predict import require_labels
 from daskml_exec.partitions._refusals import column_labels
@@ -74,7 +74,8 @@ def map_rows(
         given = as_delayed(model) if _FRAMES_TAKE_DELAYED else model
         return X.map_partitions(_of_block, given, meta=meta)
     if kind != ARRAY:
-        return joined_lazily(_delayed(_of_block, X.to_delayed(), model), meta)
+        blocks = bag_blocks(X) if kind == BAG else X.to_delayed()
+        return joined_lazily(_delayed(_of_block, blocks, model), meta)
     # A block of one dimension holds a frame: what Dask thinks to be an array goes no further.
     blocks = _blockwise(model, X, np.empty(0, dtype=object)).to_delayed().tolist()
     sizes = X.chunks[0]

@@ -1,0 +1,1 @@
+"""Features from what is no matrix of numbers yet."""
