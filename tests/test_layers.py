@@ -15,6 +15,7 @@ ESTIMATORS = {
     "neural_network",
     "torch",
     "preprocessing",
+    "feature_extraction",
     "model_selection",
     "recommendation",
 }

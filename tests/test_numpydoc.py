@@ -12,7 +12,15 @@ from daskml_exec import executor
 from tests.torch_extra import REASON, TORCH_IS_ABSENT
 
 # The packages whose names users import, and of the layers below what users are handed.
-PACKAGES = ["", ".cli", ".datasets", ".linear_model", ".neural_network", ".torch"]
+PACKAGES = [
+    "",
+    ".cli",
+    ".datasets",
+    ".feature_extraction.text",
+    ".linear_model",
+    ".neural_network",
+    ".torch",
+]
 HANDED = [
     f"training.{name}"
     for name in ("BeginEvent", "EndEvent", "History", "Reached", "RoundEvent", "RoundRecord")

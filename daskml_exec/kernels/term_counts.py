@@ -26,8 +26,9 @@ _END, _UNKNOWN = -2, -1
 class Analysis(Protocol):
     """Finds the terms of documents."""
 
-    end: Hashable
-    """Stands behind the terms of each document; no term is equal to it."""
+    @property
+    def end(self) -> Hashable:
+        """Stands behind the terms of each document; no term is equal to it."""
 
     def __call__(self, documents: Sequence[Any]) -> Iterable[Term]:
         """Return the terms of all documents in order, with the end behind those of each."""
@@ -113,7 +114,7 @@ def counted(
 
 
 def numbers_of(vocabulary: dict[Any, int], analysis: Analysis) -> Numbers:
-    """Return the columns of a vocabulary, of the terms that can be found, and the number of the end.
+    """Return the columns of the terms that can be found, and the number of the end.
 
     Parameters
     ----------
@@ -128,9 +129,7 @@ def numbers_of(vocabulary: dict[Any, int], analysis: Analysis) -> Numbers:
     return numbers
 
 
-def counted_of(
-    documents: Sequence[Any], analysis: Analysis, numbers: Numbers, n_terms: int
-) -> Any:
+def counted_of(documents: Sequence[Any], analysis: Analysis, numbers: Numbers, n_terms: int) -> Any:
     """Return the counts of documents of given terms, as a canonical CSR matrix.
 
     Parameters
@@ -237,6 +236,7 @@ class TermsOf:
     binary: bool = False
 
     def __call__(self, of: TermCounts) -> Terms:
+        """Return what is known of the documents that were counted."""
         n, n_terms = of.shape
         documents = np.bincount(of.counts.indices, minlength=n_terms).astype(np.int64)
         totals = None

@@ -25,7 +25,7 @@ _TABLES = {lowercase: _table(lowercase=lowercase) for lowercase in (False, True)
 
 
 def words(documents: Sequence[str], *, lowercase: bool) -> list[str]:
-    """Return the words of all documents in order, with `END` behind those of each.
+    r"""Return the words of all documents in order, with `END` behind those of each.
 
     Of ASCII texts, also runs of one character are returned, which are no words: to find them among
     distinct words is far less work than among all.
@@ -39,9 +39,9 @@ def words(documents: Sequence[str], *, lowercase: bool) -> list[str]:
     Examples
     --------
     >>> words(["It is a Test.", ""], lowercase=True)
-    ['it', 'is', 'a', 'test', '\\x00', '\\x00']
+    ['it', 'is', 'a', 'test', '\x00', '\x00']
     >>> words(["Où, Test"], lowercase=False)
-    ['Où', 'Test', '\\x00']
+    ['Où', 'Test', '\x00']
     """
     text = _joined(documents)
     if text.isascii():

@@ -65,7 +65,7 @@ def is_collection(data: Any) -> bool:
 
 def bag_blocks(bag: Any) -> list[Any]:
     """Return the blocks of a bag, each a Delayed of a list."""
-    # Optimised, they might be iterators, and have another graph for the same names.
+    # Optimised once more, they would be other tasks of the same names than the persisted bag's.
     return list(bag.to_delayed(optimize_graph=False))
 
 

@@ -1,4 +1,4 @@
-"""How documents are analysed: by scikit-learn's analyzers, or in blocks where these need not ask."""
+"""How documents are analysed: by scikit-learn's analyzers, or many at once."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class DocumentVectorizer:
 
         Returns
         -------
-        self : object
+        object
             The same object.
 
         Raises
@@ -215,13 +215,11 @@ class DocumentVectorizer:
                     f"{n:,} documents max_df={vectorizer.max_df!r} is {most:g}, "
                     f"min_df={vectorizer.min_df!r} is {least:g}"
                 )
-            names, documents = chosen(
-                terms, least=least, most=most, limit=vectorizer.max_features
-            )
+            names, documents = chosen(terms, least=least, most=most, limit=vectorizer.max_features)
             if not names:
                 raise ValueError(
                     "After pruning, no terms remain. Try a lower min_df or a higher max_df: of "
-                    f"{len(terms.names):,} terms none is in {least:g} to {most:g} of {n:,} documents"
+                    f"{len(terms.names):,} terms none is in {least:g} to {most:g} of {n:,}"
                 )
             self.vocabulary_ = {name: column for column, name in enumerate(names)}
         self._weigh(documents, n)

@@ -59,7 +59,7 @@ def empty(vectorizer: Any) -> Any:
 
 
 class HashingVectorizer(text.HashingVectorizer):
-    """Count terms of documents in columns that are hashes of the terms, wherever documents are.
+    r"""Count terms of documents in columns that are hashes of the terms, wherever documents are.
 
     The column of a term is its hash modulo `n_features`, so that there is no vocabulary to learn,
     none in memory, and nothing to fit: `transform` is lazy and costs one pass. Terms of the same
@@ -85,7 +85,7 @@ class HashingVectorizer(text.HashingVectorizer):
         Takes the place of `token_pattern`.
     stop_words : {"english"} or list, default=None
         Words that are left out.
-    token_pattern : str or None, default=r"(?u)\\\\b\\\\w\\\\w+\\\\b"
+    token_pattern : str or None, default=r"(?u)\b\w\w+\b"
         A regular expression for words.
     ngram_range : tuple of (int, int), default=(1, 1)
         Words, or characters, of a term: the least and the most.
@@ -130,7 +130,7 @@ class HashingVectorizer(text.HashingVectorizer):
 
         Returns
         -------
-        self : HashingVectorizer
+        HashingVectorizer
             The same object.
 
         Raises
@@ -201,7 +201,7 @@ class HashingVectorizer(text.HashingVectorizer):
 
         Returns
         -------
-        self : HashingVectorizer
+        HashingVectorizer
             The same object.
         """
         return self.fit(X, y)

@@ -130,7 +130,7 @@ class TfidfTransformer(text.TfidfTransformer):
 
         Returns
         -------
-        self : TfidfTransformer
+        TfidfTransformer
             The same object.
 
         Raises
