@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -146,6 +147,13 @@ class DocumentVectorizer:
         vectorizer._warn_for_unused_params()
         vectorizer._validate_vocabulary()
         vectorizer.build_analyzer()  # warns of stop words that cannot be found
+        if self.fixed_vocabulary_ and vectorizer.lowercase:
+            if any(isinstance(c, str) and c.isupper() for term in self.vocabulary_ for c in term):
+                warnings.warn(
+                    "Upper case characters found in vocabulary while 'lowercase' is True. These "
+                    "entries will not be matched with any documents",
+                    stacklevel=4,
+                )
 
     def _needs_terms(self) -> bool:
         """Whether a fit with a given vocabulary looks at documents."""
