@@ -205,7 +205,8 @@ class Terms:
 
     Attributes
     ----------
-    n_documents : int
+    rows : tuple of int
+        Documents of each partition.
     documents : ndarray of shape (n_terms,), int64
         That have each term.
     names : list or None
@@ -214,10 +215,15 @@ class Terms:
         How often each is found, where that was asked for.
     """
 
-    n_documents: int
+    rows: tuple[int, ...]
     documents: NDArray[np.int64]
     names: list[Term] | None
     totals: NDArray[Any] | None = None
+
+    @property
+    def n_documents(self) -> int:
+        """Of all partitions."""
+        return sum(self.rows)
 
 
 @dataclass(frozen=True)
@@ -243,7 +249,7 @@ class TermsOf:
         if self.totals is not None:
             values = finished(of.counts, self.totals, binary=self.binary)
             totals = np.asarray(values.sum(axis=0)).ravel()
-        return Terms(n, documents, of.terms, totals)
+        return Terms((n,), documents, of.terms, totals)
 
 
 def finished(counts: Any, dtype: DTypeLike, *, binary: bool) -> Any:
@@ -259,14 +265,14 @@ def merged(left: Terms, right: Terms) -> Terms:
 
     Examples
     --------
-    >>> left, right = (Terms(2, np.array([2, 1]), names) for names in (["a", "b"], ["b", "c"]))
+    >>> left, right = (Terms((2,), np.array([2, 1]), names) for names in (["a", "b"], ["b", "c"]))
     >>> merged(left, right)
-    Terms(n_documents=4, documents=array([2, 3, 1]), names=['a', 'b', 'c'], totals=None)
+    Terms(rows=(2, 2), documents=array([2, 3, 1]), names=['a', 'b', 'c'], totals=None)
     """
-    n = left.n_documents + right.n_documents
+    rows = left.rows + right.rows
     if left.names is None or right.names is None:
         totals = None if left.totals is None else left.totals + right.totals
-        return Terms(n, left.documents + right.documents, None, totals)
+        return Terms(rows, left.documents + right.documents, None, totals)
     first = len(left.names)
     numbers = defaultdict(
         itertools.count(first).__next__, zip(left.names, range(first), strict=True)
@@ -284,4 +290,4 @@ def merged(left: Terms, right: Terms) -> Terms:
     totals = None
     if left.totals is not None and right.totals is not None:
         totals = added(left.totals, right.totals)
-    return Terms(n, added(left.documents, right.documents), list(numbers), totals)
+    return Terms(rows, added(left.documents, right.documents), list(numbers), totals)

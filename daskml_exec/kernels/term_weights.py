@@ -27,7 +27,7 @@ def chosen(
 
     Examples
     --------
-    >>> terms = Terms(3, np.array([3, 1, 2]), ["is", "odd", "even"])
+    >>> terms = Terms((3,), np.array([3, 1, 2]), ["is", "odd", "even"])
     >>> chosen(terms, least=2, most=3, limit=None)
     (['even', 'is'], array([2, 3]))
     """

@@ -31,6 +31,7 @@ from daskml_exec.partitions._made_rows import made_rows
 from daskml_exec.partitions._map_rows import map_rows
 from daskml_exec.partitions._map_samples import map_samples
 from daskml_exec.partitions._number_blocks import number_blocks
+from daskml_exec.partitions._mapped_blocks import Block, blocks_in_memory, mapped_blocks
 from daskml_exec.partitions._partition import Partition, Partitions, Pieces
 from daskml_exec.partitions._places import ColumnError, ColumnTypeError, Place, not_finite
 from daskml_exec.partitions._predict import (
@@ -38,7 +39,7 @@ from daskml_exec.partitions._predict import (
     meta_of_predictions,
     require_features,
 )
-from daskml_exec.partitions._recipes import loaded_again
+from daskml_exec.partitions._recipes import loaded_again, loaded_safely
 from daskml_exec.partitions._refusals import column_labels, naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import Numbers
 from daskml_exec.partitions._relative import scaled
@@ -57,6 +58,7 @@ __all__ = [
     "NO_TARGET",
     "ROWS",
     "SERIES",
+    "Block",
     "Cell",
     "Cells",
     "ColumnChunks",
@@ -79,6 +81,7 @@ __all__ = [
     "accuracy",
     "block_sums",
     "block_to_predict",
+    "blocks_in_memory",
     "check_weights",
     "column_chunks",
     "column_labels",
@@ -98,10 +101,12 @@ __all__ = [
     "load_checked",
     "load_samples",
     "loaded_again",
+    "loaded_safely",
     "made_rows",
     "map_leaves",
     "map_rows",
     "map_samples",
+    "mapped_blocks",
     "matrix",
     "meta_of_predictions",
     "name_of",

@@ -105,6 +105,13 @@ def row_blocks(
     return {name: Blocks(name, grids[name], lengths[name] or []) for name in arguments}
 
 
+def block_futures(client: Client, X: Any) -> list[Future[Any]]:
+    """Start computing the blocks of a collection of one column, and return them."""
+    if kind_of(X) == FUTURES:
+        return list(X)
+    return [row[0] for row in _grid(_persist(client, {"X": X})["X"])]
+
+
 def _is_one_column(data: Any) -> bool:
     return kind_of(data) != FUTURES and data.ndim == 2 and data.shape[1] == 1
 

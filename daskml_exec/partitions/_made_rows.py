@@ -8,26 +8,28 @@ from typing import Any
 
 import dask
 
-from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._derived import mapped
 from daskml_exec.partitions._gather import gather
 from daskml_exec.partitions._held_results import as_block
 from daskml_exec.partitions._kinds import FUTURES, kind_of
 from daskml_exec.partitions._map_rows import joined_lazily
 from daskml_exec.partitions._model_nodes import shared_model
+from daskml_exec.partitions._partition import Partitions
 from daskml_exec.partitions._row_leaves import stacked
 
 
-def made_rows(function: Callable[[Any], Any], data: Data, meta: Any, *, like: Any) -> Any:
+def made_rows(
+    function: Callable[[Any], Any], partitions: Partitions, meta: Any, *, like: Any
+) -> Any:
     """Return ``function(partition)`` for each partition: as many rows of the kind of `meta`.
 
     Parameters
     ----------
     function : callable
         Picklable; it travels once to each Worker.
-    data : Data
-        On a cluster. It is not to be released: a lazy result keeps what it is made of, and the
-        cluster forgets that with the result.
+    partitions : Partitions
+        They are not to be released: a lazy result keeps what it is made of, and the cluster
+        forgets that with the result.
     meta : NumPy array or CSR matrix
         Without rows.
     like : anything
@@ -42,7 +44,6 @@ def made_rows(function: Callable[[Any], Any], data: Data, meta: Any, *, like: An
     array or CSR matrix
         For what is in memory.
     """
-    partitions = data.whole_rows("rows that are made of it")
     client, kind = partitions.executor.client, kind_of(like)
     model = shared_model(client, function)
     if kind in (FUTURES, None):

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - letters that look like others are what is tested here
 """Words of many documents at once are those of scikit-learn's analyzer."""
 
 import pytest

@@ -29,7 +29,7 @@ from daskml_exec.kernels.term_counts import (
     renumbered,
     terms_nbytes,
 )
-from daskml_exec.partitions import Partition
+from daskml_exec.partitions import Block
 from daskml_exec.training import Query
 
 
@@ -64,7 +64,7 @@ class Reading:
     vectorizer: Any
     analysis: Analysis
 
-    def documents(self, block: Any, start: int, where: str) -> list[Any]:
+    def documents(self, block: Any, start: int | None, where: str) -> list[Any]:
         """Return the documents of a block, checked."""
         texts = takes_texts(self.vectorizer)
         found = documents_of(block, texts=texts, start=start, where=where)
@@ -72,8 +72,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class CountDocuments(Query[TermCounts]):
-    """The counts of a partition.
+class Fault:
+    """What a partition has in place of counts where its documents are not as they must be.
+
+    Attributes
+    ----------
+    pickled : bytes
+        The error: of several, that of the first partition is raised.
+    """
+
+    pickled: bytes
+
+    def error(self) -> Exception:
+        """Return the error."""
+        error: Exception = cloudpickle.loads(self.pickled)
+        return error
+
+
+@dataclass(frozen=True)
+class CountDocuments(Query[TermCounts | Fault]):
+    """The counts of a block.
 
     Attributes
     ----------
@@ -91,10 +109,16 @@ class CountDocuments(Query[TermCounts]):
     def prepare(self) -> Reading:
         return self.reader.open()
 
-    def partial(self, partition: Partition, prepared: Reading) -> TermCounts:
-        where = f"partition {partition.index}"
-        documents = prepared.documents(partition.X, partition.start, where)
-        analysis = prepared.analysis
+    def partial(self, block: Block, prepared: Reading) -> TermCounts | Fault:
+        try:
+            return self._counted(block, prepared)
+        except (ValueError, TypeError) as error:
+            error.add_note(f"in partition {block.index} of X")
+            return Fault(cloudpickle.dumps(error))
+
+    def _counted(self, block: Block, prepared: Reading) -> TermCounts:
+        where, analysis = f"partition {block.index}", prepared.analysis
+        documents = prepared.documents(block.X, block.start, where)
         if self.vocabulary is not None:
             numbers = numbers_of(self.vocabulary, analysis)
             n_terms = len(self.vocabulary)
@@ -107,7 +131,7 @@ class CountDocuments(Query[TermCounts]):
 
 
 @dataclass(frozen=True)
-class SumTerms(Query[Terms]):
+class SumTerms(Query[Terms | Fault]):
     """The terms of all partitions that were counted.
 
     Attributes
@@ -120,39 +144,20 @@ class SumTerms(Query[Terms]):
     terms_of: TermsOf
     room: float | None = None
 
-    def partial(self, partition: TermCounts) -> Terms:
-        return self.terms_of(partition)
+    def partial(self, partition: TermCounts | Fault) -> Terms | Fault:
+        return partition if isinstance(partition, Fault) else self.terms_of(partition)
 
-    def combine(self, left: Terms, right: Terms) -> Terms:
+    def combine(self, left: Terms | Fault, right: Terms | Fault) -> Terms | Fault:
+        if isinstance(left, Fault):
+            return left
+        if isinstance(right, Fault):
+            return right
         total = merged(left, right)
         if self.room is not None and total.names is not None:
             n = len(total.names)
             if n * TERM_BYTES > self.room / 2:  # letters are counted where it matters
                 require_room(terms_nbytes(total.names), n, self.room, "all partitions together")
         return total
-
-
-@dataclass(frozen=True)
-class FindTerms(Query[Terms]):
-    """The terms of all partitions, of which nothing stays on Workers.
-
-    Attributes
-    ----------
-    count : CountDocuments
-    add : SumTerms
-    """
-
-    count: CountDocuments
-    add: SumTerms
-
-    def prepare(self) -> Reading:
-        return self.count.prepare()
-
-    def partial(self, partition: Partition, prepared: Reading) -> Terms:
-        return self.add.partial(self.count.partial(partition, prepared))
-
-    def combine(self, left: Terms, right: Terms) -> Terms:
-        return self.add.combine(left, right)
 
 
 @dataclass(frozen=True)
@@ -218,7 +223,7 @@ class OfDocuments:
 
     def __call__(self, block: Any) -> Any:
         reading, numbers = self._prepared
-        documents = reading.documents(block, 0, "a block")
+        documents = reading.documents(block, None, "a block")
         return self.finish(counted_of(documents, reading.analysis, numbers, len(self.vocabulary)))
 
     @cached_property

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -12,10 +11,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.executor import Capacity, DriverThreads, Executor, cluster_is_meant, workers_now
+from daskml_exec.executor import (
+    Capacity,
+    DriverThreads,
+    Executor,
+    cluster_is_meant,
+    fold,
+    workers_now,
+)
 from daskml_exec.feature_extraction.text._counting import (
     CountDocuments,
-    FindTerms,
+    Fault,
     Finish,
     OfCounts,
     OfDocuments,
@@ -26,12 +32,12 @@ from daskml_exec.feature_extraction.text._documents import given_documents
 from daskml_exec.kernels.term_counts import Terms, TermsOf
 from daskml_exec.kernels.term_weights import chosen
 from daskml_exec.partitions import (
-    NO_TARGET,
-    Data,
+    blocks_in_memory,
     is_collection,
-    load_checked,
+    loaded_safely,
     made_rows,
     map_rows,
+    mapped_blocks,
 )
 from daskml_exec.training import all_or_nothing, reduce
 
@@ -179,35 +185,46 @@ class DocumentVectorizer:
             self._check()
             if self.fixed_vocabulary_ and not self._needs_terms():
                 return self.transform(X) if keep else None
-            with self._loaded(X) as (data, room):
-                vocabulary = self.vocabulary_ if self.fixed_vocabulary_ else None
-                count = CountDocuments(self._reader(), room, vocabulary)
-                limited = vocabulary is None and self.max_features is not None  # type: ignore
-                add = SumTerms(
-                    TermsOf(np.dtype(self.dtype) if limited else None, self.binary),  # type: ignore
-                    room,
-                )
-                if not keep:
-                    self._settle(reduce(FindTerms(count, add), data, name="terms"))
-                    return None
-                if data.in_memory:
-                    return self._in_memory(data, count, add)
-                counts = data.map(count)
-            self._settle(reduce(add, counts, name="terms"))
-            of_counts = OfCounts(self.vocabulary_, self._finish())
-            return made_rows(of_counts, counts, self._meta(of_counts.finish), like=X)
+            if is_collection(X) or cluster_is_meant():
+                executor = Executor.current()
+                return loaded_safely(executor, lambda: self._on_cluster(executor, X, keep=keep))
+            return self._in_memory(X, keep=keep)
 
-    def _in_memory(self, data: Data, count: CountDocuments, add: SumTerms) -> Any:
-        pieces = data.partitions
+    def _queries(self, room: float | None) -> tuple[CountDocuments, SumTerms]:
+        vectorizer: Any = self
+        vocabulary = self.vocabulary_ if self.fixed_vocabulary_ else None
+        limited = vocabulary is None and vectorizer.max_features is not None
+        totals = np.dtype(vectorizer.dtype) if limited else None
+        terms_of = TermsOf(totals, vectorizer.binary)
+        return CountDocuments(self._reader(), room, vocabulary), SumTerms(terms_of, room)
+
+    def _on_cluster(self, executor: Executor, X: Any, *, keep: bool) -> Any:
+        room = Capacity.of_workers(workers_now(executor.client).values()).for_data
+        count, add = self._queries(room)
+        counts = mapped_blocks(executor, X, count)
+        rows = self._settle(reduce(add, counts, name="terms"))
+        if not keep:
+            return None
+        of_counts = OfCounts(self.vocabulary_, self._finish())
+        counts = replace(counts, rows=rows)
+        return made_rows(of_counts, counts, self._meta(of_counts.finish), like=X)
+
+    def _in_memory(self, X: Any, *, keep: bool) -> Any:
+        blocks = blocks_in_memory(X)
+        count, add = self._queries(None)
         prepared = count.prepare()
-        with closing(DriverThreads(len(pieces.partitions))) as threads:
-            counts = threads.map(lambda piece: count.partial(piece, prepared), pieces.partitions)
-            self._settle(reduce(add, replace(pieces, partitions=tuple(counts)), name="terms"))
+        with closing(DriverThreads(len(blocks))) as threads:
+            counts = threads.map(lambda block: count.partial(block, prepared), blocks)
+            self._settle(fold(list(map(add.partial, counts)), add.combine))
+            if not keep:
+                return None
             made = threads.map(OfCounts(self.vocabulary_, self._finish()), counts)
         return made[0] if len(made) == 1 else sp.vstack(made, format="csr")
 
-    def _settle(self, terms: Terms) -> None:
-        """Learn from the terms of all documents."""
+    def _settle(self, terms: Terms | Fault) -> tuple[int, ...]:
+        """Learn from the terms of all documents; return the rows of each partition."""
+        if isinstance(terms, Fault):
+            raise terms.error()
         vectorizer: Any = self
         documents, n = terms.documents, terms.n_documents
         if not self.fixed_vocabulary_:
@@ -231,16 +248,7 @@ class DocumentVectorizer:
                 )
             self.vocabulary_ = {name: column for column, name in enumerate(names)}
         self._weigh(documents, n)
-
-    @contextmanager
-    def _loaded(self, X: Any) -> Iterator[tuple[Data, float | None]]:
-        elsewhere = is_collection(X) or cluster_is_meant()
-        executor = Executor.current() if elsewhere else None
-        room = None
-        if executor is not None:
-            room = Capacity.of_workers(workers_now(executor.client).values()).for_data
-        with load_checked(executor, X, None, None, target=NO_TARGET, raw=True) as data:
-            yield data, room
+        return terms.rows
 
 
 def _documents(share: float, n_documents: int) -> float:

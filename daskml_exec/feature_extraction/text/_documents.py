@@ -67,7 +67,7 @@ def given_documents(X: Any, who: str) -> Any:
         ) from error
 
 
-def documents_of(block: Any, *, texts: bool, start: int, where: str) -> list[Any]:
+def documents_of(block: Any, *, texts: bool, start: int | None, where: str) -> list[Any]:
     """Return the documents of a block as a list.
 
     Parameters
@@ -75,8 +75,8 @@ def documents_of(block: Any, *, texts: bool, start: int, where: str) -> list[Any
     block : array, series or list
     texts : bool
         Whether they must be texts.
-    start : int
-        Documents before the block, for messages.
+    start : int or None
+        Documents before the block, for messages, where that is known.
     where : str
         The block, for messages.
 
@@ -102,9 +102,11 @@ def documents_of(block: Any, *, texts: bool, start: int, where: str) -> list[Any
         for row, document in enumerate(found):
             if not isinstance(document, (str, bytes)):
                 name = getattr(block, "name", None)
-                column = f" of column {name!r}" if isinstance(name, str) else ""
+                column = f", column {name!r}," if isinstance(name, str) else ""
+                place = f"document {row}" if start is None else f"document {start + row}"
+                within = "of" if start is None else "in"
                 raise TypeError(
-                    f"document {start + row}{column} ({where}) is {_in_words(document)}; allowed "
+                    f"{place} {within} {where}{column} is {_in_words(document)}; allowed "
                     "are str and bytes: leave such documents out, or put '' in their place"
                 )
     return found
