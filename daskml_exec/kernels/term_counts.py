@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -144,20 +145,19 @@ def counted_of(documents: Sequence[Any], analysis: Analysis, numbers: Numbers, n
     return _matrix(_numbers_of(documents, analysis, numbers, _any_number), n_terms)
 
 
-def renumbered(of: TermCounts, vocabulary: dict[Any, int]) -> Any:
+def renumbered(of: TermCounts, vocabulary: Numbers) -> Any:
     """Return counts with the columns of a vocabulary, as a canonical CSR matrix.
 
     Examples
     --------
     >>> of = TermCounts(sp.csr_matrix(np.array([[1, 2]], dtype=np.intc)), ["on", "by"])
-    >>> renumbered(of, {"by": 0, "to": 1}).toarray()
+    >>> renumbered(of, Numbers({"by": 0, "to": 1})).toarray()
     array([[2, 0]], dtype=int32)
     """
     counts, terms = of.counts, of.terms
     if terms is None:
         return counts
-    numbers = Numbers(vocabulary)
-    columns = np.fromiter(map(numbers.__getitem__, terms), dtype=np.int32, count=len(terms))
+    columns = np.fromiter(map(vocabulary.__getitem__, terms), dtype=np.int32, count=len(terms))
     indices = columns[counts.indices]
     data, indptr, known = counts.data, counts.indptr, indices >= 0
     if not known.all():
@@ -209,21 +209,28 @@ class Terms:
         Documents of each partition.
     documents : ndarray of shape (n_terms,), int64
         That have each term.
-    names : list or None
-        The terms, each once, in any order; None where the vocabulary was given.
+    pickled : bytes or None
+        The terms, a list with each once, in any order; None where the vocabulary was given. As
+        they travel: nobody on the way is to look at each.
     totals : ndarray of shape (n_terms,) or None
         How often each is found, where that was asked for.
     """
 
     rows: tuple[int, ...]
     documents: NDArray[np.int64]
-    names: list[Term] | None
+    pickled: bytes | None
     totals: NDArray[Any] | None = None
 
     @property
     def n_documents(self) -> int:
         """Of all partitions."""
         return sum(self.rows)
+
+    @property
+    def names(self) -> list[Term]:
+        """The terms; none where the vocabulary was given."""
+        found: list[Term] = [] if self.pickled is None else pickle.loads(self.pickled)
+        return found
 
 
 @dataclass(frozen=True)
@@ -249,7 +256,8 @@ class TermsOf:
         if self.totals is not None:
             values = finished(of.counts, self.totals, binary=self.binary)
             totals = np.asarray(values.sum(axis=0)).ravel()
-        return Terms((n,), documents, of.terms, totals)
+        pickled = None if of.terms is None else pickle.dumps(of.terms, protocol=5)
+        return Terms((n,), documents, pickled, totals)
 
 
 def finished(counts: Any, dtype: DTypeLike, *, binary: bool) -> Any:
@@ -265,21 +273,21 @@ def merged(left: Terms, right: Terms) -> Terms:
 
     Examples
     --------
-    >>> left, right = (Terms((2,), np.array([2, 1]), names) for names in (["a", "b"], ["b", "c"]))
-    >>> merged(left, right)
-    Terms(rows=(2, 2), documents=array([2, 3, 1]), names=['a', 'b', 'c'], totals=None)
+    >>> parts = [
+    ...     Terms((2,), np.array([2, 1]), pickle.dumps(names)) for names in (["a", "b"], ["b", "c"])
+    ... ]
+    >>> both = merged(*parts)
+    >>> both.rows, both.names, both.documents
+    ((2, 2), ['a', 'b', 'c'], array([2, 3, 1]))
     """
     rows = left.rows + right.rows
-    if left.names is None or right.names is None:
+    if left.pickled is None or right.pickled is None:
         totals = None if left.totals is None else left.totals + right.totals
         return Terms(rows, left.documents + right.documents, None, totals)
-    first = len(left.names)
-    numbers = defaultdict(
-        itertools.count(first).__next__, zip(left.names, range(first), strict=True)
-    )
-    places = np.fromiter(
-        map(numbers.__getitem__, right.names), dtype=np.intp, count=len(right.names)
-    )
+    names, others = left.names, right.names
+    first = len(names)
+    numbers = defaultdict(itertools.count(first).__next__, zip(names, range(first), strict=True))
+    places = np.fromiter(map(numbers.__getitem__, others), dtype=np.intp, count=len(others))
 
     def added(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
         total = np.zeros(len(numbers), dtype=one.dtype)
@@ -290,4 +298,5 @@ def merged(left: Terms, right: Terms) -> Terms:
     totals = None
     if left.totals is not None and right.totals is not None:
         totals = added(left.totals, right.totals)
-    return Terms(rows, added(left.documents, right.documents), list(numbers), totals)
+    pickled = pickle.dumps(list(numbers), protocol=5)
+    return Terms(rows, added(left.documents, right.documents), pickled, totals)

@@ -27,11 +27,12 @@ def chosen(
 
     Examples
     --------
-    >>> terms = Terms((3,), np.array([3, 1, 2]), ["is", "odd", "even"])
+    >>> import pickle
+    >>> terms = Terms((3,), np.array([3, 1, 2]), pickle.dumps(["is", "odd", "even"]))
     >>> chosen(terms, least=2, most=3, limit=None)
     (['even', 'is'], array([2, 3]))
     """
-    names = terms.names or []
+    names = terms.names
     order = sorted(range(len(names)), key=names.__getitem__)
     documents = terms.documents[order]
     keep = (documents <= most) & (documents >= least)

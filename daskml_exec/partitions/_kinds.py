@@ -71,7 +71,7 @@ def bag_blocks(bag: Any) -> list[Any]:
 
 def require_matrix(X: Any) -> None:
     """Raise ValueError for a collection that has not two dimensions, as far as that is known."""
-    _refuse_bag(X, "X")
+    refuse_bag(X, "X")
     if kind_of(X) != FUTURES and X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D {kind_of(X)} instead: X has rows and features. "
@@ -81,12 +81,13 @@ def require_matrix(X: Any) -> None:
 
 def require_column(column: Any, name: str) -> None:
     """Raise ValueError unless there is one value per row; warn of a matrix of one column."""
-    _refuse_bag(column, name)
+    refuse_bag(column, name)
     if kind_of(column) != FUTURES:
         require_column_shape(column.shape, name)
 
 
-def _refuse_bag(data: Any, name: str) -> None:
+def refuse_bag(data: Any, name: str) -> None:
+    """Raise TypeError for a bag, which is no column and no matrix."""
     if kind_of(data) == BAG:
         raise TypeError(
             f"{name} is a Dask bag, whose items may be anything; allowed are Dask arrays, "

@@ -9,7 +9,7 @@ from daskml_exec.executor import Executor, LostPartitionError
 from daskml_exec.kernels.array_namespace import is_host, to_host
 from daskml_exec.partitions._assemble import joined
 from daskml_exec.partitions._gather import owner, require_open
-from daskml_exec.partitions._kinds import FUTURES, is_collection, kind_of, shape_of
+from daskml_exec.partitions._kinds import FUTURES, is_collection, kind_of, refuse_bag, shape_of
 
 
 def to_memory(data: Any, executor: Executor | None, name: str) -> Any:
@@ -30,6 +30,7 @@ def to_memory(data: Any, executor: Executor | None, name: str) -> Any:
     """
     if not is_collection(data):
         return data
+    refuse_bag(data, name)
     if kind_of(data) == FUTURES:
         require_open(name, data)
         pieces = data[0].client.gather(list(data))
@@ -47,6 +48,7 @@ def to_memory(data: Any, executor: Executor | None, name: str) -> Any:
 
 def is_matrix(y: Any) -> bool:
     """Whether y has a second axis, which a list of futures tells by its first block."""
+    refuse_bag(y, "y")
     kind = kind_of(y)
     if kind == FUTURES:
         require_open("y", y)

@@ -1,5 +1,7 @@
 """Documents, the kinds in which they are given, and what to compare."""
 
+import itertools
+
 import dask.array as da
 import dask.bag as db
 import dask.dataframe as dd
@@ -15,7 +17,7 @@ DOCUMENTS = [
     "Über den Wolken, CAT and dog_1",
     "",
     "a b c",
-    "dog_1 dog_1 the ΑΣ ΑΣ Ωmega éclair",
+    "dog_1 dog_1 the ΩΣ ΩΣ Ωmega éclair",
     "It is\x00what\tit is, the naïve cat 42",
     "Straße straße İstanbul",
     "mat mat mat",
@@ -34,7 +36,7 @@ def tokens_of(document):
 
 def pairs_of(document):
     """Terms that are no texts."""
-    return list(zip(document, document[1:], strict=False))
+    return list(itertools.pairwise(document))
 
 
 # One value of each parameter, some together.

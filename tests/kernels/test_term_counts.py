@@ -1,5 +1,6 @@
 """Counts of terms, merged from any pieces, are those of all documents at once."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from daskml_exec.kernels.term_counts import (
+    Numbers,
     TermCounts,
     TermsOf,
     counted,
@@ -52,9 +54,7 @@ def as_scikit_learn(documents, **parameters):
 
 def together(documents, cuts, terms_of):
     bounds = [0, *sorted(min(cut, len(documents)) for cut in cuts), len(documents)]
-    pieces = [
-        counted(documents[a:b], Given(), none) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    pieces = [counted(documents[a:b], Given(), none) for a, b in itertools.pairwise(bounds)]
     total = terms_of(pieces[0])
     for piece in pieces[1:]:
         total = merged(total, terms_of(piece))
@@ -69,7 +69,7 @@ def test_pieces_together_are_the_whole(documents, cuts, binary):
     if expected is None:
         assert names == []
         return
-    vocabulary = {name: column for column, name in enumerate(names)}
+    vocabulary = Numbers({name: column for column, name in enumerate(names)})
     assert vocabulary == oracle.vocabulary_
     matrices = [renumbered(piece, vocabulary) for piece in pieces]
     assert all(each.has_canonical_format for each in matrices)
@@ -104,12 +104,12 @@ def test_a_given_vocabulary(documents):
     vocabulary = {"c": 0, "h": 1, "never": 2, "a": 3}
     numbers = numbers_of(vocabulary, Given())
     counts = counted_of(documents, Given(), numbers, 4)
-    oracle, expected = as_scikit_learn(documents, vocabulary=vocabulary)
+    _, expected = as_scikit_learn(documents, vocabulary=vocabulary)
     np.testing.assert_array_equal(counts.toarray(), expected.toarray())
     assert counts.has_canonical_format
     total = merged(*[TermsOf()(TermCounts(counts, None))] * 2)
     np.testing.assert_array_equal(total.documents, 2 * (expected.toarray() > 0).sum(axis=0))
-    assert total.names is None and total.n_documents == 2 * len(documents)
+    assert total.pickled is None and total.n_documents == 2 * len(documents)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -153,8 +153,8 @@ class SumTerms(Query[Terms | Fault]):
         if isinstance(right, Fault):
             return right
         total = merged(left, right)
-        if self.room is not None and total.names is not None:
-            n = len(total.names)
+        if self.room is not None and total.pickled is not None:
+            n = len(total.documents)
             if n * TERM_BYTES > self.room / 2:  # letters are counted where it matters
                 require_room(terms_nbytes(total.names), n, self.room, "all partitions together")
         return total
@@ -198,11 +198,11 @@ class OfCounts:
 
     Attributes
     ----------
-    vocabulary : dict
+    vocabulary : Numbers
     finish : Finish
     """
 
-    vocabulary: dict[Any, int]
+    vocabulary: Numbers
     finish: Finish
 
     def __call__(self, of: TermCounts) -> Any:
@@ -216,6 +216,8 @@ class OfDocuments:
     reader: Reader
     vocabulary: dict[Any, int]
     finish: Finish
+    where: str = "a block"
+    """What it is called in messages."""
 
     @property
     def __name__(self) -> str:
@@ -223,7 +225,7 @@ class OfDocuments:
 
     def __call__(self, block: Any) -> Any:
         reading, numbers = self._prepared
-        documents = reading.documents(block, None, "a block")
+        documents = reading.documents(block, None, self.where)
         return self.finish(counted_of(documents, reading.analysis, numbers, len(self.vocabulary)))
 
     @cached_property

@@ -29,7 +29,7 @@ from daskml_exec.feature_extraction.text._counting import (
     SumTerms,
 )
 from daskml_exec.feature_extraction.text._documents import given_documents
-from daskml_exec.kernels.term_counts import Terms, TermsOf
+from daskml_exec.kernels.term_counts import Numbers, Terms, TermsOf
 from daskml_exec.kernels.term_weights import chosen
 from daskml_exec.partitions import (
     blocks_in_memory,
@@ -123,10 +123,11 @@ class DocumentVectorizer:
         """
         self._require_fitted()
         X = given_documents(raw_documents, type(self).__name__)
-        function = OfDocuments(self._reader(), self.vocabulary_, self._finish())
+        finish = self._finish()
+        function = OfDocuments(self._reader(), self.vocabulary_, finish)
         if is_collection(X):
-            return map_rows(function, X, meta=self._meta(function.finish))
-        return function(X)
+            return map_rows(function, X, meta=self._meta(finish))
+        return replace(function, where="X")(X)
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's vectorizer with the same parameters and what was learned.
@@ -153,13 +154,16 @@ class DocumentVectorizer:
         vectorizer._warn_for_unused_params()
         vectorizer._validate_vocabulary()
         vectorizer.build_analyzer()  # warns of stop words that cannot be found
-        if self.fixed_vocabulary_ and vectorizer.lowercase:
-            if any(isinstance(c, str) and c.isupper() for term in self.vocabulary_ for c in term):
-                warnings.warn(
-                    "Upper case characters found in vocabulary while 'lowercase' is True. These "
-                    "entries will not be matched with any documents",
-                    stacklevel=4,
-                )
+        if (
+            self.fixed_vocabulary_
+            and vectorizer.lowercase
+            and any(map(_has_capitals, self.vocabulary_))
+        ):
+            warnings.warn(
+                "Upper case characters found in vocabulary while 'lowercase' is True. These "
+                "entries will not be matched with any documents",
+                stacklevel=4,
+            )
 
     def _needs_terms(self) -> bool:
         """Whether a fit with a given vocabulary looks at documents."""
@@ -205,7 +209,7 @@ class DocumentVectorizer:
         rows = self._settle(reduce(add, counts, name="terms"))
         if not keep:
             return None
-        of_counts = OfCounts(self.vocabulary_, self._finish())
+        of_counts = OfCounts(Numbers(self.vocabulary_), self._finish())
         counts = replace(counts, rows=rows)
         return made_rows(of_counts, counts, self._meta(of_counts.finish), like=X)
 
@@ -218,7 +222,7 @@ class DocumentVectorizer:
             self._settle(fold(list(map(add.partial, counts)), add.combine))
             if not keep:
                 return None
-            made = threads.map(OfCounts(self.vocabulary_, self._finish()), counts)
+            made = threads.map(OfCounts(Numbers(self.vocabulary_), self._finish()), counts)
         return made[0] if len(made) == 1 else sp.vstack(made, format="csr")
 
     def _settle(self, terms: Terms | Fault) -> tuple[int, ...]:
@@ -228,7 +232,7 @@ class DocumentVectorizer:
         vectorizer: Any = self
         documents, n = terms.documents, terms.n_documents
         if not self.fixed_vocabulary_:
-            if not terms.names:
+            if not len(documents):
                 what = "X has no documents" if n == 0 else f"of {n:,} documents none has a term"
                 raise ValueError(
                     f"empty vocabulary; perhaps the documents only contain stop words: {what}"
@@ -244,7 +248,7 @@ class DocumentVectorizer:
             if not names:
                 raise ValueError(
                     "After pruning, no terms remain. Try a lower min_df or a higher max_df: of "
-                    f"{len(terms.names):,} terms none is in {least:g} to {most:g} of {n:,}"
+                    f"{len(terms.documents):,} terms none is in {least:g} to {most:g} of {n:,}"
                 )
             self.vocabulary_ = {name: column for column, name in enumerate(names)}
         self._weigh(documents, n)
@@ -253,3 +257,7 @@ class DocumentVectorizer:
 
 def _documents(share: float, n_documents: int) -> float:
     return share if isinstance(share, Integral) else share * n_documents
+
+
+def _has_capitals(term: Any) -> bool:
+    return isinstance(term, str) and any(map(str.isupper, term))

@@ -29,6 +29,8 @@ class HashDocuments:
     """
 
     pickled: bytes
+    where: str = "a block"
+    """What it is called in messages."""
 
     @property
     def __name__(self) -> str:
@@ -41,13 +43,13 @@ class HashDocuments:
     def __call__(self, block: Any) -> Any:
         vectorizer = self._vectorizer
         texts = takes_texts(vectorizer)
-        documents = documents_of(block, texts=texts, start=0, where="a block")
+        documents = documents_of(block, texts=texts, start=None, where=self.where)
         if not documents:  # which scikit-learn refuses
             return empty(vectorizer)
         return vectorizer.transform(documents)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"pickled": self.pickled}
+        return {"pickled": self.pickled, "where": self.where}
 
     def __dask_tokenize__(self) -> str:
         return hashlib.sha256(self.pickled).hexdigest()
@@ -167,10 +169,10 @@ class HashingVectorizer(text.HashingVectorizer):
         self._validate_ngram_range()
         X = given_documents(X, type(self).__name__)
         self.build_analyzer()  # warns of stop words that cannot be found
-        hashing = HashDocuments(cloudpickle.dumps(clone(self.to_sklearn())))
+        pickled = cloudpickle.dumps(clone(self.to_sklearn()))
         if is_collection(X):
-            return map_rows(hashing, X, meta=empty(self))
-        return hashing(X)
+            return map_rows(HashDocuments(pickled), X, meta=empty(self))
+        return HashDocuments(pickled, "X")(X)
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Return the matrix of documents, as `transform` does.

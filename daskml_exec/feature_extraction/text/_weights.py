@@ -19,11 +19,13 @@ from daskml_exec.partitions import (
     NO_TARGET,
     Data,
     Partition,
+    Place,
     frame_meta,
     is_collection,
     kind_of,
     load_checked,
     map_rows,
+    not_finite,
     refuse_unreadable,
     require_matrix,
 )
@@ -31,14 +33,28 @@ from daskml_exec.training import Query, all_or_nothing, reduce
 
 
 @dataclass(frozen=True)
-class CountDocumentsWith(Query[NDArray[np.int64]]):
+class Counted:
+    """How many rows have each column, and the first place with no number, if there is one."""
+
+    documents: NDArray[np.int64]
+    not_finite: Place | None = None
+
+
+@dataclass(frozen=True)
+class CountDocumentsWith(Query[Counted]):
     """How many rows have each column; a stored zero counts, as with scikit-learn."""
 
-    def partial(self, partition: Partition) -> NDArray[np.int64]:
-        X = partition.X
+    def partial(self, partition: Partition) -> Counted:
+        X, place = partition.X, partition.first_non_finite()
+        if place is not None:
+            return Counted(np.zeros(X.shape[1], dtype=np.int64), place)
         if not sp.issparse(X):
-            return np.count_nonzero(X, axis=0).astype(np.int64)
-        return np.bincount(X.indices, minlength=X.shape[1]).astype(np.int64)
+            return Counted(np.count_nonzero(X, axis=0).astype(np.int64))
+        return Counted(np.bincount(X.indices, minlength=X.shape[1]).astype(np.int64))
+
+    def combine(self, left: Counted, right: Counted) -> Counted:
+        place = right.not_finite if left.not_finite is None else left.not_finite
+        return Counted(left.documents + right.documents, place)
 
 
 @dataclass(frozen=True)
@@ -136,7 +152,8 @@ class TfidfTransformer(text.TfidfTransformer):
         Raises
         ------
         ValueError
-            X has no rows, not two dimensions, or what is no number.
+            X has no rows, not two dimensions, or what is no number; NaN and inf are named by column
+            and partition.
         """
         X = self._readable(X)
         if not is_collection(X):
@@ -152,10 +169,12 @@ class TfidfTransformer(text.TfidfTransformer):
                 frame = None if names is None else pd.DataFrame(columns=list(names))
                 _check_feature_names(self, frame, reset=True)
                 self.n_features_in_ = data.n_features
+                found = reduce(CountDocumentsWith(), data, name="documents")
+                if found.not_finite is not None:
+                    raise not_finite(found.not_finite).named(names)
                 if self.use_idf:
-                    found = reduce(CountDocumentsWith(), data, name="documents")
                     self.idf_ = inverse_document_frequencies(
-                        found, n, smooth=self.smooth_idf, dtype=float_dtype(data.dtype)
+                        found.documents, n, smooth=self.smooth_idf, dtype=float_dtype(data.dtype)
                     )
         return self
 
