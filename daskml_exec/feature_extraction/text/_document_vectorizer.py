@@ -222,7 +222,8 @@ class DocumentVectorizer:
             self._settle(fold(list(map(add.partial, counts)), add.combine))
             if not keep:
                 return None
-            made = threads.map(OfCounts(Numbers(self.vocabulary_), self._finish()), counts)
+            of_counts: Any = OfCounts(Numbers(self.vocabulary_), self._finish())
+            made = threads.map(of_counts, counts)  # there is no fault among them
         return made[0] if len(made) == 1 else sp.vstack(made, format="csr")
 
     def _settle(self, terms: Terms | Fault) -> tuple[int, ...]:
