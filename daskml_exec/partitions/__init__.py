@@ -30,8 +30,8 @@ from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._made_rows import made_rows
 from daskml_exec.partitions._map_rows import map_rows
 from daskml_exec.partitions._map_samples import map_samples
-from daskml_exec.partitions._number_blocks import number_blocks
 from daskml_exec.partitions._mapped_blocks import Block, blocks_in_memory, mapped_blocks
+from daskml_exec.partitions._number_blocks import number_blocks
 from daskml_exec.partitions._partition import Partition, Partitions, Pieces
 from daskml_exec.partitions._places import ColumnError, ColumnTypeError, Place, not_finite
 from daskml_exec.partitions._predict import (
