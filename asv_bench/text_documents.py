@@ -94,8 +94,13 @@ def compared(
         f"{statistics.median(mine):.3f}",
         f"{statistics.median(other):.3f}",
         spread([theirs / ours for ours, theirs in zip(mine, other, strict=True)]),
-        spread([theirs / ours for ours, theirs in zip(my_cpu, its_cpu, strict=True)]),
+        spread([_ticks(its) / _ticks(my) for my, its in zip(my_cpu, its_cpu, strict=True)]),
     )
+
+
+def _ticks(seconds: float) -> float:
+    """Return seconds of processors, which are counted in hundredths, as one of these or more."""
+    return max(seconds, 0.01)
 
 
 def placed(executor: Executor, documents: Sequence[Any], n: int) -> Any:
