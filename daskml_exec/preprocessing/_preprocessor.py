@@ -1,6 +1,7 @@
 """What all preprocessors share: fitted by a question, they transform as scikit-learn does."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import sklearn
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._set_output import _get_output_config
@@ -300,7 +302,16 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return model
 
     def _new(self) -> Any:
-        return type(self)._sklearn(**self.get_params(deep=False))
+        """Return scikit-learn's estimator, not fitted, but for parameters that it may lack yet."""
+        kind, given = type(self)._sklearn, self.get_params(deep=False)
+        has, ours = (inspect.signature(each).parameters for each in (kind, type(self)))
+        for name in given.keys() - has.keys():
+            if given[name] is not ours[name].default:
+                raise ValueError(
+                    f"{name}={given[name]!r}, which scikit-learn {sklearn.__version__} has not; "
+                    f"allowed is {name}={ours[name].default!r}, or a newer scikit-learn"
+                )
+        return kind(**{name: value for name, value in given.items() if name in has})
 
     def _take_over(self, model: Any) -> None:
         """Have the fitted attributes of scikit-learn's estimator, and no others but the columns."""
