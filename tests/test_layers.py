@@ -1,4 +1,4 @@
-"""Imports point downwards only: surface -> training -> partitions -> executor -> kernels."""
+"""Imports point downwards only: surface -> metrics -> training -> partitions -> executor -> kernels."""
 
 import ast
 from collections.abc import Iterator
@@ -26,9 +26,10 @@ MAY_IMPORT = {
     "executor": {"kernels"},
     "partitions": {"kernels", "executor"},
     "training": {"kernels", "executor", "partitions"},
-    **dict.fromkeys(ESTIMATORS, INNER),
+    "metrics": INNER,
+    **dict.fromkeys(ESTIMATORS, INNER | {"metrics"}),
     "datasets": INNER - {"training"},
-    "cli": INNER | ESTIMATORS | {"datasets"},
+    "cli": INNER | ESTIMATORS | {"datasets", "metrics"},
 }
 KNOW_DASK = {"executor", "partitions", "datasets"}
 # PyTorch is an extra, and takes seconds to import.

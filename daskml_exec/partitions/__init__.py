@@ -3,6 +3,7 @@
 from daskml_exec.partitions._any_target import LabelsOrNumbers
 from daskml_exec.partitions._assemble import check_weights, matrix
 from daskml_exec.partitions._classification import Labels
+from daskml_exec.partitions._column_sums import column_sums
 from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._dealt import dealt
 from daskml_exec.partitions._derived import levelled
@@ -11,6 +12,7 @@ from daskml_exec.partitions._explained import (
     block_sums,
     combine_sums,
     explained_share,
+    total_deviance,
 )
 from daskml_exec.partitions._from_dataset import DatasetSamples, from_dataset
 from daskml_exec.partitions._grid import Cell, Grid
@@ -26,6 +28,7 @@ from daskml_exec.partitions._kinds import (
     require_matrix,
     weight_column,
 )
+from daskml_exec.partitions._lazy_sums import lazy_sums
 from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._made_rows import made_rows
 from daskml_exec.partitions._map_rows import map_rows
@@ -85,6 +88,7 @@ __all__ = [
     "check_weights",
     "column_chunks",
     "column_labels",
+    "column_sums",
     "combine_sums",
     "d2",
     "dealt",
@@ -95,6 +99,7 @@ __all__ = [
     "is_collection",
     "is_matrix",
     "kind_of",
+    "lazy_sums",
     "leaves_of",
     "levelled",
     "load",
@@ -120,6 +125,7 @@ __all__ = [
     "scaled_of",
     "to_memory",
     "tokens",
+    "total_deviance",
     "tree_between",
     "tree_rows",
     "tree_stacked",

@@ -95,10 +95,16 @@ def explained_share(distribution: Distribution, sums: Array) -> float:
     constant.
     """
     s = Sums(*sums.tolist())
-    total = _about(distribution, s, s.reference + s.first / s.weight).total
+    total = total_deviance(distribution, sums)
     if s.residual == 0:
         return 1.0
     return 1.0 - s.residual / total if total > 0 else 0.0
+
+
+def total_deviance(distribution: Distribution, sums: Array) -> float:
+    """Return the deviance about the mean."""
+    s = Sums(*sums.tolist())
+    return _about(distribution, s, s.reference + s.first / s.weight).total
 
 
 def _about(distribution: Distribution, s: Sums, m: float) -> Sums:
