@@ -1,4 +1,4 @@
-"""Imports point downwards only: surface -> metrics -> training -> partitions -> executor -> kernels."""
+"""Imports point downwards only: surface, metrics, training, partitions, executor, kernels."""
 
 import ast
 from collections.abc import Iterator

@@ -21,6 +21,7 @@ PACKAGES = [
     ".neural_network",
     ".torch",
 ]
+PACKAGES = ["", ".cli", ".datasets", ".linear_model", ".metrics", ".neural_network", ".torch"]
 HANDED = [
     f"training.{name}"
     for name in ("BeginEvent", "EndEvent", "History", "Reached", "RoundEvent", "RoundRecord")

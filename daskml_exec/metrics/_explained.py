@@ -11,6 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution
+from daskml_exec.metrics._row_means import require_weight
 from daskml_exec.partitions import block_sums, combine_sums, explained_share, total_deviance
 
 
@@ -68,6 +69,7 @@ class Explained:
                 stacklevel=2,
             )
             return float("nan")
+        require_weight(float(sums[0, 1]))
         shares = np.array([self._share(distribution, output) for output in sums])
         if isinstance(self.multioutput, str):
             if self.multioutput == "raw_values":

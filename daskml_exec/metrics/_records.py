@@ -17,7 +17,7 @@ from daskml_exec.metrics._curves import CurveChunk, PrecisionArea, RocArea
 from daskml_exec.metrics._explained import Explained
 from daskml_exec.metrics._label_pairs import require_labels_alike
 from daskml_exec.metrics._metric import Metric
-from daskml_exec.metrics._row_means import averaged, first, mean_metric
+from daskml_exec.metrics._row_means import averaged, first, mean_metric, require_weight
 
 
 def accuracy(*, normalize: bool = True) -> Metric:
@@ -96,8 +96,7 @@ def roc_auc(
 ) -> Metric:
     """Return the record of `roc_auc_score`."""
     options = {"average": average, "max_fpr": max_fpr, "multi_class": multi_class}
-    if max_fpr is not None and not 0 < max_fpr <= 1:
-        raise ValueError(f"max_fpr={max_fpr}; allowed are None and numbers above 0, up to 1")
+    theirs.roc_auc_score([0, 1], [0, 1], max_fpr=max_fpr)  # which refuses what is no rate
     chunk = CurveChunk(_distinct(max_distinct), probabilities=True)
     names = None if labels is None else tuple(np.asarray(labels).tolist())
     return Metric(
@@ -230,7 +229,7 @@ def _by_label(name: str, rows: Any, y_true: Array, given: Array, weight: Any) ->
 
 def _mean_of_labels(labels: Any, normalize: bool, name: str, sums: Any) -> float:
     total = total_of_labels(sums, labels, name)
-    return total / float(sums.weights.sum()) if normalize else total
+    return total / require_weight(float(sums.weights.sum())) if normalize else total
 
 
 def _top_chunk(k: int, y_true: Array, y_score: Array, weight: Any) -> Any:
@@ -268,4 +267,6 @@ def _brier(pos_label: Any, sums: Any) -> float:
             f"pos_label={pos_label!r} is not a valid label: It should be one of {present}"
         )
     side = [int(label == pos_label) for label in present]
-    return float(sums.values[np.arange(len(present)), side].sum() / sums.weights.sum())
+    return float(
+        sums.values[np.arange(len(present)), side].sum() / require_weight(float(sums.weights.sum()))
+    )

@@ -54,7 +54,7 @@ def mean_metric(
         theirs,
         partial(_sums_of_rows, rows),
         _added,
-        partial(_mean, finish, total, name),
+        partial(_mean, finish, total),
         takes=takes,
         shape=shape,
     )
@@ -78,14 +78,10 @@ def _added(left: MeanSums, right: MeanSums) -> MeanSums:
     return left + right
 
 
-def _mean(finish: Callable[[Any], Any], total: bool, name: str, sums: MeanSums) -> Any:
+def _mean(finish: Callable[[Any], Any], total: bool, sums: MeanSums) -> Any:
     if total:
         return finish(sums.values)
-    if not sums.weight:
-        raise ZeroDivisionError(
-            f"the weights of {name} sum to zero; allowed are weights with one or more above 0"
-        )
-    return finish(sums.values / sums.weight)
+    return finish(sums.values / require_weight(sums.weight))
 
 
 def first(means: Any) -> float:
@@ -111,3 +107,13 @@ def averaged(multioutput: Any, root: bool, means: Any) -> Any:
             f"({len(values)})."
         )
     return float(np.average(values, weights=weights))
+
+
+def require_weight(weight: float) -> float:
+    """Return the weight of all rows, unless it is zero, which raises ValueError."""
+    if not weight:
+        raise ValueError(
+            "sample_weight sums to zero: Sample weights must contain at least one non-zero number; "
+            "allowed are values from 0 with one or more above"
+        )
+    return weight
