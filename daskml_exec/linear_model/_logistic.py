@@ -21,7 +21,8 @@ from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
-from daskml_exec.partitions import Labels, accuracy
+from daskml_exec.metrics._of_models import accuracy
+from daskml_exec.partitions import Labels
 from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
 
 

@@ -17,7 +17,8 @@ from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._plan import Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import ColumnOf, MarginsOf, MeansOf
-from daskml_exec.partitions import Numbers, d2, is_matrix, levelled
+from daskml_exec.metrics._of_models import d2
+from daskml_exec.partitions import Numbers, is_matrix, levelled
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,7 @@ class Explained:
         """Return the share, or that of each output."""
         distribution = self._known()
         if sums[0, 0] < 2:
-            name = "R^2" if self.power == 0 else "D^2"
-            warnings.warn(
-                f"{name} score is not well-defined with less than two samples.",
-                UndefinedMetricWarning,
-                stacklevel=2,
-            )
+            warn_of_too_few(distribution, stacklevel=2)
             return float("nan")
         require_weight(float(sums[0, 1]))
         shares = np.array([self._share(distribution, output) for output in sums])
@@ -92,3 +87,12 @@ class Explained:
                 "mean needs one pass"
             )
         return self.distribution
+
+
+def warn_of_too_few(distribution: Distribution, stacklevel: int) -> None:
+    """Warn as scikit-learn does of fewer than two rows, whose score is NaN."""
+    warnings.warn(
+        f"{distribution.score_name} score is not well-defined with less than two samples.",
+        UndefinedMetricWarning,
+        stacklevel=stacklevel + 1,
+    )

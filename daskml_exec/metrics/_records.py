@@ -17,13 +17,22 @@ from daskml_exec.metrics._curves import CurveChunk, PrecisionArea, RocArea
 from daskml_exec.metrics._explained import Explained
 from daskml_exec.metrics._label_pairs import require_labels_alike
 from daskml_exec.metrics._metric import Metric
-from daskml_exec.metrics._row_means import averaged, first, mean_metric, require_weight
+from daskml_exec.metrics._row_means import (
+    MeanSums,
+    added,
+    averaged,
+    first,
+    mean_metric,
+    mean_of,
+    require_weight,
+)
 
 
 def accuracy(*, normalize: bool = True) -> Metric:
     """Return the record of `accuracy_score`."""
     asked = partial(theirs.accuracy_score, normalize=normalize)
-    return mean_metric("accuracy_score", asked, _right, first, total=not normalize)
+    finalise = partial(mean_of, first, not normalize)
+    return Metric("accuracy_score", asked, _right, added, finalise)
 
 
 def errors(name: str, *, multioutput: Any = "uniform_average") -> Metric:
@@ -162,10 +171,11 @@ def _positional(
     return function(y_true, given, sample_weight=sample_weight, **options)
 
 
-def _right(y_true: Array, y_pred: Array) -> Array:
+def _right(y_true: Array, y_pred: Array, weight: Any) -> MeanSums:
     y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
     require_labels_alike(y_true, y_pred)
-    return (y_true == y_pred).astype(np.float64)
+    each = np.ones(len(y_true)) if weight is None else weight
+    return MeanSums(np.array([each[y_true == y_pred].sum()]), float(each.sum()))
 
 
 def _of_numbers(rows: Any, y_true: Any, y_pred: Any) -> Any:

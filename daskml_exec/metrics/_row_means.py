@@ -35,7 +35,6 @@ def mean_metric(
     *,
     takes: str = "y_pred",
     shape: tuple[float, ...] = (),
-    total: bool = False,
 ) -> Metric:
     """Return the record of a mean.
 
@@ -46,15 +45,13 @@ def mean_metric(
         Returns the value of each row, or several in columns, of y_true and predictions.
     finish : callable
         Returns the metric of the means of the columns.
-    total : bool, default=False
-        Whether sums are wanted in place of means.
     """
     return Metric(
         name,
         theirs,
         partial(_sums_of_rows, rows),
-        _added,
-        partial(_mean, finish, total),
+        added,
+        partial(mean_of, finish, False),
         takes=takes,
         shape=shape,
     )
@@ -69,7 +66,8 @@ def _sums_of_rows(rows: RowScores, y_true: Any, given: Any, weight: Any) -> Mean
     )
 
 
-def _added(left: MeanSums, right: MeanSums) -> MeanSums:
+def added(left: MeanSums, right: MeanSums) -> MeanSums:
+    """Return the sums of two row ranges together."""
     if left.values.shape != right.values.shape:
         raise ValueError(
             f"some partitions have {left.values.shape[0]} columns, others have "
@@ -78,7 +76,8 @@ def _added(left: MeanSums, right: MeanSums) -> MeanSums:
     return left + right
 
 
-def _mean(finish: Callable[[Any], Any], total: bool, sums: MeanSums) -> Any:
+def mean_of(finish: Callable[[Any], Any], total: bool, sums: MeanSums) -> Any:
+    """Return the metric of the means of the columns, or of their sums if the total is wanted."""
     if total:
         return finish(sums.values)
     return finish(sums.values / require_weight(sums.weight))

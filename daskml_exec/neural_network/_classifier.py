@@ -13,11 +13,12 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
+from daskml_exec.metrics._of_models import accuracy
 from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
 from daskml_exec.neural_network._problem import Classes
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
-from daskml_exec.partitions import Labels, accuracy
+from daskml_exec.partitions import Labels
 from daskml_exec.training import FitWarning, all_or_nothing, telling, warn_of
 from daskml_exec.training._classes_to_come import classes_to_come
 

@@ -10,12 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.distributions import Gaussian
+from daskml_exec.metrics._of_models import d2
 from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import NumbersOf
 from daskml_exec.neural_network._problem import Numbers
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
 from daskml_exec.partitions import Numbers as OneNumber
-from daskml_exec.partitions import d2
 from daskml_exec.training import FitWarning, all_or_nothing, telling, warn_of
 
 

@@ -51,6 +51,9 @@ from daskml_exec.partitions._samples import load_samples
 from daskml_exec.partitions._scaled import Scaled, scaled_of
 from daskml_exec.partitions._scores import accuracy, d2
 from daskml_exec.partitions._target import NO_TARGET, Target
+from daskml_exec.partitions._row_sums import row_sums
+from daskml_exec.partitions._target import Target
+from daskml_exec.partitions._targets import real_target
 from daskml_exec.partitions._to_memory import is_matrix, to_memory
 from daskml_exec.partitions._tokens import TokenWindows, tokens
 from daskml_exec.partitions._trees import leaves_of, map_leaves
@@ -81,7 +84,6 @@ __all__ = [
     "Scaled",
     "Target",
     "TokenWindows",
-    "accuracy",
     "block_sums",
     "block_to_predict",
     "blocks_in_memory",
@@ -90,7 +92,6 @@ __all__ = [
     "column_labels",
     "column_sums",
     "combine_sums",
-    "d2",
     "dealt",
     "exchange",
     "explained_share",
@@ -123,6 +124,8 @@ __all__ = [
     "require_matrix",
     "scaled",
     "scaled_of",
+    "real_target",
+    "row_sums",
     "to_memory",
     "tokens",
     "total_deviance",

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.executor import Executor, fold
-from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions._aligned import aligned_partitions
 from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._gather import gather, refusing
@@ -17,7 +16,7 @@ from daskml_exec.partitions._predict import require_labels
 from daskml_exec.partitions._recipes import forget_locals
 from daskml_exec.partitions._refusals import column_labels
 
-RowFunction = Callable[[Any, Any, Any], Array]
+RowFunction = Callable[[Any, Any, Any], Any]
 
 NOTHING = "X has no rows with a positive weight: there is nothing to score"
 
@@ -30,8 +29,8 @@ def row_sums(
     sample_weight: Any,
     *,
     labels: tuple[str, ...] | None = None,
-    combine: Callable[[Array, Array], Array] = np.add,
-) -> Array:
+    combine: Callable[[Any, Any], Any] = np.add,
+) -> Any:
     """Return the sums over all rows, added in the fixed tree of every reduction.
 
     Parameters
@@ -39,8 +38,8 @@ def row_sums(
     executor : Executor
     function : callable
         Takes a block of X, its y and its weights, ones if there are none, and returns its sums as
-        one array. Picklable. ValueErrors and TypeErrors are raised on the driver, that of the
-        first partition only.
+        an array or a record. Picklable. ValueErrors and TypeErrors are raised on the driver, that
+        of the first partition only.
     X : Dask collection, list of futures or Data
     y, sample_weight : as X, or in memory; None for a Data, which has them
     labels : tuple of str, or None
@@ -65,7 +64,7 @@ def _all_sums(
     y: Any,
     sample_weight: Any,
     labels: tuple[str, ...] | None,
-) -> list[Array]:
+) -> list[Any]:
     """Return the sums of each partition with rows."""
     if isinstance(X, Data):
         aligned = X.as_given()
@@ -88,11 +87,11 @@ def _all_sums(
 @refusing
 def _sums(
     partition: Partition, first_block: Any, function: RowFunction
-) -> tuple[list[Any] | None, Array | None]:
+) -> tuple[list[Any] | None, Any]:
     return column_labels(first_block), _sums_of_rows(partition, function)
 
 
-def _sums_of_rows(partition: Partition, function: RowFunction) -> Array | None:
+def _sums_of_rows(partition: Partition, function: RowFunction) -> Any:
     rows = len(partition.y)
     if not rows:
         return None

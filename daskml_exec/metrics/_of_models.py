@@ -1,26 +1,20 @@
-"""Scores of predictions, computed where the rows live."""
+"""Scores of models' predictions, computed where the rows live."""
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import accuracy_score
 
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution
-from daskml_exec.partitions._explained import (
-    Sums,
-    block_sums,
-    combine_sums,
-    explained_share,
-)
-from daskml_exec.partitions._row_sums import NOTHING, row_sums
-from daskml_exec.partitions._targets import real_target
+from daskml_exec.metrics._explained import Explained, warn_of_too_few
+from daskml_exec.metrics._metric import Metric
+from daskml_exec.metrics._records import accuracy as accuracy_record
+from daskml_exec.metrics._row_means import MeanSums
+from daskml_exec.partitions import real_target, row_sums
+from daskml_exec.partitions._row_sums import NOTHING
 
 Predict = Callable[[Any], Any]
 
@@ -45,9 +39,11 @@ def accuracy(
     columns : tuple of str, or None
         Labels of the columns, if the model knows them.
     """
-    right, weight = row_sums(executor, partial(_right, labels), X, y, sample_weight, labels=columns)
-    _require_weight(weight)
-    return float(right / weight)
+    record = accuracy_record()
+    ask = partial(_of_labels, record, labels)
+    sums = row_sums(executor, ask, X, y, sample_weight, labels=columns, combine=record.combine)
+    _require_weight(sums.weight)
+    return float(record.finalise(sums))
 
 
 def d2(
@@ -82,25 +78,22 @@ def d2(
     float
         NaN, with a warning, for fewer than two rows.
     """
+    explained = Explained(distribution, "uniform_average", True)
     sums = row_sums(
         executor,
-        partial(_deviances, predict, distribution),
+        partial(_deviances, predict, explained, distribution),
         X,
         y,
         sample_weight,
         labels=columns,
-        combine=partial(combine_sums, distribution),
+        combine=explained.combine,
     )
-    rows, weight, *_ = Sums(*sums)
+    rows, weight = sums[0, :2]
     if rows < 2:
-        warnings.warn(
-            f"{distribution.score_name} score is not well-defined with less than two samples.",
-            UndefinedMetricWarning,
-            stacklevel=2,
-        )
+        warn_of_too_few(distribution, stacklevel=2)
         return float("nan")
     _require_weight(weight)
-    return explained_share(distribution, sums)
+    return float(explained.finalise(sums))
 
 
 def _require_weight(weight: float) -> None:
@@ -108,28 +101,18 @@ def _require_weight(weight: float) -> None:
         raise ValueError(NOTHING)
 
 
-def _right(labels: Predict, X: Any, y: Array, weight: Array) -> Array:
-    predicted = labels(X)
-    if not _comparable(y, predicted):
-        accuracy_score(y, predicted)  # which says what is wrong with them
-    return np.array([weight[predicted == y].sum(), weight.sum()])
-
-
-def _comparable(y: Array, predicted: Array) -> bool:
-    """Whether y holds labels of the predictions' kind, without sorting them as scikit-learn does.
-
-    Texts and numbers are never equal, and fractions are no labels: without a look at both, a model
-    would just seem to be wrong everywhere.
-    """
-    if y.dtype.kind in "biu" or (y.dtype.kind == "f" and not (y % 1).any()):
-        return predicted.dtype.kind in "biuf"
-    if y.dtype.kind == "O" and predicted.dtype.kind in "OU":
-        return pd.api.types.infer_dtype(y, skipna=False) == "string"
-    return y.dtype.kind == predicted.dtype.kind and y.dtype.kind in "US"
+def _of_labels(record: Metric, labels: Predict, X: Any, y: Array, weight: Array) -> MeanSums:
+    sums: MeanSums = record.chunk(y, labels(X), weight)
+    return sums
 
 
 def _deviances(
-    predict: Predict, distribution: Distribution, X: Any, y: Array, weight: Array
+    predict: Predict,
+    explained: Explained,
+    distribution: Distribution,
+    X: Any,
+    y: Array,
+    weight: Array,
 ) -> Array:
     y = real_target(y, where="the partition", distribution=distribution)
     predicted = np.asarray(predict(X), dtype=np.float64)
@@ -144,4 +127,4 @@ def _deviances(
             f"the prediction in row {row} of the partition is {predicted[row]:g}; allowed are "
             f"finite {distribution.allowed}"
         )
-    return block_sums(distribution, y, predicted, weight)
+    return explained(y, predicted, weight)

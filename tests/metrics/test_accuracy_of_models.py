@@ -2,7 +2,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from daskml_exec.partitions import accuracy
+from daskml_exec.metrics._of_models import accuracy
 from tests.partitions.toolbox import labels, rows, weights
 
 

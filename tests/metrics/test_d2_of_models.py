@@ -11,7 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import d2_tweedie_score, r2_score
 
 from daskml_exec.kernels.distributions import Gaussian, Poisson
-from daskml_exec.partitions import d2
+from daskml_exec.metrics._of_models import d2
 from daskml_exec.partitions._explained import (
     block_sums,
     combine_sums,
