@@ -18,10 +18,11 @@ PACKAGES = [
     ".datasets",
     ".feature_extraction.text",
     ".linear_model",
+    ".metrics",
     ".neural_network",
+    ".preprocessing",
     ".torch",
 ]
-PACKAGES = ["", ".cli", ".datasets", ".linear_model", ".metrics", ".neural_network", ".torch"]
 HANDED = [
     f"training.{name}"
     for name in ("BeginEvent", "EndEvent", "History", "Reached", "RoundEvent", "RoundRecord")

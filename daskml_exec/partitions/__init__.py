@@ -46,13 +46,11 @@ from daskml_exec.partitions._recipes import loaded_again, loaded_safely
 from daskml_exec.partitions._refusals import column_labels, naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import Numbers
 from daskml_exec.partitions._relative import scaled
+from daskml_exec.partitions._row_sums import row_sums
 from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
 from daskml_exec.partitions._samples import load_samples
 from daskml_exec.partitions._scaled import Scaled, scaled_of
-from daskml_exec.partitions._scores import accuracy, d2
 from daskml_exec.partitions._target import NO_TARGET, Target
-from daskml_exec.partitions._row_sums import row_sums
-from daskml_exec.partitions._target import Target
 from daskml_exec.partitions._targets import real_target
 from daskml_exec.partitions._to_memory import is_matrix, to_memory
 from daskml_exec.partitions._tokens import TokenWindows, tokens
@@ -119,13 +117,13 @@ __all__ = [
     "naming_columns",
     "not_finite",
     "number_blocks",
+    "real_target",
     "refuse_unreadable",
     "require_features",
     "require_matrix",
+    "row_sums",
     "scaled",
     "scaled_of",
-    "real_target",
-    "row_sums",
     "to_memory",
     "tokens",
     "total_deviance",

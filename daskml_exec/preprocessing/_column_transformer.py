@@ -56,6 +56,7 @@ class _OverFrames:
         Returns
         -------
         self
+            This estimator, fitted.
         """
         if kind_of(X) != FRAME:
             return super().fit(X, y, **params)  # type: ignore[misc]
@@ -69,6 +70,7 @@ class _OverFrames:
         Parameters
         ----------
         X, y, **params : as in `fit`
+            Rows, what is to be predicted of them, and what goes on to transformers.
 
         Returns
         -------
@@ -88,6 +90,7 @@ class _OverFrames:
         X : as in `fit`
             Columns that no transformer takes may be missing.
         **params : as in `fit`
+            What goes on to transformers.
 
         Returns
         -------
@@ -179,6 +182,7 @@ class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
     transformer_weights : dict, default=None
         What the results of transformers are multiplied by, by name.
     verbose : bool, default=False
+        Whether to tell of each transformer.
     verbose_feature_names_out : bool, str or callable, default=True
         Whether names of columns begin with those of transformers.
 

@@ -90,6 +90,7 @@ class CategoryEncoder(CategoryPreprocessor, InvertiblePreprocessor):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -107,10 +108,12 @@ class CategoryEncoder(CategoryPreprocessor, InvertiblePreprocessor):
         Parameters
         ----------
         X, y : as in `fit`
+            Rows, and what is to be predicted of them.
 
         Returns
         -------
         self
+            This estimator, fitted.
         """
         return self._learn(count_categories, X, reset=not hasattr(self, "categories_"))
 

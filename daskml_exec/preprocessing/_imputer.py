@@ -110,6 +110,7 @@ class SimpleImputer(InvertiblePreprocessor):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -124,10 +125,12 @@ class SimpleImputer(InvertiblePreprocessor):
         Parameters
         ----------
         X, y : as in `fit`
+            Rows, and what is to be predicted of them.
 
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------

@@ -64,6 +64,7 @@ class LabelEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -80,10 +81,12 @@ class LabelEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Parameters
         ----------
         y : as in `fit`
+            What is to be predicted of each row.
 
         Returns
         -------
         self
+            This estimator, fitted.
         """
         return self._learn(y, reset=not hasattr(self, "classes_"))
 
@@ -93,6 +96,7 @@ class LabelEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Parameters
         ----------
         y : as in `fit`
+            What is to be predicted of each row.
 
         Returns
         -------
@@ -107,6 +111,7 @@ class LabelEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Parameters
         ----------
         y : as in `fit`
+            What is to be predicted of each row.
 
         Returns
         -------
@@ -138,6 +143,7 @@ class LabelEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         sklearn.preprocessing.LabelEncoder
+            Of the kind that X is of, lazily for collections.
         """
         check_is_fitted(self)
         model = sk.LabelEncoder()

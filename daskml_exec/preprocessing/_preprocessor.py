@@ -265,6 +265,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         self
+            This estimator.
         """
         if transform is not None:
             self._sklearn_output_config = {"transform": transform}
@@ -281,6 +282,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         Returns
         -------
         ndarray of str objects
+            A name for each column of the result.
         """
         check_is_fitted(self)
         return self.to_sklearn().get_feature_names_out(input_features)
@@ -349,6 +351,7 @@ class InvertiblePreprocessor(Preprocessor):
         Returns
         -------
         array, sparse matrix or dataframe, lazy for collections as of `transform`
+            Of the kind that X is of, lazily for collections.
         """
         return self._mapped("inverse_transform", X)
 

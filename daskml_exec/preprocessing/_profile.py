@@ -84,7 +84,13 @@ class Profile(Readable):
     duplicates: tuple[tuple[str, ...], ...]
 
     def to_frame(self) -> Any:
-        """Return a pandas dataframe with a row for each column."""
+        """Return all of it as a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With a row for each column.
+        """
         return frame_of(self.columns, ColumnProfile)
 
     @property

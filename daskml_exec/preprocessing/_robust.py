@@ -42,6 +42,7 @@ class OrderedPreprocessor(InvertiblePreprocessor):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -56,10 +57,12 @@ class OrderedPreprocessor(InvertiblePreprocessor):
         Parameters
         ----------
         X, y : as in `fit`
+            Rows, and what is to be predicted of them.
 
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------

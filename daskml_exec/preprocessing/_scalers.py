@@ -85,6 +85,7 @@ class StandardScaler(InvertiblePreprocessor):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -99,10 +100,12 @@ class StandardScaler(InvertiblePreprocessor):
         Parameters
         ----------
         X, y, sample_weight : as in `fit`
+            Rows, nothing, and their weights.
 
         Returns
         -------
         self
+            This estimator, fitted.
         """
         reset = not hasattr(self, "n_samples_seen_")
         return self._learn(_moments_of, X, sample_weight, reset=reset)
@@ -230,6 +233,7 @@ class MinMaxScaler(InvertiblePreprocessor):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -246,10 +250,12 @@ class MinMaxScaler(InvertiblePreprocessor):
         Parameters
         ----------
         X, y : as in `fit`
+            Rows, and what is to be predicted of them.
 
         Returns
         -------
         self
+            This estimator, fitted.
         """
         return self._learn(_extremes_of, X, reset=not hasattr(self, "n_samples_seen_"))
 
@@ -327,6 +333,7 @@ class MaxAbsScaler(InvertiblePreprocessor):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -341,10 +348,12 @@ class MaxAbsScaler(InvertiblePreprocessor):
         Parameters
         ----------
         X, y : as in `fit`
+            Rows, and what is to be predicted of them.
 
         Returns
         -------
         self
+            This estimator, fitted.
         """
         return self._learn(_extremes_of, X, reset=not hasattr(self, "n_samples_seen_"))
 

@@ -145,6 +145,7 @@ class TargetEncoder(CategoryPreprocessor):
         Returns
         -------
         self
+            This estimator, fitted.
 
         Raises
         ------
@@ -163,10 +164,12 @@ class TargetEncoder(CategoryPreprocessor):
         Parameters
         ----------
         X, y : as in `fit`
+            Rows, and what is to be predicted of them.
 
         Returns
         -------
         self
+            This estimator, fitted.
         """
         with self._learned(X, y, reset=not hasattr(self, "encodings_"), cross=False):
             return self
@@ -177,6 +180,7 @@ class TargetEncoder(CategoryPreprocessor):
         Parameters
         ----------
         X, y : as in `fit`
+            Rows, and what is to be predicted of them.
         **fit_params : dict
             None are allowed.
 
