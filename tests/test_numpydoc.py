@@ -19,6 +19,7 @@ PACKAGES = [
     ".feature_extraction.text",
     ".linear_model",
     ".metrics",
+    ".model_selection",
     ".neural_network",
     ".preprocessing",
     ".torch",

@@ -182,11 +182,68 @@ def _or_nowhere(found: Array, n_folds: int) -> Array:
     return np.where(found < n_folds, found, NOWHERE).astype(np.uint16)
 
 
+@dataclass(frozen=True)
+class Buckets:
+    """Ranges of hashes: those with the same leading bits.
+
+    Attributes
+    ----------
+    bits : int
+    """
+
+    bits: int = 16
+
+    @property
+    def none(self) -> Array:
+        """Counts of nothing."""
+        return np.zeros(2**self.bits, np.int64)
+
+    def of(self, hashes: Array) -> Array:
+        """Return the bucket of each hash."""
+        return (hashes >> np.uint64(64 - self.bits)).astype(np.int64)
+
+    def counts(self, hashes: Array) -> Array:
+        """Return how many hashes there are in each."""
+        return np.bincount(self.of(hashes), minlength=2**self.bits)
+
+    def with_ends(self, counts: Array, ends: Array) -> Array:
+        """Return which ones have the last one of the first so many hashes."""
+        inside = ends[ends > 0] - 1
+        return np.unique(np.searchsorted(np.cumsum(counts), inside, side="right"))
+
+    def inside(self, hashes: Array, wanted: Array) -> Array:
+        """Return the hashes that are in some of them."""
+        chosen = np.zeros(2**self.bits, bool)
+        chosen[wanted] = True
+        return hashes[chosen[self.of(hashes)]]
+
+    def ends_among(self, counts: Array, kept: Array, ends: Array) -> Array:
+        """Return the last one of the first so many hashes; 0 of none.
+
+        Parameters
+        ----------
+        counts : ndarray
+            Of all hashes.
+        kept : ndarray of uint64
+            All hashes in the buckets of the ends, in any order.
+        ends : ndarray of int64
+        """
+        kept = np.sort(kept)
+        until, found = np.cumsum(counts), np.zeros(len(ends), np.uint64)
+        buckets = self.of(kept)
+        for place, end in enumerate(ends.tolist()):
+            if end > 0:
+                bucket = int(np.searchsorted(until, end - 1, side="right"))
+                first = int(np.searchsorted(buckets, bucket))
+                found[place] = kept[first + end - 1 - int(until[bucket] - counts[bucket])]
+        return found
+
+
 def last_hashes(seed: int, n: int, ends: Array) -> Array:
     """Return the hashes of n rows that are the largest of folds of exact sizes.
 
-    Two looks at all hashes, block by block: one counts those of each leading 16 bits, one keeps
-    those among which an end lies.
+    Two looks at all hashes, block by block: one counts those of each bucket, one keeps those among
+    which an end lies.
 
     Parameters
     ----------
@@ -206,53 +263,9 @@ def last_hashes(seed: int, n: int, ends: Array) -> Array:
     >>> np.bincount(folds)
     array([250, 750])
     """
+    buckets = Buckets()
     blocks = [(start, min(_BLOCK, n - start)) for start in range(0, n, _BLOCK)]
-    counts = sum((bucket_counts(row_hashes(seed, *block)) for block in blocks), no_buckets())
-    wanted = buckets_of(counts, ends)
-    kept = [in_buckets(row_hashes(seed, *block), wanted) for block in blocks]
-    return ends_among(counts, np.sort(np.concatenate([*kept, np.empty(0, np.uint64)])), ends)
-
-
-def no_buckets() -> Array:
-    """Return counts of nothing."""
-    return np.zeros(2**16, np.int64)
-
-
-def bucket_counts(hashes: Array) -> Array:
-    """Return how many hashes there are of each leading 16 bits."""
-    return np.bincount((hashes >> np.uint64(48)).astype(np.int64), minlength=2**16)
-
-
-def buckets_of(counts: Array, ends: Array) -> Array:
-    """Return which leading bits have the last one of the first so many."""
-    inside = ends[ends > 0] - 1
-    return np.unique(np.searchsorted(np.cumsum(counts), inside, side="right"))
-
-
-def in_buckets(hashes: Array, wanted: Array) -> Array:
-    """Return the hashes with these leading bits."""
-    chosen = np.zeros(2**16, bool)
-    chosen[wanted] = True
-    return hashes[chosen[(hashes >> np.uint64(48)).astype(np.int64)]]
-
-
-def ends_among(counts: Array, kept: Array, ends: Array) -> Array:
-    """Return the last one of the first so many hashes.
-
-    Parameters
-    ----------
-    counts : ndarray
-        As of `bucket_counts`.
-    kept : ndarray of uint64
-        All hashes in the buckets of the ends, sorted.
-    ends : ndarray of int64
-    """
-    before = np.cumsum(counts) - counts
-    found = np.zeros(len(ends), np.uint64)
-    buckets = (kept >> np.uint64(48)).astype(np.int64)
-    for place, end in enumerate(ends.tolist()):
-        if end > 0:
-            bucket = int(np.searchsorted(before + counts, end - 1, side="right"))
-            first = int(np.searchsorted(buckets, bucket))
-            found[place] = kept[first + end - 1 - int(before[bucket])]
-    return found
+    counts = sum((buckets.counts(row_hashes(seed, *block)) for block in blocks), buckets.none)
+    wanted = buckets.with_ends(counts, ends)
+    kept = [buckets.inside(row_hashes(seed, *block), wanted) for block in blocks]
+    return buckets.ends_among(counts, np.concatenate([*kept, np.empty(0, np.uint64)]), ends)

@@ -46,6 +46,7 @@ from daskml_exec.partitions._recipes import loaded_again, loaded_safely
 from daskml_exec.partitions._refusals import column_labels, naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import Numbers
 from daskml_exec.partitions._relative import scaled
+from daskml_exec.partitions._row_pieces import FoldRows, fold_rows, row_lengths
 from daskml_exec.partitions._row_sums import row_sums
 from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
 from daskml_exec.partitions._samples import load_samples
@@ -71,6 +72,7 @@ __all__ = [
     "Cut",
     "Data",
     "DatasetSamples",
+    "FoldRows",
     "Grid",
     "Labels",
     "LabelsOrNumbers",
@@ -93,6 +95,7 @@ __all__ = [
     "dealt",
     "exchange",
     "explained_share",
+    "fold_rows",
     "frame_meta",
     "from_dataset",
     "is_collection",
@@ -121,6 +124,7 @@ __all__ = [
     "refuse_unreadable",
     "require_features",
     "require_matrix",
+    "row_lengths",
     "row_sums",
     "scaled",
     "scaled_of",
