@@ -34,7 +34,7 @@ SCALERS = {
 
 
 @pytest.fixture(scope="module")
-def executor():
+def executor(prompt_clients):
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -37,7 +37,7 @@ TEST_FOLD = RNG.integers(-1, 3, N)
 
 
 @pytest.fixture(scope="module")
-def executor():
+def executor(prompt_clients):
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 
@@ -82,7 +82,7 @@ def test_folds_in_order_are_scikit_learns(name, executor):
 
 
 @pytest.mark.parametrize("name", IN_ORDER)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(cuts=st.lists(st.integers(0, N), max_size=3), others=st.lists(st.integers(0, N), max_size=3))
 def test_whatever_the_chunks(name, cuts, others, executor):
     ours, theirs = IN_ORDER[name]
@@ -91,7 +91,7 @@ def test_whatever_the_chunks(name, cuts, others, executor):
 
 @pytest.mark.filterwarnings("ignore:The least populated class")
 @pytest.mark.parametrize("n", [2, 3, 7, 10])
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(y=st.lists(st.integers(0, 3), min_size=10, max_size=40))
 def test_classes_are_dealt_as_scikit_learn_deals_them(n, y, executor):
     y = np.array(y)

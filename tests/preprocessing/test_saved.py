@@ -30,7 +30,7 @@ FILE = "memory://preprocessor.safetensors"
 
 
 @pytest.fixture(scope="module")
-def executor():
+def executor(prompt_clients):
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

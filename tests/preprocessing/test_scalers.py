@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import preprocessing as sk
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from daskml_exec import Executor
 from daskml_exec.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 from daskml_exec.training import load
-from tests.estimator_kit import collection
+from tests.estimator_kit import collection, transformer_over_cut_memory
 
 PAIRS = [
     (StandardScaler(), sk.StandardScaler()),
@@ -32,7 +33,7 @@ SPARSE = [PAIRS[1], PAIRS[4]]
 
 
 @pytest.fixture(scope="module")
-def executor():
+def executor(prompt_clients):
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 
@@ -145,6 +146,7 @@ def test_more_rows_later(ours, theirs, executor):
     assert_same_attributes(ours, theirs)
 
 
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, 30), max_size=4))
 def test_any_chunking_is_the_whole(cuts, executor):
     X = rows(30)
@@ -246,3 +248,16 @@ def test_no_rows(executor):
     for ours, _ in PAIRS:
         with pytest.raises(ValueError, match="X has 0 rows"):
             ours.fit(da.zeros((0, 3), chunks=(1, 3)))
+
+
+CHECKED = [StandardScaler(), MinMaxScaler(), MaxAbsScaler()]
+
+
+@parametrize_with_checks(CHECKED)
+def test_checks_in_memory(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([transformer_over_cut_memory(each) for each in CHECKED])
+def test_checks_in_several_partitions(estimator, check):
+    check(estimator)
