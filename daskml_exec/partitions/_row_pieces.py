@@ -114,8 +114,13 @@ def fold_rows(executor: Executor, rule: Rule, lengths: Sequence[int]) -> FoldRow
 
 
 def row_lengths(executor: Executor, data: Any) -> list[int]:
-    """Return the rows of each block of a collection, computed on Workers where they are unknown."""
+    """Return the rows of each block of a collection, computed on Workers where they are unknown.
+
+    What is in memory is one block.
+    """
     kind, client = kind_of(data), executor.client
+    if kind is None:
+        return [row_count(data)]
     if kind == ARRAY and not np.isnan(data.chunks[0]).any():
         return [int(length) for length in data.chunks[0]]
     if kind == FUTURES:

@@ -279,6 +279,13 @@ def test_rows_of_other_lengths_are_refused(executor):
         train_test_split(lazy(X), lazy(Y[:50], (9,)))
 
 
+@pytest.mark.parametrize("splitter", [KFold(3), StratifiedKFold(3)])
+def test_rows_in_memory_beside_labels_on_a_cluster(splitter, executor):
+    found = [test.mask() for _, test in splitter.split(X, lazy(Y, (9,)))]
+    wanted = [test for _, test in wanted_of(getattr(sk, type(splitter).__name__)(3))]
+    assert_array_equal(found, wanted)
+
+
 def test_no_group_is_in_two_folds(executor):
     folds = [set(GROUPS[test]) for _, test in pairs_of(GroupKFold(4))]
     assert all(not a & b for a, b in pairwise(sorted(folds, key=len)))
