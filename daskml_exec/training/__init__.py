@@ -19,7 +19,12 @@ from daskml_exec.training._publish import publish
 from daskml_exec.training._ready import compile_ahead
 from daskml_exec.training._reduce import reduce
 from daskml_exec.training._saved_models import let_save, open_model, save
-from daskml_exec.training._state_trees import check_state, state_from_arrays, state_to_arrays
+from daskml_exec.training._state_trees import (
+    Adapter,
+    check_state,
+    state_from_arrays,
+    state_to_arrays,
+)
 from daskml_exec.training._telling import telling
 from daskml_exec.training._train import Fitted, train
 from daskml_exec.training._whole_files import check_writable
@@ -27,6 +32,7 @@ from daskml_exec.training.groups._segment import Segment, Units
 from daskml_exec.training.groups._segment_runner import owners_of
 
 __all__ = [
+    "Adapter",
     "Algorithm",
     "AlgorithmError",
     "BeginEvent",

@@ -6,6 +6,7 @@ import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
@@ -36,6 +37,8 @@ class _Known:
     """Parameters that may be functions and classes, which files do not hold."""
     fitted: tuple[str, ...] = ()
     """Names of attributes that it does not declare: of scikit-learn's."""
+    values: tuple[Adapter, ...] = ()
+    """How values are written that only estimators of its kind have."""
 
     def parameters(self) -> set[str]:
         """Return the names of parameters; those that are handed on begin with one of them."""
@@ -59,6 +62,10 @@ class _Known:
     def handed_on(self, name: str) -> bool:
         """Return whether it is a parameter such as ``module__width``."""
         return name.split("__")[0] in getattr(self.estimator, "_prefixes", ()) and "__" in name
+
+    def adapters(self) -> tuple[Adapter, ...]:
+        """Return how values are written, in the order in which they are asked."""
+        return *self.values, *_ADAPTERS
 
     def attributes(self) -> set[str]:
         """Return the names that it declares for what a fit sets."""
@@ -92,7 +99,11 @@ _OF_EXTRAS = dict.fromkeys(
 
 
 def let_save(
-    estimators: tuple[type, ...], *, states: tuple[type, ...], code: tuple[str, ...] = ()
+    estimators: tuple[type, ...],
+    *,
+    states: tuple[type, ...],
+    code: tuple[str, ...] = (),
+    values: tuple[Adapter, ...] = (),
 ) -> None:
     """Let these estimators be saved and opened, by the names of their classes.
 
@@ -108,6 +119,8 @@ def let_save(
     code : tuple of str, default=()
         Parameters that may be functions and classes. Files do not hold those, and `open_model` is
         given them.
+    values : tuple of Adapter, default=()
+        How parameters and attributes of further kinds are written, or in another way than usual.
 
     Raises
     ------
@@ -115,7 +128,8 @@ def let_save(
         Another class has the name.
     """
     for estimator in estimators:
-        known = _KNOWN.setdefault(estimator.__name__, _Known(estimator, states, code))
+        made = _Known(estimator, states, code, values=values)
+        known = _KNOWN.setdefault(estimator.__name__, made)
         if known.estimator is not estimator:
             raise ValueError(
                 f"{estimator!r} has the name of {known.estimator!r}; files say which by the name"
@@ -135,7 +149,7 @@ def save(model: Any, url: Url, *, notes: Mapping[str, Any] | None = None) -> Non
         One of this package, or a `sklearn.pipeline.Pipeline` of such, fitted or not. Its
         `callbacks` are left out: they are None in what is opened; so is what scikit-learn's
         `set_callbacks` was called with. A RandomState is kept as it is
-        now.
+        now. Functions, such as a vectorizer's `tokenizer`, are code, and refused.
     url : str or path
         A path, or a URL of a file system that fsspec knows. What is there is replaced, on this
         machine's disks in one step.
@@ -262,8 +276,14 @@ def _taken_apart(model: Any, known: _Known) -> tuple[dict[str, Array], dict[str,
             f"lost; delete them, or keep what they hold in `notes`"
         )
     given = {key: value for key, value in parameters.items() if key not in (*code, _LISTENERS)}
+    for key, value in given.items():
+        if inspect.isroutine(value) or isinstance(value, partial):
+            raise TypeError(
+                f"{name}.{_PARAMETERS}.{key} is a function, {value!r}, and files hold no code; "
+                "allowed is plain data, such as the name of what scikit-learn has itself"
+            )
     arrays, state = take_apart(
-        {_PARAMETERS: given, **fitted}, known.states, adapters=_ADAPTERS, root=name
+        {_PARAMETERS: given, **fitted}, known.states, adapters=known.adapters(), root=name
     )
     return arrays, {
         "estimator": name,
@@ -277,7 +297,9 @@ def _put_together(
 ) -> Any:
     """Return the estimator that was taken apart so."""
     name = known.estimator.__name__
-    content = put_together(arrays, about.get("state"), known.states, adapters=_ADAPTERS, root=name)
+    content = put_together(
+        arrays, about.get("state"), known.states, adapters=known.adapters(), root=name
+    )
     model = _estimator(known, content, given, about.get("left_out"))
     if hasattr(model, "_opened"):
         model._opened()

@@ -61,6 +61,17 @@ def test_a_vectorizer(name):
     model = getattr(text, name)()
     found = model.fit_transform(dd.from_pandas(DOCUMENTS, npartitions=3))
     assert_allclose(dense(found), dense(model.fit_transform(DOCUMENTS)))
+    save(model, "memory://smoke.safetensors")
+    opened = open_model("memory://smoke.safetensors")
+    assert_allclose(dense(opened.transform(DOCUMENTS)), dense(model.transform(DOCUMENTS)))
+
+
+def test_texts_to_labels_in_a_file():
+    model = make_pipeline(text.CountVectorizer(), text.TfidfTransformer(), LogisticRegression())
+    model.fit(dd.from_pandas(DOCUMENTS, npartitions=3), dd.from_pandas(TARGET, npartitions=3))
+    save(model, "memory://smoke.safetensors")
+    opened = open_model("memory://smoke.safetensors")
+    assert (opened.predict(DOCUMENTS) == model.predict(DOCUMENTS)).all()
 
 
 def test_a_table():

@@ -29,6 +29,7 @@ from daskml_exec.feature_extraction.text._counting import (
     SumTerms,
 )
 from daskml_exec.feature_extraction.text._documents import given_documents
+from daskml_exec.feature_extraction.text._saved import MADE_AGAIN
 from daskml_exec.kernels.term_counts import Numbers, Terms, TermsOf
 from daskml_exec.kernels.term_weights import chosen
 from daskml_exec.partitions import (
@@ -47,6 +48,7 @@ class DocumentVectorizer:
 
     _scikit: ClassVar[type[Any]]
     """That vectorizer."""
+    _made_again: ClassVar[tuple[str, ...]] = MADE_AGAIN
     vocabulary_: dict[Any, int]
     fixed_vocabulary_: bool
 

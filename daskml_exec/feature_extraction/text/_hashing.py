@@ -1,11 +1,9 @@
 """Counts of hashed terms, for which nothing is learned."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import cloudpickle
 import numpy as np
@@ -15,6 +13,7 @@ from sklearn.feature_extraction import text
 
 from daskml_exec.feature_extraction.text._analysis import quiet, takes_texts
 from daskml_exec.feature_extraction.text._documents import documents_of, given_documents
+from daskml_exec.feature_extraction.text._saved import MADE_AGAIN
 from daskml_exec.partitions import is_collection, map_rows
 
 
@@ -119,6 +118,8 @@ class HashingVectorizer(text.HashingVectorizer):
     ...     HashingVectorizer(n_features=2**10).transform(documents).compute().shape
     (2, 1024)
     """
+
+    _made_again: ClassVar[tuple[str, ...]] = MADE_AGAIN
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters: there is nothing to learn.

@@ -1,7 +1,5 @@
 """Counts of terms, weighted by how few documents have them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sklearn.feature_extraction import text
@@ -93,6 +91,8 @@ class TfidfVectorizer(DocumentVectorizer, text.TfidfVectorizer):
     """
 
     _scikit = text.TfidfVectorizer
+    _tfidf: Any
+    """Scikit-learn's TfidfTransformer."""
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's vectorizer with the same parameters and what was learned.

@@ -1,7 +1,5 @@
 """Weights of counted terms, of which somebody else has made the counts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -133,6 +131,10 @@ class TfidfTransformer(text.TfidfTransformer):
            [1.  , 0.  ],
            [1.  , 0.  ]])
     """
+
+    idf_: NDArray[Any]
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the weights of terms.
