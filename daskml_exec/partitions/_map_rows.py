@@ -7,12 +7,12 @@ from typing import Any
 
 import dask
 import dask.array as da
-import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 from dask.tokenize import tokenize
 
 from daskml_exec.partitions._assemble import side_by_side
+from daskml_exec.partitions._block_frames import frame_of_blocks
 from daskml_exec.partitions._gather import held_futures, require_open
 from daskml_exec.partitions._kinds import ARRAY, BAG, FRAME, FUTURES, SERIES, bag_blocks, kind_of
 from daskml_exec.partitions._model_nodes import as_delayed, as_node, shared_model
@@ -96,9 +96,7 @@ def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None =
         Of each block.
     """
     if isinstance(meta, (pd.DataFrame, pd.Series)):
-        # Objects stay what they are: the meta has said so.
-        with dask.config.set({"dataframe.convert-string": False}):
-            return dd.from_delayed(blocks, meta=meta, verify_meta=False)
+        return frame_of_blocks(blocks, meta)
     shape = (np.nan, *meta.shape[1:])
     arrays = [da.from_delayed(block, shape, meta=meta, dtype=meta.dtype) for block in blocks]
     joined = da.concatenate(arrays, allow_unknown_chunksizes=True)

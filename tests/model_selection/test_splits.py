@@ -15,6 +15,7 @@ from sklearn import model_selection as sk
 
 from daskml_exec import Executor
 from daskml_exec.linear_model import LogisticRegression
+from daskml_exec.metrics import accuracy_score
 from daskml_exec.model_selection import (
     GroupKFold,
     KFold,
@@ -296,3 +297,19 @@ def test_how_they_are_shown():
     assert repr(KFold(3, shuffle=True, random_state=1)) == repr(
         sk.KFold(3, shuffle=True, random_state=1)
     )
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_labels_of_a_split_frame_go_with_predictions_that_are_an_array(executor, filtered):
+    frame = pd.DataFrame({"a": X[:, 0], "label": Y})
+    given = dd.from_pandas(frame, npartitions=3)
+    given = given[given["a"] >= 0] if filtered else given
+    train, test = train_test_split(given, test_size=0.3, random_state=0)
+    predicted = test["a"].map_partitions(_first_label, meta=np.empty(0, object))
+    found = accuracy_score(test["label"], predicted)
+    assert found == np.mean(test["label"].compute() == "a")
+    assert len(train) + len(test) == N
+
+
+def _first_label(column):
+    return np.full(len(column), "a", dtype=object)
