@@ -1,7 +1,7 @@
 """Other transformers for other columns, of Dask dataframes too."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -104,10 +104,13 @@ class _OverFrames:
                 return pd.DataFrame(made, X.index, list(self.get_feature_names_out()))
             return made
         check_is_fitted(self)
-        none = self._none if self._of_frames else super().transform(X._meta_nonempty)[:0]  # type: ignore[misc]
+        row = X._meta_nonempty.iloc[:1]  # Dask's second one has gaps
+        none = self._none if self._of_frames else super().transform(row)[:0]  # type: ignore[misc]
         if not sp.issparse(none):
             none = pd.DataFrame(none, columns=list(self.get_feature_names_out()))
-        model = self.to_sklearn().set_output(transform="default")
+        model = self._of_others(_of_blocks)
+        if "_sklearn_output_config" in vars(model):  # vectorizers have no set_output
+            model.set_output(transform="default")
         return map_rows(BlockFunction(model, "transform", none), X, meta=none)
 
     @property
@@ -124,11 +127,13 @@ class _OverFrames:
             It does not know of Dask.
         """
         check_is_fitted(self)
+        return self._of_others(_as_sklearn)
+
+    def _of_others(self, made_of: Callable[[Any], Any]) -> Any:
+        """Return scikit-learn's ColumnTransformer of what is made of the transformers."""
         model = compose.ColumnTransformer([])
         vars(model).update({name: value for name, value in vars(self).items() if name != "_none"})
-        model.transformers_ = [
-            (name, _as_sklearn(each), of) for name, each, of in self.transformers_
-        ]
+        model.transformers_ = [(name, made_of(each), of) for name, each, of in self.transformers_]
         model.transformers = [
             (name, each, of) for name, each, of in model.transformers_ if name != "remainder"
         ]
@@ -172,7 +177,8 @@ class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
     transformers : list of (name, transformer, columns)
         "drop" and "passthrough" are transformers, too; so are scikit-learn's that learn nothing,
         such as `FunctionTransformer`. Columns are names, positions, slices, masks, or a function of
-        an empty frame such as ``make_column_selector(dtype_include="number")``.
+        an empty frame such as ``make_column_selector(dtype_include="number")``. A vectorizer of
+        `daskml_exec.feature_extraction.text` takes one name, without a list.
     remainder : {"drop", "passthrough"} or transformer, default="drop"
         Of columns that nobody takes.
     sparse_threshold : float, default=0.3
@@ -263,5 +269,16 @@ def _as_sklearn(transformer: Any) -> Any:
             if hasattr(each, "feature_names_in_"):
                 del each.feature_names_in_  # the step before returns arrays
         return model
-    fitted = hasattr(transformer, "to_sklearn") and hasattr(transformer, "n_features_in_")
-    return transformer.to_sklearn() if fitted else transformer
+    fitted = hasattr(transformer, "n_features_in_") or _reads_texts(transformer)
+    return (
+        transformer.to_sklearn() if fitted and hasattr(transformer, "to_sklearn") else transformer
+    )
+
+
+def _of_blocks(transformer: Any) -> Any:
+    """Return what transforms blocks: scikit-learn's, but for documents, whose places ours names."""
+    return transformer if _reads_texts(transformer) else _as_sklearn(transformer)
+
+
+def _reads_texts(transformer: Any) -> bool:
+    return not isinstance(transformer, str) and bool(get_tags(transformer).input_tags.string)
