@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.cli._errors import CommandError, is_expected, one_line
-from daskml_exec.cli._frames import apart
+from daskml_exec.cli._frames import apart, count_rows, require_texts
 from daskml_exec.cli._options import TrainOptions
 from daskml_exec.datasets import read_idx
 from daskml_exec.datasets._idx import is_idx
@@ -49,8 +49,9 @@ def load_training(executor: Executor, options: TrainOptions) -> Data:
     url, partitions = options.file, options.partitions
     with _reading(url):
         if options.target is not None:
-            frame = read_table(url, partitions)
-            return _held_frame(executor, *apart(frame, options.target, options.drop, url))
+            frame, text = read_table(url, partitions), options.text
+            X, y = apart(frame, options.target, options.drop, text, url)
+            return _held_frame(executor, X, y, text, url)
         if is_idx(url):
             return _held_images(executor, *read_idx(url, npartitions=partitions), 0)
         (X, y), reading = read_with_options(url, npartitions=partitions, finite=True)
@@ -71,13 +72,14 @@ def load_test(executor: Executor, url: str, training: Data, options: TrainOption
     zero_based = training.first_index == 0
     with _reading(url):
         if options.target is not None:
-            X, y = apart(read_table(url, None), options.target, (), url)
+            X, y = apart(read_table(url, None), options.target, (), options.text, url)
             missing = [name for name in training.X.columns if name not in X.columns]
             if missing:
                 raise CommandError(
                     f"--test {url} lacks the columns {', '.join(missing)} of the training file"
                 )
-            return _held_frame(executor, X[list(training.X.columns)], y)
+            X = X[list(training.X.columns)]
+            return _held_frame(executor, X, y, options.text, f"--test {url}")
         if is_idx(url):
             X, y = read_idx(url)
             if X.shape[1] != training.n_features:
@@ -128,7 +130,9 @@ def _held_images(executor: Executor, X: Any, y: Any, first_index: int | None) ->
     return Data(X, y, int(X.shape[0]), first_index)
 
 
-def _held_frame(executor: Executor, X: Any, y: Any) -> Data:
+def _held_frame(executor: Executor, X: Any, y: Any, text: str | None, url: str) -> Data:
     X, y = executor.client.persist([X, y])
-    rows = executor.client.compute(X.map_partitions(len).sum()).result()
-    return Data(X, y, int(rows), None)
+    counted = X.map_partitions(count_rows, text, meta=count_rows(X._meta, text))
+    counts = executor.client.compute(counted).result()
+    require_texts(counts, text, url)
+    return Data(X, y, int(counts["rows"].sum()), None)

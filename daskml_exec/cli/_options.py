@@ -22,6 +22,7 @@ class TrainOptions:
     save: str | None
     target: str | None = None
     drop: Sequence[str] = ()
+    text: str | None = None
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "TrainOptions":
@@ -33,9 +34,15 @@ class TrainOptions:
                 f"{arguments.file} has columns with names; needed is --target COLUMN, the one to "
                 "predict"
             )
-        if not frame and (arguments.target is not None or arguments.drop):
+        if not frame and any((arguments.target, arguments.drop, arguments.text)):
             arguments.wrong_usage(
-                "--target and --drop are for files whose columns have names: .csv and .parquet"
+                "--target, --text and --drop are for files whose columns have names: .csv and "
+                ".parquet"
+            )
+        if arguments.text is not None and arguments.text in (arguments.target, *arguments.drop):
+            arguments.wrong_usage(
+                f"--text {arguments.text} is also what --target or --drop names; allowed is "
+                "another column, to learn from"
             )
         given = {"model": _model(arguments), "drop": tuple(arguments.drop)}
         return cls(**{**values, **given})

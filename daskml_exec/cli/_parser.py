@@ -9,7 +9,9 @@ from daskml_exec.cli._models import MODELS
 
 _TRAIN_EPILOG = """\
 Of a table, numbers are scaled, with the mean in place of gaps, and each value of a column of texts
-becomes a number of its own, 0 or 1.
+becomes a number of its own, 0 or 1. Of the column --text each word does: its TF-IDF weight, as
+TfidfVectorizer has it, called words__WORD. The other columns are beside it, as numbers__COLUMN and
+texts__COLUMN_VALUE, unless --drop leaves them out. A row without text is an error that names it.
 
 The result goes to stdout, progress and messages to stderr. Exit codes: 0 trained (also where a
 warning says that it has not converged; of a network, whose epochs are given, none does), 1 failed
@@ -69,6 +71,12 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--target", metavar="COLUMN", help="of a table: the column to predict")
     parser.add_argument(
+        "--text",
+        metavar="COLUMN",
+        help="of a table: a column to be read word by word, such as descriptions; a CSV is cut at "
+        "ends of lines, so that longer texts want Parquet",
+    )
+    parser.add_argument(
         "--drop",
         metavar="COLUMN",
         action="append",
@@ -76,7 +84,10 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="of a table: a column to leave out, such as numbers of rows; may be given again",
     )
     parser.add_argument(
-        "--test", metavar="FILE", help="as FILE: on which to measure the accuracy afterwards"
+        "--test",
+        metavar="FILE",
+        help="as FILE: on which to measure the accuracy afterwards, and which labels are "
+        "taken for which",
     )
     parser.add_argument(
         "--save", metavar="PATH", help="path or URL to save the model at; replaces what is there"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daskml_exec.cli._columns import Columns
+from daskml_exec.cli._confusion import Confusion
 from daskml_exec.cli._models import ModelKind
 from daskml_exec.cli._text import count
 from daskml_exec.executor import Facts
@@ -29,13 +30,16 @@ class Report:
     test_accuracy: float | None
     loading_seconds: float
     training_seconds: float
+    confusion: Confusion | None = None
+    """Of the test file."""
 
     def __str__(self) -> str:
         details = list(self.kind.details(self.model, self.columns))
         head, outcome = (
             Facts(list(facts), NAME_WIDTH).lines() for facts in (self._head(), self._outcome())
         )
-        blocks = [head, details, outcome]
+        confusion = [] if self.confusion is None else list(self.confusion.lines())
+        blocks = [head, details, confusion, outcome]
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     @property

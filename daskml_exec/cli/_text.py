@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 
 def number(value: Any) -> str:
     """Write four digits, with the zeros at the end that align a column.
@@ -23,3 +25,16 @@ def count(n: int, one: str, many: str | None = None) -> str:
     ('1 round', '2,000 rounds', '2 classes')
     """
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def label(value: Any) -> str:
+    """Write a label, whole numbers as such.
+
+    Examples
+    --------
+    >>> label("no"), label(2.0), label(2.5)
+    ('no', '2', '2.5')
+    """
+    if isinstance(value, (str, bool, np.bool_)):
+        return str(value)
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

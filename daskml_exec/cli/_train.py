@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from daskml_exec.cli import _logs
 from daskml_exec.cli._columns import Columns, Indices, Names
+from daskml_exec.cli._confusion import Confusion
 from daskml_exec.cli._data import Data, load_test, load_training
 from daskml_exec.cli._errors import CommandError, say
 from daskml_exec.cli._frames import in_front
@@ -20,6 +21,7 @@ from daskml_exec.cli._report import NAME_WIDTH, Report
 from daskml_exec.cli._save import Destination
 from daskml_exec.cli._streams import tell
 from daskml_exec.executor import Executor, LostSchedulerError, dashboard_link
+from daskml_exec.metrics import confusion_matrix
 
 
 def train(options: TrainOptions, *, out: TextIO | None, log: TextIO) -> None:
@@ -76,12 +78,14 @@ def _fit(
         loaded = time.perf_counter()
         print(_loaded(data, n_workers, executor), file=log, flush=True)
         model = kind.estimator([progress_on(log)])
-        fitted = (in_front(model, data.X) if data.named else model).fit(data.X, data.y)
+        whole = in_front(model, data.X, options.text) if data.named else model
+        fitted = whole.fit(data.X, data.y)
         trained = time.perf_counter()
         converged = not any(issubclass(w.category, ConvergenceWarning) for w in caught)
         if destination is not None:
             # First of all: scores, the end of the cluster and the report may fail.
             destination.write(fitted, {"first_index": data.first_index, "converged": converged})
+        test_accuracy, confusion = (None, None) if test is None else _tested(fitted, test)
         return Report(
             n_rows=data.n_rows,
             n_features=data.n_features,
@@ -91,10 +95,21 @@ def _fit(
             model=model,
             converged=converged,
             training_accuracy=fitted.score(data.X, data.y),
-            test_accuracy=None if test is None else fitted.score(test.X, test.y),
+            test_accuracy=test_accuracy,
             loading_seconds=loaded - started,
             training_seconds=trained - loaded,
+            confusion=confusion,
         )
+
+
+def _tested(fitted: Any, test: Data) -> tuple[float, Confusion | None]:
+    """Return the accuracy on test rows, and which labels were taken for which."""
+    accuracy = fitted.score(test.X, test.y)
+    if not accuracy:  # the model may know none of the labels, which scikit-learn refuses
+        return accuracy, None
+    labels = fitted.classes_
+    matrix = confusion_matrix(test.y, fitted.predict(test.X), labels=labels)
+    return accuracy, Confusion(labels, matrix, test.n_rows)
 
 
 def _columns(data: Data, fitted: Any) -> Columns:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from daskml_exec.cli._columns import Indices
+from daskml_exec.cli._confusion import Confusion
 from daskml_exec.cli._models._logistic import Logistic
 from daskml_exec.cli._models._mlp import Mlp
 from daskml_exec.cli._report import Report
@@ -97,6 +98,50 @@ def test_the_loss_is_the_lowest_not_that_of_a_refused_step(report):
     records = (record(0, None), record(1, 0.5), record(2, 0.25), record(3, 0.75))
     report.model.history_ = History(records, n_partitions=3)
     assert "\ntraining loss      0.25 (" in str(report)
+
+
+def test_labels_taken_for_others_are_a_table(report):
+    confusion = Confusion([1.0, 2.5], np.array([[1200, 3], [0, 40]]), 1244)
+    text = str(replace(report, test_accuracy=0.5, confusion=confusion))
+    assert (
+        "\n".join(
+            [
+                "",
+                "rows of the test file by label: true downwards, predicted across",
+                "         1  2.5",
+                "1    1,200    3",
+                "2.5      0   40",
+                "... and 1 row of labels that the training file has not",
+                "",
+                "training loss ",
+            ]
+        )
+        in text
+    )
+
+
+def test_of_many_labels_the_most_frequent_are_shown():
+    matrix = np.diag(np.arange(1, 13))  # the first and the second of twelve are the rarest
+    matrix[11, 0], matrix[1, 0] = 5, 7
+    header, *lines = list(Confusion([f"l{k}" for k in range(12)], matrix, matrix.sum()).lines())[1:]
+    assert header.split() == [
+        "l11",
+        "l10",
+        "l9",
+        "l1",
+        "l8",
+        "l7",
+        "l6",
+        "l5",
+        "l4",
+        "l3",
+        "2",
+        "others",
+    ]
+    assert lines[0].split() == ["l11", "12", *["0"] * 9, "5"]
+    assert lines[3].split() == ["l1", "0", "0", "0", "2", *["0"] * 6, "7"]
+    assert lines[-1].split() == ["2", "others", *["0"] * 10, "4"]
+    assert len(lines) == 11
 
 
 @pytest.fixture

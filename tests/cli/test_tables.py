@@ -5,8 +5,14 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.feature_extraction import text
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix
+from sklearn.pipeline import make_pipeline
 
 from daskml_exec import open_model
+from daskml_exec.cli._errors import CommandError
+from daskml_exec.cli._frames import count_rows, require_texts
 from daskml_exec.datasets._tables import is_table
 from tests.cli.toolbox import error_line
 
@@ -78,6 +84,116 @@ def test_gaps_between_numbers(run, tmp_path):
     assert run(str(path), *ABOUT).code == 0
 
 
+def reviews(n=240):
+    """A table with a column of texts, whose labels are in the words and in the numbers."""
+    rng = np.random.default_rng(0)
+    words = np.array(["age", "fast", "slow", "good", "bad", "kind", "cold", "warm"])
+    told = rng.random((n, len(words))) < 0.5
+    texts = [" ".join(["it", "is", *words[row]]) for row in told]
+    price, shop = rng.normal(size=n).round(3), rng.choice(["Bonn", "Rome"], n)
+    frame = pd.DataFrame({"id": np.arange(n), "text": texts, "age": price, "shop": shop})
+    liked = 3.0 * told[:, 3] - 3.0 * told[:, 4] + 2 * price
+    return frame.assign(stars=np.select([liked > 1, liked < -1], ["five", "one"], "three"))
+
+
+@pytest.fixture
+def texts(tmp_path):
+    paths = {}
+    for kind in ("csv", "parquet"):
+        for name, rows in (("train", reviews()[:180]), ("test", reviews()[180:])):
+            paths[f"{name}.{kind}"] = path = str(tmp_path / f"{name}.{kind}")
+            rows.to_csv(path, index=False) if kind == "csv" else rows.to_parquet(path)
+    return paths
+
+
+OF_TEXTS = ("--target", "stars", "--text", "text")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_words_of_a_column(run, texts, tmp_path, kind):
+    saved = str(tmp_path / "model.safetensors")
+    dropped = [part for name in ("id", "age", "shop") for part in ("--drop", name)]
+    arguments = (*OF_TEXTS, *dropped, "--partitions", "3", "--C", "10", "--save", saved)
+    result = run(texts[f"train.{kind}"], *arguments, "--test", texts[f"test.{kind}"])
+    assert result.code == 0, result.err
+    assert "180 rows x 1 features, as 10 numbers" in result.out
+    assert "words__good:" in result.out
+    frame = reviews()
+    theirs = make_pipeline(
+        text.TfidfVectorizer(),
+        LogisticRegression(C=10, solver="newton-cg", tol=1e-10, max_iter=1000),
+    ).fit(frame["text"][:180], frame["stars"][:180])
+    opened = open_model(saved)
+    np.testing.assert_allclose(opened[-1].coef_, theirs[-1].coef_, atol=1e-4)
+    tested = frame[180:]
+    found = opened.predict(tested)
+    accuracy, table = np.mean(found == tested["stars"]), confusion_matrix(tested["stars"], found)
+    assert f"test accuracy      {accuracy:.2%}" in result.out
+    lines = result.out.splitlines()
+    start = lines.index("rows of the test file by label: true downwards, predicted across")
+    assert lines[start + 1].split() == ["five", "one", "three"]
+    assert [line.split()[1:] for line in lines[start + 2 : start + 5]] == table.astype(str).tolist()
+
+
+def test_words_beside_numbers_and_categories(run, texts, tmp_path):
+    saved = str(tmp_path / "model.safetensors")
+    arguments = (*OF_TEXTS, "--drop", "id", "--C", "100", "--save", saved)
+    result = run(texts["train.csv"], *arguments, "--test", texts["test.csv"])
+    assert "180 rows x 3 features, as 13 numbers" in result.out
+    # The word and the column of numbers have one name.
+    names = set(open_model(saved)[0].get_feature_names_out())
+    assert {"words__age", "numbers__age", "texts__shop_Rome"} < names
+    accuracy = next(line for line in result.out.splitlines() if line.startswith("test accuracy"))
+    assert float(accuracy.split()[-1].rstrip("%")) > 75
+    assert (open_model(saved).predict(reviews()) == reviews()["stars"]).mean() > 0.75
+
+
+def test_a_network_of_words(run, texts):
+    result = run(texts["train.csv"], *OF_TEXTS, "--model", "mlp", "--epochs", "2", "--hidden", "4")
+    assert result.code == 0
+    assert "layers 14-4-3" in result.out
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_row_without_text_is_named(run, texts, tmp_path, kind):
+    frame = reviews()[:180]
+    frame.loc[[100, 150], "text"] = None
+    path = tmp_path / f"gaps.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path, row_group_size=60)
+    told = "has no text in 2 of 180 rows, the first of which is row 100 (counted from 0; in"
+    result = run(str(path), *OF_TEXTS)
+    assert result.code == 1
+    assert f"--text text: {path} {told} partition" in error_line(result.out, result.err)
+    result = run(texts[f"train.{kind}"], *OF_TEXTS, "--test", str(path))
+    assert result.code == 1
+    assert f"--text text: --test {path} {told}" in error_line(result.out, result.err)
+
+
+def test_the_partition_of_a_gap():
+    blocks = [reviews(5), reviews(0), reviews(4), reviews(3)]
+    blocks[2].loc[[1, 3], "text"] = None
+    blocks[3].loc[[0], "text"] = None
+    counts = pd.concat([count_rows(block, "text") for block in blocks])
+    with pytest.raises(CommandError, match=r"3 of 12 rows, .* row 6 \(.* in partition 2\)"):
+        require_texts(counts, "text", "file")
+    counts = pd.concat([count_rows(block, None) for block in blocks])
+    require_texts(counts, None, "file")
+    assert counts["rows"].tolist() == [5, 0, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("age", r"the column of .* has numbers \(float64\); allowed are texts"),
+        ("x", "no such column"),
+    ],
+)
+def test_a_column_that_has_no_texts(run, texts, column, message):
+    result = run(texts["train.csv"], "--target", "stars", "--text", column)
+    assert result.code == 1
+    assert re.search(f"--text {column}: .*{message}", error_line(result.out, result.err))
+
+
 NONE_LEFT = [part for name in ("age", "size", "city", "bought") for part in ("--drop", name)]
 
 
@@ -113,7 +229,14 @@ def test_a_test_file_without_a_column(run, files, tmp_path):
 
 
 def test_wrong_usage(run, files, libsvm):
-    for arguments in ([files["train.csv"]], [libsvm(), "--target", "y"]):
+    table = files["train.csv"]
+    for arguments in (
+        [table],
+        [libsvm(), "--target", "y"],
+        [libsvm(), "--text", "y"],
+        [table, "--target", "bought", "--text", "bought"],
+        [table, "--target", "bought", "--text", "id", "--drop", "id"],
+    ):
         with pytest.raises(SystemExit) as stopped:
             run(*arguments)
         assert stopped.value.code == 2

@@ -10,7 +10,7 @@ import numpy as np
 
 from daskml_exec.cli._columns import Columns
 from daskml_exec.cli._models._kind import require
-from daskml_exec.cli._text import count, number
+from daskml_exec.cli._text import count, label, number
 from daskml_exec.executor import Table
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.linear_model import LogisticRegression
@@ -100,7 +100,7 @@ labels = classes[margins.argmax(axis=1)]
     def details(self, model: Any, columns: Columns) -> Iterator[str]:
         classes = model.classes_
         # Two classes have one row of coefficients, that of the second class.
-        labels = [_label(value) for value in (classes if len(classes) > 2 else classes[1:])]
+        labels = [label(value) for value in (classes if len(classes) > 2 else classes[1:])]
         coef, intercept = model.coef_, model.intercept_
         shown = range(min(len(coef), _MAX_CLASSES))
         yield from Table(
@@ -139,9 +139,3 @@ def _largest(coef: Array, columns: Columns) -> list[str]:
     order = np.argsort(-np.abs(coef), kind="stable")[:_N_LARGEST]
     cells = [f"{columns.name(j)}:{coef[j]:+#.3g}" for j in order if coef[j]]
     return cells + [""] * (_N_LARGEST - len(cells))
-
-
-def _label(value: Any) -> str:
-    if isinstance(value, (str, bool, np.bool_)):
-        return str(value)
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
