@@ -1,10 +1,13 @@
 import runpy
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sklearn.datasets import load_svmlight_file
 
-DATA = Path(__file__).parents[1] / "tutorials" / "data"
+TUTORIALS = Path(__file__).parents[1] / "tutorials"
+DATA = TUTORIALS / "data"
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +23,53 @@ def test_files_are_what_the_script_makes(made, name, n_rows):
     X, y = load_svmlight_file(str(DATA / name))
     assert X.shape == (n_rows, 64)
     assert set(y) == set(range(10))
+
+
+@pytest.fixture(scope="module")
+def packages():
+    return SimpleNamespace(**runpy.run_path(str(TUTORIALS / "words" / "packages.py")))
+
+
+TOLD = """Package: zoo
+Version: 2
+Section: contrib/utils
+Description: Keeps animals
+ which are  many
+
+Package: abc
+Description: Caf\u00e9
+Section: libs
+
+Package: without-section
+Description: Nothing
+"""
+
+
+def test_topics_of_packages(packages):
+    found = packages.package_topics(TOLD)
+    assert found == [("Café", "libs"), ("Keeps animals which are many", "utils")]
+
+
+def test_topics_of_docstrings(packages, tmp_path):
+    (tmp_path / "tool" / "test").mkdir(parents=True)
+    (tmp_path / "single.py").write_text('class A:\n    """A \\d.\n\n    More.\n    """\n')
+    (tmp_path / "tool" / "inner.py").write_text("'Of a tool.'\nasync def f():\n    ' '\n")
+    (tmp_path / "tool" / "test" / "left_out.py").write_text("'Left out.'\n")
+    found = packages.topics_of_docstrings(tmp_path)
+    assert found == [("A \\d. More.", "single"), ("Of a tool.", "tool")]
+
+
+def missing():
+    raise FileNotFoundError("apt-cache")
+
+
+def failing():
+    raise subprocess.CalledProcessError(100, "apt-cache")
+
+
+@pytest.mark.parametrize("found", [missing, failing, list])
+def test_without_packages_docstrings_are_the_texts(packages, monkeypatch, found):
+    its_names = packages.topics_or_docstrings.__globals__
+    monkeypatch.setitem(its_names, "topics_of_docstrings", lambda: [("a", "b")])
+    assert packages.topics_or_docstrings(found) == [("a", "b")]
+    assert packages.topics_or_docstrings(lambda: [("c", "d")] * 3, least=3) == [("c", "d")] * 3

@@ -1,8 +1,10 @@
 """Texts to learn from: what Debian's packages are, or else what Python's own modules are."""
 
+import ast
 import re
 import subprocess
 import sysconfig
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,6 +48,77 @@ def python_sources(n_files: int | None = None) -> list[str]:
     paths = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:n_files]
     lines = (line for path in paths for line in path.read_text("utf-8").splitlines())
     return [line for line in lines if line.strip()]
+
+
+def topics_of_packages() -> list[tuple[str, str]]:
+    """Return the description and the section of each package that apt knows."""
+    told = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=True)
+    return package_topics(told.stdout)
+
+
+def package_topics(told: str) -> list[tuple[str, str]]:
+    """Return the description and the section of each paragraph of a list of packages.
+
+    Each name counts once, and in order; of a section such as "contrib/net" the last part does.
+
+    Examples
+    --------
+    >>> package_topics("Package: abc\\nDescription: A tool\\n for all\\nSection: contrib/utils\\n")
+    [('A tool for all', 'utils')]
+    """
+    found = {}
+    for paragraph in told.split("\n\n"):
+        fields = dict(
+            re.findall(r"^(Package|Section|Description): (.*(?:\n .*)*)", paragraph, re.MULTILINE)
+        )
+        if len(fields) == 3:
+            section = fields["Section"].split("/")[-1]
+            found[fields["Package"]] = " ".join(fields["Description"].split()), section
+    return [found[name] for name in sorted(found)]
+
+
+def topics_of_docstrings(folder: Path | None = None) -> list[tuple[str, str]]:
+    """Return the docstrings of Python's library, each with the module or package it is from.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Of modules; None for those that Python has brought along. Tests are left out.
+    """
+    folder = Path(sysconfig.get_path("stdlib")) if folder is None else folder
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if not {"site-packages", "dist-packages", "test", "tests"} & {*parts}:
+            found += [(text, parts[0]) for text in docstrings(path.read_text("utf-8"))]
+    return found
+
+
+def docstrings(source: str) -> list[str]:
+    """Return the docstrings of a module, in order and each in one line.
+
+    Examples
+    --------
+    >>> docstrings("'A module.'\\ndef f():\\n    'Return  nothing.'")
+    ['A module.', 'Return nothing.']
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes in texts that are not ours
+        tree = ast.parse(source)
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds))
+    return [" ".join(text.split()) for text in texts if text and text.strip()]
+
+
+def topics_or_docstrings(
+    topics: Callable[[], Sequence[tuple[str, str]]] = topics_of_packages, least: int = 10_000
+) -> Sequence[tuple[str, str]]:
+    """Return packages' topics, or docstrings of Python's where apt is absent or has no lists."""
+    try:
+        found = topics()
+    except (OSError, subprocess.CalledProcessError):
+        found = []
+    return found if len(found) >= least else topics_of_docstrings()
 
 
 def packages_or_sources(
