@@ -5,6 +5,7 @@ What is shuffled is ordered by a hash of (seed, row): folds of exact sizes are r
 the folds of a block depend on nothing but its own rows and the rule.
 """
 
+import heapq
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -176,6 +177,36 @@ class ByLabel:
         """As of `Rule`."""
         found: Array = self.of_value[np.searchsorted(self.values, labels)]
         return found
+
+
+def lightest_first(sizes: Array, n_folds: int) -> Array:
+    """Deal groups to folds: the largest first, each to the fold that has fewest rows yet.
+
+    As scikit-learn's `GroupKFold` does since its sort is stable: of equal groups the last comes
+    first, of equally light folds it is the first.
+
+    Parameters
+    ----------
+    sizes : ndarray of int64 of shape (n_groups,)
+        Rows of each group.
+    n_folds : int
+
+    Returns
+    -------
+    ndarray of uint16 of shape (n_groups,)
+
+    Examples
+    --------
+    >>> lightest_first(np.array([2, 1, 1]), 2).tolist()
+    [0, 1, 1]
+    """
+    found = np.empty(len(sizes), np.uint16)
+    folds = [(0, fold) for fold in range(n_folds)]
+    for group in np.argsort(sizes, kind="stable")[::-1].tolist():
+        rows, fold = folds[0]
+        found[group] = fold
+        heapq.heapreplace(folds, (rows + int(sizes[group]), fold))
+    return found
 
 
 def _or_nowhere(found: Array, n_folds: int) -> Array:

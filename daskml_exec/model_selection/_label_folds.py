@@ -32,69 +32,95 @@ def labels_of(block: Any, partition: int) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Labels of a partition: each once, how often it comes, and in which row of all first."""
-
-    values: Array
-    counts: Array
-    first: Array
-
-
-@dataclass(frozen=True)
-class CountLabels(Query[Mapping[int, Found]]):
-    """Asks which labels there are, by partition."""
-
-    def partial(self, partition: Partition) -> Mapping[int, Found]:
-        """Count those of one."""
-        labels = labels_of(partition.X, partition.index)
-        values, first, counts = np.unique(labels, return_index=True, return_counts=True)
-        return {partition.index: Found(values, counts, first + partition.start)}
-
-    def combine(self, left: Any, right: Any) -> Any:
-        """Have both."""
-        return {**left, **right}
-
-
-@dataclass(frozen=True, eq=False)
 class Labels:
-    """What is known of the labels of all rows.
+    """The labels of some rows.
 
     Attributes
     ----------
     values : ndarray of shape (K,)
-        Sorted.
-    counts : ndarray of int64 of shape (n_partitions, K)
-    first : ndarray of shape (K,)
+        Each once, sorted.
+    totals : ndarray of int64 of shape (K,)
+        How often each comes.
+    first : ndarray of int64 of shape (K,)
         The row in which each comes first.
     """
 
     values: Array
-    counts: Array
+    totals: Array
     first: Array
 
-    @property
-    def totals(self) -> Array:
-        """How often each label comes."""
-        return self.counts.sum(axis=0)
+    def and_(self, other: Labels) -> Labels:
+        """Return the labels of both.
 
-    @property
-    def before(self) -> Array:
-        """How often each label comes before each partition."""
-        return np.cumsum(self.counts, axis=0) - self.counts
+        Raises
+        ------
+        ValueError
+            Some are texts and some numbers.
+        """
+        if not len(self.values) or not len(other.values):
+            return self if len(self.values) else other
+        kinds = {each.values.dtype.kind in "US" for each in (self, other)}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"labels are texts in some partitions and numbers in others: "
+                f"{self.values[0]!r}, {other.values[0]!r}; allowed is one kind"
+            )
+        if len(self.values) == len(other.values) and (self.values == other.values).all():
+            values = self.values
+            mine, theirs = slice(None), slice(None)
+        else:
+            values = np.union1d(self.values, other.values)
+            mine, theirs = (np.searchsorted(values, each.values) for each in (self, other))
+        totals = np.zeros(len(values), np.int64)
+        first = np.full(len(values), np.iinfo(np.int64).max)
+        for place, part in ((mine, self), (theirs, other)):
+            totals[place] += part.totals
+            first[place] = np.minimum(first[place], part.first)
+        return Labels(values, totals, first)
+
+
+@dataclass(frozen=True)
+class _CountLabels(Query[Labels]):
+    def partial(self, partition: Partition) -> Labels:
+        labels = labels_of(partition.X, partition.index)
+        values, first, counts = np.unique(labels, return_index=True, return_counts=True)
+        return Labels(values, counts.astype(np.int64), first + partition.start)
+
+    def combine(self, left: Labels, right: Labels) -> Labels:
+        return left.and_(right)
+
+
+@dataclass(frozen=True, eq=False)
+class _CountEach(Query[Mapping[int, Array]]):
+    values: Array
+
+    def partial(self, partition: Partition) -> Mapping[int, Array]:
+        codes = np.searchsorted(self.values, labels_of(partition.X, partition.index))
+        return {partition.index: np.bincount(codes, minlength=len(self.values))}
+
+    def combine(self, left: Any, right: Any) -> Any:
+        return {**left, **right}
 
 
 def labels_in(data: Any) -> Labels:
-    """Return what is known of the labels of loaded rows."""
-    found: Mapping[int, Found] = reduce(CountLabels(), data, name="labels")
-    parts = [found[index] for index in sorted(found)]
-    values = np.unique(np.concatenate([part.values for part in parts if len(part.values)]))
-    counts = np.zeros((len(parts), len(values)), np.int64)
-    first = np.full(len(values), np.iinfo(np.int64).max)
-    for index, part in enumerate(parts):
-        codes = np.searchsorted(values, part.values)
-        counts[index, codes] = part.counts
-        np.minimum.at(first, codes, part.first)
-    return Labels(values, counts, first)
+    """Return the labels of loaded rows."""
+    found: Labels = reduce(_CountLabels(), data, name="labels")
+    return found
+
+
+def in_order(data: Any, labels: Labels, ends: Array) -> FoldsInOrder:
+    """Return the rule by which folds take the rows of each label in turn.
+
+    Parameters
+    ----------
+    data : Data
+        Of labels.
+    labels : Labels
+    ends : ndarray of int64 of shape (K, n_folds)
+    """
+    found = reduce(_CountEach(labels.values), data, name="labels")
+    counts = np.stack([found[index] for index in sorted(found)])
+    return FoldsInOrder(labels.values, ends, np.cumsum(counts, axis=0) - counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +129,19 @@ class FoldsInOrder(Query[Any]):
 
     Attributes
     ----------
-    labels : Labels
+    values : ndarray of shape (K,)
     ends : ndarray of int64 of shape (K, n_folds)
+    before : ndarray of int64 of shape (n_partitions, K)
+        How often each label comes before each partition.
     """
 
-    labels: Labels
+    values: Array
     ends: Array
+    before: Array
 
     def partial(self, partition: Partition) -> Array:
         """Return the folds of a partition."""
-        rule = InOrder(self.labels.values, self.ends, self.labels.before[partition.index])
+        rule = InOrder(self.values, self.ends, self.before[partition.index])
         return _folds(rule, partition)
 
 

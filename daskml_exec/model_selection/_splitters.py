@@ -14,12 +14,20 @@ from sklearn.utils import check_random_state
 
 from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.folds import MOST_FOLDS, NOWHERE, ByLabel, Hashed, Ranges, last_hashes
+from daskml_exec.kernels.folds import (
+    MOST_FOLDS,
+    NOWHERE,
+    ByLabel,
+    Hashed,
+    Ranges,
+    last_hashes,
+    lightest_first,
+)
 from daskml_exec.model_selection._label_folds import (
     FoldsBy,
-    FoldsInOrder,
     Labels,
     hashed_by_label,
+    in_order,
     labels_in,
 )
 from daskml_exec.model_selection._rows import OneOf, Rows
@@ -171,10 +179,10 @@ class StratifiedKFold(Folded):
                     "y has numbers with fractions; supported target types are ('binary', "
                     "'multiclass'): labels of classes"
                 )
-            _require_rows(self.n_splits, int(labels.counts.sum()))
+            _require_rows(self.n_splits, int(labels.totals.sum()))
             ends = _ends_by_class(labels, self.n_splits)
             if not self.shuffle:
-                return made_folds(data, FoldsInOrder(labels, ends))
+                return made_folds(data, in_order(data, labels, ends))
             rule = hashed_by_label(data, labels, ends, self._seed())
             return made_folds(data, FoldsBy(rule))
 
@@ -204,11 +212,12 @@ class GroupKFold(Folded):
             raise ValueError("The 'groups' parameter should not be None: give a group for each row")
         with loaded_labels(groups, "groups", X, executor) as data:
             labels = labels_in(data)
-            # Of groups as if each were its rows: scikit-learn deals them by their sizes alone.
-            rows = np.repeat(np.arange(len(labels.values)), labels.totals)
-            of_value = np.zeros(len(labels.values), np.uint16)
-            for fold, (_, test) in enumerate(self._sklearn().split(rows, groups=rows)):
-                of_value[np.unique(rows[test])] = fold
+            if self.n_splits > len(labels.values):
+                raise ValueError(
+                    f"Cannot have number of splits n_splits={self.n_splits} greater than the number"
+                    f" of groups: {len(labels.values)}."
+                )
+            of_value = lightest_first(labels.totals, self.n_splits)
             return made_folds(data, FoldsBy(ByLabel(labels.values, of_value)))
 
 
@@ -355,13 +364,29 @@ class TimeSeriesSplit(Splitter):
         self.test_size, self.gap = test_size, gap
 
     def _split(self, executor: Executor, X: Any, y: Any, groups: Any) -> Iterator[Any]:
+        self._sklearn()
         lengths = row_lengths(executor, X)
-        # A byte for each row, of which scikit-learn says the rows.
-        for train, test in self._sklearn().split(np.zeros(sum(lengths), np.int8)):
-            ends = [train[0] if len(train) else 0, train[-1] + 1 if len(train) else 0]
-            ends += [test[0], test[-1] + 1]
-            made = fold_rows(executor, Ranges(np.array(ends)), lengths)
+        n = sum(lengths)
+        size = n // (self.n_splits + 1) if self.test_size is None else self.test_size
+        self._require_room(n, size)
+        for start in range(n - self.n_splits * size, n, size):
+            stop = start - self.gap
+            least = stop - self.max_train_size if self.max_train_size else 0
+            ends = np.array([max(0, least), stop, start, start + size])
+            made = fold_rows(executor, Ranges(ends), lengths)
             yield Rows(made, OneOf(1)), Rows(made, OneOf(3))
+
+    def _require_room(self, n: int, size: int) -> None:
+        if self.n_splits + 1 > n:
+            raise ValueError(
+                f"Cannot have number of folds={self.n_splits + 1} greater than the number of "
+                f"samples={n}."
+            )
+        if n - self.gap - size * self.n_splits <= 0:
+            raise ValueError(
+                f"Too many splits={self.n_splits} for number of samples={n} with test_size={size} "
+                f"and gap={self.gap}."
+            )
 
 
 def seed_of(random_state: Any) -> int:

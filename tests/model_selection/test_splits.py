@@ -65,6 +65,7 @@ IN_ORDER = {
     "stratified": (StratifiedKFold(4), sk.StratifiedKFold(4)),
     "groups": (GroupKFold(3), sk.GroupKFold(3)),
     "time": (TimeSeriesSplit(3, gap=2), sk.TimeSeriesSplit(3, gap=2)),
+    "all time": (TimeSeriesSplit(4, max_train_size=0), sk.TimeSeriesSplit(4, max_train_size=0)),
     "recent time": (
         TimeSeriesSplit(3, max_train_size=9, test_size=5),
         sk.TimeSeriesSplit(3, max_train_size=9, test_size=5),
@@ -109,6 +110,19 @@ def test_classes_are_dealt_as_scikit_learn_deals_them(n, y, executor):
     ]
     for mine, theirs in zip(found, wanted, strict=True):
         assert_array_equal(mine, theirs)
+
+
+@settings(max_examples=20)
+@given(groups=st.lists(st.integers(0, 12), min_size=12, max_size=60), n=st.integers(2, 4))
+def test_groups_are_dealt_as_scikit_learn_deals_them(groups, n, executor):
+    groups = np.array(groups)
+    if len(np.unique(groups)) < n:
+        return
+    wanted = [test for _, test in sk.GroupKFold(n).split(groups, groups=groups)]
+    rows = lazy(groups, (4, 9))
+    found = [test.mask() for _, test in GroupKFold(n).split(rows, groups=lazy(groups, (3,)))]
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert_array_equal(np.flatnonzero(mine), theirs)
 
 
 def test_given_folds(executor):
@@ -238,6 +252,7 @@ def test_one_split_in_order_and_in_memory(executor):
         assert_array_equal(mine, theirs)
 
 
+MIXED = da.concatenate([lazy(Y[:30].astype(object), (9,)), lazy(X[30:, 0].astype(object), (9,))])
 REFUSED = {
     "k above rows": (KFold(62), {}, "n_splits=62 greater than the number of samples"),
     "one fold": (KFold(1), {}, "n_splits=1"),
@@ -249,6 +264,9 @@ REFUSED = {
     "fractions": (StratifiedKFold(3), {"y": lazy(X[:, 0] + 0.5)}, "fractions"),
     "missing": (GroupKFold(3), {"groups": lazy(np.where(X[:, 0] == 40, np.nan, 1.0))},
                 "missing in row 7 of partition 3"),
+    "texts and numbers": (GroupKFold(2), {"groups": MIXED}, "texts in some partitions and numbers"),
+    "rows of time": (TimeSeriesSplit(61), {}, "number of folds=62 greater than the number of samp"),
+    "gap": (TimeSeriesSplit(3, gap=30), {}, "Too many splits=3 .* with test_size=15 and gap=30"),
     "size": (ShuffleSplit(2, test_size=1.5), {}, "test_size=1.5"),
     "sizes": (ShuffleSplit(2, test_size=0.7, train_size=0.7), {}, "sum of test_size and train"),
 }  # fmt: skip
