@@ -9,6 +9,8 @@ import dask
 import dask.array as da
 import numpy as np
 import pandas as pd
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
 from daskml_exec.partitions._assemble import side_by_side
@@ -97,14 +99,16 @@ def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None =
     """
     if isinstance(meta, (pd.DataFrame, pd.Series)):
         return frame_of_blocks(blocks, meta)
-    shape = (np.nan, *meta.shape[1:])
-    arrays = [da.from_delayed(block, shape, meta=meta, dtype=meta.dtype) for block in blocks]
-    joined = da.concatenate(arrays, allow_unknown_chunksizes=True)
-    if rows is None:
-        return joined
-    # Told before, Dask would leave out the chunks without rows.
-    chunks = (tuple(rows), *joined.chunks[1:])
-    return joined.map_blocks(_as_it_is, chunks=chunks, dtype=meta.dtype, meta=meta)
+    # One layer, and not `da.concatenate`, which leaves out chunks without rows, and in old releases
+    # asks SciPy's matrices for what they lack.
+    held = [block if isinstance(block, Delayed) else dask.delayed(block) for block in blocks]
+    name = f"rows-{tokenize([block.key for block in held], rows)}"
+    rest = (0,) * (meta.ndim - 1)
+    layer = {(name, i, *rest): (_as_it_is, block.key) for i, block in enumerate(held)}
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=held)
+    lengths = (np.nan,) * len(held) if rows is None else tuple(rows)
+    chunks = (lengths, *((width,) for width in meta.shape[1:]))
+    return da.Array(graph, name, chunks, dtype=meta.dtype, meta=meta)
 
 
 @dataclass(frozen=True)
