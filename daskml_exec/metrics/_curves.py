@@ -23,9 +23,10 @@ from daskml_exec.kernels.score_runs import (
 from daskml_exec.metrics._label_pairs import factorised, merged_labels
 
 MAX_DISTINCT = 1_000_000
+_EXACT = 2**53
 
 
-class BoundedFloat(float):
+class BoundedFloat(np.float64):
     """A number that is known up to a bound.
 
     Parameters
@@ -40,9 +41,17 @@ class BoundedFloat(float):
 
     def __new__(cls, value: float, error_bound: float) -> BoundedFloat:
         """Return the number with its bound."""
-        found = super().__new__(cls, value)
+        found: BoundedFloat = super().__new__(cls, value)
         found.error_bound = error_bound
         return found
+
+    def __repr__(self) -> str:
+        """Return the number, as Python writes it."""
+        return repr(float(self))
+
+    def copy(self, order: Any = "K") -> BoundedFloat:
+        """Return itself: Dask copies what it has computed."""
+        return self
 
     def __reduce__(self) -> Any:
         """Return how to make it again."""
@@ -81,6 +90,8 @@ class CurveChunk:
         scores = y_score.reshape(len(y_score), -1)
         if scores.dtype.kind not in "biuf":
             raise ValueError(f"y_score has the dtype {scores.dtype}; allowed are numbers")
+        if scores.dtype.kind in "iu" and len(scores):
+            _require_exact(int(scores.min()), int(scores.max()))
         several = self.probabilities and scores.shape[1] > 1
         if several and not np.allclose(1, scores.sum(axis=1)):
             raise ValueError(
@@ -104,6 +115,15 @@ class CurveChunk:
         return Curves(labels, runs, a.rows + b.rows, left.weighted)
 
 
+def _require_exact(least: int, most: int) -> None:
+    # Keys of scores are their float64.
+    if least < -_EXACT or most > _EXACT:
+        raise ValueError(
+            f"y_score has integers from {least} to {most}; allowed on a cluster are those up to "
+            "2**53 on either side, which float64 tells apart"
+        )
+
+
 @dataclass(frozen=True)
 class RocArea:
     """Finish the area under the ROC curve."""
@@ -121,7 +141,8 @@ class RocArea:
                     f"y_true has the {len(curves.labels)} labels {curves.labels}, and y_score one "
                     "column; allowed are two labels, or a column for each"
                 )
-            return _bounded(self._binary(curves, 0, *_two_sides(curves, len(curves.labels) - 1)))
+            greater = _columns_against(curves.runs[0], len(curves.labels) - 1)
+            return _bounded(self._area(curves.runs[0], *greater))
         columns = _labels_of_columns(curves, self.labels)
         if len(columns) == 2:
             raise ValueError(
@@ -177,9 +198,6 @@ class RocArea:
         weights = shares if self.average == "weighted" else None
         return _bounded(np.average(found, axis=0, weights=weights))
 
-    def _binary(self, curves: Curves, column: int, negative: Array, positive: Array) -> Any:
-        return self._area(curves.runs[column], negative, positive)
-
     def _area(self, run: Run, negative: Array, positive: Array) -> tuple[float, float]:
         value = _told(roc_auc_score, negative, positive, max_fpr=self.max_fpr)
         if not run.dropped:
@@ -208,7 +226,7 @@ class PrecisionArea:
                     f"{present}"
                 )
             at = present.index(self.pos_label) if self.pos_label in present else -1
-            return _bounded(self._area(curves.runs[0], *_two_sides(curves, at)))
+            return _bounded(self._area(curves.runs[0], *_columns_against(curves.runs[0], at)))
         if self.pos_label != 1:
             raise ValueError(
                 f"pos_label={self.pos_label!r} with several labels; allowed is pos_label=1"
@@ -279,14 +297,6 @@ def _told(theirs: Callable[..., Any], negative: Array, positive: Array, **option
 def _bounded(found: Any) -> BoundedFloat:
     value, slack = found
     return BoundedFloat(float(value), float(slack))
-
-
-def _two_sides(curves: Curves, at: int) -> tuple[Array, Array]:
-    """Return the weights of all labels but one, and of that one."""
-    if len(curves.labels) == 1 and at == 0:
-        # As scikit-learn's binarised labels: the only one is the negative one, unless it is 1.
-        at = 0 if curves.labels[0] == 1 else -1
-    return _columns_against(curves.runs[0], at)
 
 
 def _columns_against(run: Run, at: int) -> tuple[Array, Array]:

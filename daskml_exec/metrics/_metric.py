@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sklearn.utils._param_validation import validate_parameter_constraints
+
 from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.partitions import column_sums, is_collection, lazy_sums
 
@@ -79,6 +81,8 @@ def evaluate(
             for name, metric in metrics.items()
         }
     records = tuple(metrics.values())
+    for metric in records:
+        require_options(metric.theirs)
     ask = partial(_chunks, records)
     combine = partial(_combined, records)
     large = any(metric.large for metric in records)
@@ -107,6 +111,16 @@ def measured(
         compute=compute,
     )
     return found[metric.name]
+
+
+def require_options(asked: Callable[..., Any]) -> None:
+    """Raise what scikit-learn's function says of its options, before rows are looked at."""
+    if not isinstance(asked, partial):
+        return
+    function = next((each for each in asked.args if callable(each)), asked.func)
+    constraints = function._skl_parameter_constraints
+    known = {name: value for name, value in asked.keywords.items() if name in constraints}
+    validate_parameter_constraints(constraints, known, function.__qualname__)
 
 
 def _chunks(records: tuple[Metric, ...], columns: dict[str, Any], weight: Any) -> tuple[Any, ...]:

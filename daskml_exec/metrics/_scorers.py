@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics as theirs
 
+from daskml_exec.executor import Executor
 from daskml_exec.metrics import _records as records
 from daskml_exec.metrics._curves import MAX_DISTINCT
 from daskml_exec.metrics._label_pairs import pairs_metric
@@ -240,6 +241,9 @@ def _response(estimator: Any, X: Any, response: str) -> Any:
 
 
 def _second_column(probabilities: Any) -> Any:
+    if isinstance(probabilities, list):
+        client = Executor.current().client
+        return client.map(_second_column, probabilities, pure=False, key="second-column")
     if hasattr(probabilities, "iloc"):
         return probabilities.iloc[:, 1]
     return probabilities[:, 1]

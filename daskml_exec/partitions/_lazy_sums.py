@@ -140,4 +140,5 @@ def _folded(leaves: list[Any], combine: Combine) -> Any:
 def _finalised(total: Any, finalise: Callable[[Any], Any]) -> Any:
     if total is None:
         raise ValueError("there are no rows; a metric needs one or more")
-    return np.asarray(finalise(total))
+    found = finalise(total)
+    return found if isinstance(found, np.generic) else np.asarray(found)

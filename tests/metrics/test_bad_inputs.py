@@ -44,6 +44,13 @@ WRONG = {
     "weights of outputs": ("mean_squared_error", MORE, MORE, {"multioutput": [1, 2]}),
     "no counts": ("mean_poisson_deviance", SCORE - 9, CHANCE + 1, {}),
     "no means": ("mean_poisson_deviance", CHANCE, 0 * CHANCE, {}),
+    "unknown mean of outputs": ("r2_score", SCORE, CHANCE, {"multioutput": "all"}),
+    "unknown mean of errors": ("mean_absolute_error", SCORE, CHANCE, {"multioutput": "all"}),
+    "unknown average of an area": ("roc_auc_score", TWO, SCORE, {"average": "all"}),
+    "unknown average of precisions": ("average_precision_score", TWO, SCORE, {"average": 3}),
+    "no first ranks": ("ndcg_score", MORE, MORE, {"k": 0}),
+    "no best": ("top_k_accuracy_score", Y, MORE, {"k": 0}),
+    "neither true nor predicted": ("confusion_matrix", Y, Y, {"normalize": "both"}),
     "no counts explained": ("d2_tweedie_score", SCORE - 9, CHANCE + 1, {"power": 1}),
 }
 
@@ -150,3 +157,12 @@ def test_names(executor):
         metrics.roc_auc_score(TWO, SCORE, max_distinct=1)
     with pytest.raises(ValueError, match="power=3; allowed on a cluster are 0 and 1"):
         metrics.d2_tweedie_score(in_chunks(CHANCE, 70), CHANCE + 1, power=3)
+
+
+def test_scores_that_float64_does_not_tell_apart(executor):
+    big = 2**53 + np.arange(N)
+    with pytest.raises(ValueError, match=r"y_score has integers from 9007199254740992 to"):
+        metrics.roc_auc_score(in_chunks(TWO, 70), in_chunks(big, 70))
+    small = big - 2**53
+    found = metrics.roc_auc_score(in_chunks(TWO, 70), in_chunks(small, 70))
+    assert found == pytest.approx(theirs.roc_auc_score(TWO, small), rel=1e-12)

@@ -1,6 +1,7 @@
 """Areas under curves with fewer distinct scores than there are."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -57,6 +58,28 @@ def test_exact_where_scores_fit(executor):
     assert found == pytest.approx(theirs.roc_auc_score(TWO, SCORE), rel=1e-12)
     again = pickle.loads(pickle.dumps(BoundedFloat(0.5, 0.1)))
     assert (again, again.error_bound) == (0.5, 0.1)
+
+
+def test_lazy_areas_have_their_bound(executor):
+    y = in_chunks(TWO, 40)
+    now = metrics.roc_auc_score(y, SCORE, max_distinct=30)
+    later = metrics.roc_auc_score(y, SCORE, max_distinct=30, compute=False)
+    found = later.compute()
+    assert (found, found.error_bound) == (now, now.error_bound)
+    assert repr(found) == repr(float(now))
+    assert (1 - later).compute() == 1 - now
+
+
+@pytest.mark.parametrize(
+    ("label", "pos_label"), [(0, 0), (0, 1), (1, 1), (1, 0), (2, 2), ("a", "a"), ("a", "b")]
+)
+def test_average_precision_of_one_label(executor, label, pos_label):
+    y = np.array([label] * N)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = theirs.average_precision_score(y, SCORE, pos_label=pos_label)
+        found = metrics.average_precision_score(in_chunks(y, 40), SCORE, pos_label=pos_label)
+    assert found == expected
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

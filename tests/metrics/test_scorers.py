@@ -26,6 +26,14 @@ def test_classifiers(executor, name):
         assert found == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("name", ["accuracy", "roc_auc", "neg_log_loss", "neg_brier_score"])
+def test_lists_of_futures(executor, name):
+    model = LogisticRegression().fit(X, Y)
+    expected = theirs.get_scorer(name)(model.to_sklearn(), X, Y)
+    rows, y = (executor.client.scatter([each[:130], each[130:]]) for each in (X, Y))
+    assert metrics.get_scorer(name)(model, rows, y) == pytest.approx(expected, rel=1e-10)
+
+
 @pytest.mark.parametrize("name", ["roc_auc_ovr", "roc_auc_ovo_weighted", "neg_log_loss"])
 def test_several_classes(executor, name):
     model = LogisticRegression().fit(X3, Y3)
