@@ -147,10 +147,13 @@ def compare(
     items = [clothes(given.images, part) for part in ("train", "t10k")]
     train = compose(items[0], range(given.scenes))
     test = compose(items[1], range(given.test_scenes), seed=1)
-    with Executor(n_workers=WORKERS, threads_per_worker=1) as executor:
-        fit = partial(on_workers, task, executor)
-        found = _tell(f"{WORKERS} Workers", task, fit, train, test, given)
-    _tell("one process", task, partial(in_one_process, task), train, test, given)
+    if "data" in given.ways:
+        with Executor(n_workers=WORKERS, threads_per_worker=1) as executor:
+            fit = partial(on_workers, task, executor)
+            found = _tell(f"{WORKERS} Workers", task, fit, train, test, given)
+    if "loop" in given.ways:
+        of_loop = _tell("one process", task, partial(in_one_process, task), train, test, given)
+        found = found if "data" in given.ways else of_loop
     if given.picture is not None:
         draw(test, found, items[1].names).savefig(given.picture)
 
@@ -165,6 +168,7 @@ def _given(about: str, rates: tuple[float, ...], scenes: int, epochs: int) -> ar
     add("--test-scenes", type=int, default=1_000)
     add("--epochs", type=int, default=epochs)
     add("--rates", type=float, nargs="+", default=rates, help="to choose from")
+    add("--ways", nargs="+", choices=["data", "loop"], default=["data", "loop"])
     add("--seed", type=int, default=0)
     add("--picture", type=Path, help="file to draw some test scenes in; needs matplotlib")
     return parser.parse_args()
