@@ -20,7 +20,7 @@ from daskml_exec.partitions._kinds import Reading
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._refusals import column_labels
 from daskml_exec.partitions._row_leaves import bytes_of, row_count
-from daskml_exec.partitions._target import Columns, Settled, Target
+from daskml_exec.partitions._target import UNCHANGED, Columns, Settled, Target
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Described:
     rows : list of int
     targets : list
         What the target's ``describe`` returned, per partition.
+    mixed : bool
+        Whether partitions have several dtypes, which become one.
     n_features, nonzeros, dtype, feature_names, executor, workers_lost_before, sizes
         As of `Partitions`.
     """
@@ -41,6 +43,7 @@ class Described:
     futures: list[Future[Any]]
     rows: list[int]
     targets: list[Any]
+    mixed: bool
     n_features: int
     nonzeros: int | None
     dtype: np.dtype[Any]
@@ -50,15 +53,17 @@ class Described:
 
     def finished(self, settled: Settled) -> Partitions:
         """Return partitions with y and weights in their last form, and X in one dtype."""
-        n = len(self.futures)
-        futures = self.executor.client.map(
-            _finish,
-            self.futures,
-            [settled.columns] * n,
-            [None if self.sizes is not None else self.dtype] * n,
-            pure=False,
-            key="partition",
-        )
+        n, futures = len(self.futures), self.futures
+        dtype = self.dtype if self.mixed else None
+        if dtype is not None or settled.columns != UNCHANGED:
+            futures = self.executor.client.map(
+                _finish,
+                self.futures,
+                [settled.columns] * n,
+                [dtype] * n,
+                pure=False,
+                key="partition",
+            )
         return Partitions(
             executor=self.executor,
             futures=tuple(futures),
@@ -116,6 +121,7 @@ def described(
         futures=aligned.futures,
         rows=[summary.rows for summary in summaries],
         targets=[summary.target for summary in summaries],
+        mixed=len({summary.dtype for summary in summaries}) > 1,
         n_features=summaries[0].n_features,
         nonzeros=_total([summary.nonzeros for summary in filled]),
         dtype=np.dtype(object) if raw else dtype,

@@ -109,7 +109,9 @@ class _Weights:
 
 
 NO_TARGET = NoTarget()
-UNSETTLED = Settled(_Weights(0), AS_GIVEN, weighted=False)
+UNCHANGED = _Weights(0)
+"""The last form of y and weights is that in which they were given."""
+UNSETTLED = Settled(UNCHANGED, AS_GIVEN, weighted=False)
 
 
 def require_weight(rows: int, weight: float, *, needed: str) -> None:
