@@ -4,9 +4,10 @@ A chain of equal layers, so wide that each of two stages takes 50 ms at least of
 micro-batch, forwards and backwards. Ours has a worker process of one thread for each stage; the
 loop goes through the same micro-batches in this process, on one thread, one after the other, and
 takes its step from their sum. What begins a fit is left out: a fit of one epoch is taken from one
-of several. Runs of ours and of the loop take turns. "sooner" is the loop's seconds over ours, the
-median of the pairs (smallest - largest); "at best" is what the begin and the end of each step leave
-of it, in which one of two stages waits: 2 m / (m + 1) for m micro-batches.
+of as many more as keep the loop busy for 8 seconds. Runs of ours and of the loop take turns.
+"sooner" is the loop's seconds over ours, the median of the pairs (smallest - largest); "at best" is
+what the begin and the end of each step leave of it, in which one of two stages waits: 2 m / (m + 1)
+for m micro-batches.
 
 With ``--memory``: the peak of resident memory of the worker that has most, less what it has before,
 for the whole module on one worker (as data parallelism has it, and as stages on one worker) and for
@@ -26,6 +27,7 @@ from peers.table import aligned
 from torch_memory import peak_of
 
 LEAST_MILLISECONDS = 50.0
+LEAST_SECONDS = 8.0
 LAYERS = 8
 WIDTHS = tuple(256 * 2**i for i in range(6))
 _HEADER = ("micro-batches", "width", "stage, ms", "loop, s", "ours, s", "sooner", "at best")
@@ -107,10 +109,11 @@ def wide_enough(rows: int, least: float) -> tuple[int, float]:
     return width, takes
 
 
-def line(parts: int, rows: int, least: float, epochs: int, pairs: int) -> tuple[str, ...]:
+def line(parts: int, rows: int, least: float, seconds: float, pairs: int) -> tuple[str, ...]:
     width, takes = wide_enough(rows, least)
     batch = rows * parts
     X = np.random.default_rng(0).normal(size=(4 * batch, width)).astype(np.float32)
+    epochs = max(2, round(seconds / loop(X, width, batch, parts, 1)))
     ours(X, width, batch, parts, 1)  # Workers import PyTorch in their first fit
     found = [
         (loop(X, width, batch, parts, epochs), ours(X, width, batch, parts, epochs))
@@ -181,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
                     parts,
                     rows=32 if given.quick else 128,
                     least=1.0 if given.quick else LEAST_MILLISECONDS,
-                    epochs=2,
+                    seconds=0.0 if given.quick else LEAST_SECONDS,
                     pairs=given.pairs or (1 if given.quick else 5),
                 )
             )

@@ -18,6 +18,9 @@ from daskml_exec.kernels.even_addresses import at_even_addresses
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 from daskml_exec.kernels.stop_points import stop_point
 
+Opened = Callable[[int, Any], Any]
+"""Of an index, and what a future holds: the partition."""
+
 _NOTHING_CARRIED: Mapping[int, Any] = MappingProxyType({})
 
 
@@ -41,6 +44,7 @@ def fold_group(
     nbytes: Callable[[Any], int],
     carries: Mapping[int, Any] = _NOTHING_CARRIED,
     capacity: Capacity = UNLIMITED,
+    opened: Opened | None = None,
 ) -> Folded:
     """Ask partitions one by one, and combine answers as soon as they form whole subtrees.
 
@@ -60,6 +64,8 @@ def fold_group(
         What partitions kept, by index.
     capacity : Capacity
         Of where this runs.
+    opened : callable, optional
+        Makes the partition of what stands for it.
 
     Raises
     ------
@@ -72,7 +78,8 @@ def fold_group(
     with single_threaded_blas():
         prepared, keep = query.prepare(), keeps(query)
         shared = (prepared,) if takes_prepared(type(query)) else ()
-        for index, partition in zip(indices, partitions, strict=True):
+        for index, held in zip(indices, partitions, strict=True):
+            partition = held if opened is None else opened(index, held)
             given = (carries.get(index), *shared) if query.carries else shared
             answer, carry = answer_and_carry(query, query.partial(partition, *given))
             if keep:
@@ -157,6 +164,7 @@ class GroupTask:
 
     n_partitions: int
     nbytes: Callable[[Any], int]
+    opened: Opened | None = None
 
     def __call__(
         self,
@@ -173,7 +181,14 @@ class GroupTask:
             for index, carry in each.carries.items()
         }
         found = fold_group(
-            query, indices, partitions, self.n_partitions, self.nbytes, before, Capacity.here()
+            query,
+            indices,
+            partitions,
+            self.n_partitions,
+            self.nbytes,
+            before,
+            Capacity.here(),
+            self.opened,
         )
         carried = sum(map(self.nbytes, found.carries.values()))
         result = GroupResult(

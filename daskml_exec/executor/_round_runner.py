@@ -15,6 +15,7 @@ from daskml_exec.executor._group_task import (
     Carried,
     GroupResult,
     GroupTask,
+    Opened,
     carries_of,
     keeps,
     without_carries,
@@ -66,6 +67,9 @@ class RoundRunner:
     partition_nbytes : sequence of int, optional
         The size of each partition in memory. With it, no task loads more partitions at once than
         a modest share of its worker's memory limit has room for; at least one.
+    opened : callable, optional
+        Of an index, and what its future holds: the partition. Where futures hold the partitions,
+        None.
     """
 
     def __init__(
@@ -75,10 +79,12 @@ class RoundRunner:
         nbytes: Callable[[Any], int],
         workers_lost_before: int,
         partition_nbytes: Sequence[int] | None = None,
+        opened: Opened | None = None,
     ) -> None:
         self._executor = executor
         self._partitions = tuple(partitions)
         self._nbytes = nbytes
+        self._opened = opened
         self._chain = CarryChain()
         sizes = partition_nbytes or [0] * len(self._partitions)
         self._submission = Submission(
@@ -230,7 +236,7 @@ class RoundRunner:
         groups = self._submission.groups
         most = tuning().literals_bytes
         (sent,) = self._submission.outgoing([query], [len(groups)], most, shared_name)
-        task = GroupTask(self.n_partitions, self._nbytes)
+        task = GroupTask(self.n_partitions, self._nbytes, self._opened)
         steps = []
         for group in groups:
             partitions = refs(self._partitions[i] for i in group.indices)

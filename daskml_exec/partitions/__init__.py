@@ -56,6 +56,7 @@ from daskml_exec.partitions._targets import real_target
 from daskml_exec.partitions._to_memory import is_matrix, to_memory
 from daskml_exec.partitions._tokens import TokenWindows, tokens
 from daskml_exec.partitions._trees import leaves_of, map_leaves
+from daskml_exec.partitions._where_they_are import WHERE_THEY_ARE
 
 __all__ = [
     "FRAME",
@@ -63,6 +64,7 @@ __all__ = [
     "NO_TARGET",
     "ROWS",
     "SERIES",
+    "WHERE_THEY_ARE",
     "Block",
     "Cell",
     "Cells",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -98,6 +99,9 @@ class Partitions:
         Bytes of each, where they were counted: of what is no matrix of numbers.
     source : Source or None
         Loads the same partitions anew, as after a restart of the cluster, and releases them.
+    opened : callable, optional
+        Makes a `Partition` of its index and what its future holds, for what was not loaded but is
+        asked where it is; None where futures hold partitions.
     """
 
     executor: Executor
@@ -111,6 +115,7 @@ class Partitions:
     form: TargetForm = AS_GIVEN
     sizes: tuple[int, ...] | None = None
     source: Source | None = None
+    opened: Callable[[int, Any], Partition] | None = None
 
     @property
     def held(self) -> tuple[Any, ...]:

@@ -21,6 +21,8 @@ from daskml_exec.kernels.moments import Moments
 from daskml_exec.partitions import (
     FRAME,
     NO_TARGET,
+    ROWS,
+    WHERE_THEY_ARE,
     Data,
     Scaled,
     is_collection,
@@ -151,6 +153,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             target=NO_TARGET,
             feature_names=None if collections else labels_of_columns(self),
             raw=collections or self._as_given,
+            cut=WHERE_THEY_ARE if collections else ROWS,
         )
         with loaded as data:
             if collections:

@@ -93,6 +93,7 @@ class RowsAnswerer(Answerer):
                     _nbytes,
                     data.workers_lost_before,
                     data.nbytes_each,
+                    data.opened,
                 )
             )
         )
