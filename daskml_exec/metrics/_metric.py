@@ -117,7 +117,7 @@ def require_options(asked: Callable[..., Any]) -> None:
     """Raise what scikit-learn's function says of its options, before rows are looked at."""
     if not isinstance(asked, partial):
         return
-    function = next((each for each in asked.args if callable(each)), asked.func)
+    function: Any = next((each for each in asked.args if callable(each)), asked.func)
     constraints = function._skl_parameter_constraints
     known = {name: value for name, value in asked.keywords.items() if name in constraints}
     validate_parameter_constraints(constraints, known, function.__qualname__)

@@ -67,13 +67,12 @@ class Labels:
             )
         if len(self.values) == len(other.values) and (self.values == other.values).all():
             values = self.values
-            mine, theirs = slice(None), slice(None)
         else:
             values = np.union1d(self.values, other.values)
-            mine, theirs = (np.searchsorted(values, each.values) for each in (self, other))
         totals = np.zeros(len(values), np.int64)
         first = np.full(len(values), np.iinfo(np.int64).max)
-        for place, part in ((mine, self), (theirs, other)):
+        for part in (self, other):
+            place = np.searchsorted(values, part.values)
             totals[place] += part.totals
             first[place] = np.minimum(first[place], part.first)
         return Labels(values, totals, first)

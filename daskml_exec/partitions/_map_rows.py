@@ -101,10 +101,14 @@ def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None =
         return frame_of_blocks(blocks, meta)
     # One layer, and not `da.concatenate`, which leaves out chunks without rows, and in old releases
     # asks SciPy's matrices for what they lack.
-    held = [block if isinstance(block, Delayed) else dask.delayed(block) for block in blocks]
+    held: list[Any] = [
+        block if isinstance(block, Delayed) else dask.delayed(block) for block in blocks
+    ]
     name = f"rows-{tokenize([block.key for block in held], rows)}"
     rest = (0,) * (meta.ndim - 1)
-    layer = {(name, i, *rest): (_as_it_is, block.key) for i, block in enumerate(held)}
+    layer: dict[Any, Any] = {
+        (name, i, *rest): (_as_it_is, block.key) for i, block in enumerate(held)
+    }
     graph = HighLevelGraph.from_collections(name, layer, dependencies=held)
     lengths = (np.nan,) * len(held) if rows is None else tuple(rows)
     chunks = (lengths, *((width,) for width in meta.shape[1:]))
