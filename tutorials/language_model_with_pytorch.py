@@ -35,7 +35,6 @@ WAYS: dict[str, dict[str, Any]] = {
         "parallel": "hybrid",
         "stages": 2,
         "n_replicas": 2,
-        "batch_size": BATCH // 2,  # of each replica
         "micro_batches": 2,
         "sync_every": 4,
     },

@@ -46,7 +46,7 @@ def main() -> None:
     add("--pairs", type=int, help="train on so few: does it run")
     add("--test-pairs", type=int, default=500)
     add("--epochs", type=int, default=14)
-    add("--rate", type=float, default=2e-3)
+    add("--rate", type=float, default=3e-3)
     add("--layers", type=int, default=2)
     add("--width", type=int, default=96)
     add("--ways", nargs="+", choices=[*WAYS, "loop"], default=[*WAYS, "loop"])

@@ -116,11 +116,17 @@ def _accumulated(local: LocalModule, batch: Any, n_samples: int) -> tuple[Any, A
         loss, weight = _loss(local, tree_between(batch, start, stop), stop - start)
         _backward(local, loss * weight)
         total, weights = total + loss.detach() * weight, weights + weight
+    divisor = divisor_of(weights)
     for group in local.optimiser.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:
-                parameter.grad /= weights
-    return total / weights, weights
+                parameter.grad /= divisor
+    return total / divisor, weights
+
+
+def divisor_of(weights: Any) -> Any:
+    """Return what sums are divided by: the weight, or 1 where nothing counts and sums are 0."""
+    return weights + (weights == 0)
 
 
 def _loss(local: LocalModule, batch: Any, n_samples: int) -> tuple[torch.Tensor, Any]:

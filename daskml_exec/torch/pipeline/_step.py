@@ -16,7 +16,7 @@ import torch
 from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.partitions import tree_between
 from daskml_exec.torch._draws import alone
-from daskml_exec.torch._steps import autocast, checked_loss
+from daskml_exec.torch._steps import autocast, checked_loss, divisor_of
 from daskml_exec.torch._tensors import cloned
 from daskml_exec.torch.pipeline._cut_loss import loss_of_answer, question_of
 from daskml_exec.torch.pipeline._gradients import add_tied, clip
@@ -299,7 +299,7 @@ class Steps:
             for i in range(len(self._losses)):
                 mean, of = self._losses[i]
                 loss, weight = loss + mean * of, weight + of
-            loss = loss / weight
+            loss = loss / divisor_of(weight)
         total = Total(weight, math.isfinite(loss) and math.isfinite(weight), float(loss))
         is_tensor = isinstance(weight, torch.Tensor)
         arrays, about = packed([weight if is_tensor else None])
@@ -318,10 +318,11 @@ class Steps:
             add_tied_rows(self.member, self.owners, self.stages, parts.output, tag)
             tied = {**tied, **parts.output.tied}
         if parts.micro_batches > 1:
+            divisor = divisor_of(total.weight)
             for stage in self.stages.values():
                 for parameter in stage.parameters.values():
                     if parameter.grad is not None:
-                        parameter.grad /= total.weight
+                        parameter.grad /= divisor
         if parts.clip_norm is not None:
             clip(
                 self.member,
