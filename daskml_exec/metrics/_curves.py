@@ -50,7 +50,18 @@ class BoundedFloat(np.float64):
         return repr(float(self))
 
     def copy(self, order: Any = "K") -> BoundedFloat:
-        """Return itself: Dask copies what it has computed."""
+        """Return itself: Dask copies what it has computed.
+
+        Parameters
+        ----------
+        order : object
+            Not used; there for NumPy.
+
+        Returns
+        -------
+        BoundedFloat
+            The same number.
+        """
         return self
 
     def __reduce__(self) -> Any:
