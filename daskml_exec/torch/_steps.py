@@ -114,6 +114,7 @@ def _accumulated(local: LocalModule, batch: Any, n_samples: int) -> tuple[Any, A
     for i in range(n):
         start, stop = i * n_samples // n, (i + 1) * n_samples // n
         loss, weight = _loss(local, tree_between(batch, start, stop), stop - start)
+        require_counted(loss, weight)
         _backward(local, loss * weight)
         total, weights = total + loss.detach() * weight, weights + weight
     divisor = divisor_of(weights)
@@ -122,6 +123,21 @@ def _accumulated(local: LocalModule, batch: Any, n_samples: int) -> tuple[Any, A
             if parameter.grad is not None:
                 parameter.grad /= divisor
     return total / divisor, weights
+
+
+def require_counted(loss: torch.Tensor, weight: Any) -> None:
+    """Raise ValueError for a part of a batch whose loss is the mean of nothing.
+
+    PyTorch's own means over no targets are NaN: times their weight, which is 0, they are so still.
+    It is not looked for on accelerators, which the look would have to wait for.
+    """
+    here = not isinstance(weight, torch.Tensor) or weight.device.type == "cpu"
+    if here and loss.device.type == "cpu" and weight == 0 and not loss.isfinite():
+        raise ValueError(
+            f"loss returned {float(loss.detach())} with the weight 0 for a part of a batch in "
+            "which nothing counts; allowed is a finite mean, as a sum divided by "
+            "weight.clamp(min=1), or fewer parts by micro_batches or accumulate"
+        )
 
 
 def divisor_of(weights: Any) -> Any:

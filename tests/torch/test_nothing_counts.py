@@ -25,15 +25,32 @@ def loss(module, batch):
     return (each * counts).sum() / counts.sum().clamp(min=1), counts.sum()
 
 
+def mean_loss(module, batch):
+    X, y = batch
+    return functional.cross_entropy(module(X), y, ignore_index=-1), (y >= 0).sum()
+
+
+PARTS = {
+    "parts": {"accumulate": 4},
+    "micro-batches": {"parallel": "pipeline", "stages": 2, "micro_batches": 4},
+    "blocks": {"parallel": "pipeline", "stages": ["2"], "output_blocks": 2, "micro_batches": 4},
+}
+
+
+@pytest.mark.parametrize("how", PARTS.values(), ids=PARTS)
+def test_the_mean_of_nothing_is_named(how):
+    settings = {"batch_size": 24, "random_state": 0, "shuffle": False}
+    with Executor(processes=False, n_workers=2) as executor:
+        X_, y_ = ([executor.client.scatter(each)] for each in (X, Y))
+        TorchEstimator(network, loss=mean_loss, **settings).fit(X_, y_)
+        with pytest.raises(ValueError, match="nan with the weight 0 for a part of a batch"):
+            TorchEstimator(network, loss=mean_loss, **settings | how).fit(X_, y_)
+
+
 @pytest.mark.parametrize(
     "how",
-    [
-        {"accumulate": 4},
-        {"parallel": "pipeline", "stages": 2, "micro_batches": 1},
-        {"parallel": "pipeline", "stages": 2, "micro_batches": 4},
-        {"parallel": "pipeline", "stages": ["2"], "output_blocks": 2, "micro_batches": 4},
-    ],
-    ids=["parts", "one micro-batch", "micro-batches", "blocks"],
+    [*PARTS.values(), PARTS["micro-batches"] | {"micro_batches": 1}],
+    ids=[*PARTS, "one micro-batch"],
 )
 def test_a_step_without_weight(how):
     settings = {"batch_size": 8, "max_epochs": 2, "random_state": 0, "shuffle": False, "lr": 0.1}

@@ -16,7 +16,7 @@ import torch
 from daskml_exec.kernels.stop_points import stop_point
 from daskml_exec.partitions import tree_between
 from daskml_exec.torch._draws import alone
-from daskml_exec.torch._steps import autocast, checked_loss, divisor_of
+from daskml_exec.torch._steps import autocast, checked_loss, divisor_of, require_counted
 from daskml_exec.torch._tensors import cloned
 from daskml_exec.torch.pipeline._cut_loss import loss_of_answer, question_of
 from daskml_exec.torch.pipeline._gradients import add_tied, clip
@@ -222,7 +222,10 @@ class Steps:
         """Note what a loss has returned; return what gradients are of."""
         mean, weight = checked_loss(found, n_samples)
         self._losses[micro_batch] = mean.detach(), weight
-        return mean if self.parts.micro_batches == 1 else mean * weight
+        if self.parts.micro_batches == 1:
+            return mean
+        require_counted(mean, weight)
+        return mean * weight
 
     def _arguments(self, key: int, piece: Any) -> Passed:
         """Return what the loss calls the module with."""
