@@ -70,7 +70,9 @@ def hint(error: Exception, module: nn.Module | None, least_batch: int) -> str:
             "packages of this process"
         )
     if isinstance(error, IndexError):
-        return _id_that_is_not_there(error.__traceback__, module)
+        return _id_that_is_not_there(error.__traceback__, module) or _label_that_is_not_there(
+            error.__traceback__
+        )
     if least_batch == 1 and "more than 1 value per channel" in told:
         return (
             "BatchNorm needs two samples at least in each step; allowed are fewer partitions, or "
@@ -105,3 +107,27 @@ def _id_that_is_not_there(traceback: TracebackType | None, module: nn.Module | N
         (f"the embedding {name!r}" for name, each in parts if each is owner), "an embedding"
     )
     return f"{name} has num_embeddings={n} and got the id {int(wrong[0])}; allowed are 0 to {n - 1}"
+
+
+def _label_that_is_not_there(traceback: TracebackType | None) -> str:
+    """Say which label the loss was given, for how many outputs."""
+    outputs: object = None
+    labels: object = None
+    ignored: object = None
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code.co_name in ("cross_entropy", "nll_loss", "multi_margin_loss"):
+            outputs, labels, ignored = (
+                frame.f_locals.get(name) for name in ("input", "target", "ignore_index")
+            )
+        traceback = traceback.tb_next
+    if not (isinstance(outputs, torch.Tensor) and isinstance(labels, torch.Tensor)):
+        return ""
+    n = outputs.shape[min(1, outputs.ndim - 1)]
+    wrong = labels[((labels < 0) | (labels >= n)) & (labels != ignored)]
+    if not wrong.numel():
+        return ""
+    also = "" if ignored is None else f", and ignore_index={ignored}"
+    return (
+        f"the loss got the label {int(wrong[0])} with {n} outputs; allowed are 0 to {n - 1}{also}"
+    )

@@ -463,3 +463,22 @@ def test_an_id_that_is_not_there_is_named(cut, row):
         model.fit(ids)
     (*_, note) = caught.value.__notes__
     assert "has num_embeddings=20 and got the id 20; allowed are 0 to 19" in note
+
+
+@pytest.mark.parametrize("how", [{}, {"parallel": "pipeline", "stages": 2}], ids=["data", "stages"])
+@pytest.mark.parametrize("row", [0, 100])
+def test_a_label_that_has_no_output_is_named(how, row):
+    def net():
+        return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+
+    def loss(module, batch):
+        return functional.cross_entropy(module(batch[0]), batch[1])
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 4)).astype(np.float32), rng.integers(0, 3, 120)
+    y[row] = 3
+    model = TorchEstimator(net, loss=loss, batch_size=20, random_state=0, **how)
+    with pytest.raises(IndexError) as caught:
+        model.fit(X, y)
+    told = "".join(caught.value.__notes__)
+    assert "the loss got the label 3 with 3 outputs; allowed are 0 to 2, and ignore_index" in told
