@@ -26,6 +26,8 @@ def french_names(folder: Path = CATALOGUES) -> dict[str, str]:
         for source, target in catalogue.items():
             if source and source != target and _are_short(source, target):
                 found.setdefault(source, target)
+    if not found:
+        raise SystemExit(f"{folder} has no French names: apt-get install iso-codes")
     return found
 
 
