@@ -1,6 +1,7 @@
 """The entry point: arguments in, exit code out."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 
 from daskml_exec.cli._errors import is_expected, one_line, say
@@ -33,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with quiet_cluster_logs():
             train(options, out=sys.stdout, log=log)
     except KeyboardInterrupt:
+        # What the interrupt has torn apart is nobody's to finish: Python would warn of it behind
+        # the last line.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         say(log, "interrupted")
         return _INTERRUPTED
     except Exception as error:
