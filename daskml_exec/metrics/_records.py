@@ -105,7 +105,6 @@ def roc_auc(
 ) -> Metric:
     """Return the record of `roc_auc_score`."""
     options = {"average": average, "max_fpr": max_fpr, "multi_class": multi_class}
-    theirs.roc_auc_score([0, 1], [0, 1], max_fpr=max_fpr)  # which refuses what is no rate
     chunk = CurveChunk(_distinct(max_distinct), probabilities=True)
     names = None if labels is None else tuple(np.asarray(labels).tolist())
     return Metric(

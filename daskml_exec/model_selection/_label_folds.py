@@ -89,16 +89,21 @@ class _CountLabels(Query[Labels]):
         return left.and_(right)
 
 
+@dataclass(frozen=True)
+class _ByPartition(Query[Mapping[int, Any]]):
+    """Base of questions whose answers stay apart, under the indices of their partitions."""
+
+    def combine(self, left: Mapping[int, Any], right: Mapping[int, Any]) -> Mapping[int, Any]:
+        return {**left, **right}
+
+
 @dataclass(frozen=True, eq=False)
-class _CountEach(Query[Mapping[int, Array]]):
+class _CountEach(_ByPartition):
     values: Array
 
     def partial(self, partition: Partition) -> Mapping[int, Array]:
         codes = np.searchsorted(self.values, labels_of(partition.X, partition.index))
         return {partition.index: np.bincount(codes, minlength=len(self.values))}
-
-    def combine(self, left: Any, right: Any) -> Any:
-        return {**left, **right}
 
 
 def labels_in(data: Any) -> Labels:
@@ -179,13 +184,13 @@ class _CountHashes(Query[Any]):
 
 
 @dataclass(frozen=True, eq=False)
-class _KeepHashes(Query[Any]):
+class _KeepHashes(_ByPartition):
     seed: int
     values: Array
     buckets: Buckets
     wanted: tuple[Array, ...]
 
-    def partial(self, partition: Partition) -> Any:
+    def partial(self, partition: Partition) -> Mapping[int, list[Array]]:
         codes, hashes = _hashed(self.seed, self.values, partition)
         return {
             partition.index: [
@@ -193,9 +198,6 @@ class _KeepHashes(Query[Any]):
                 for k, wanted in enumerate(self.wanted)
             ]
         }
-
-    def combine(self, left: Any, right: Any) -> Any:
-        return {**left, **right}
 
 
 def _hashed(seed: int, values: Array, partition: Partition) -> tuple[Array, Array]:

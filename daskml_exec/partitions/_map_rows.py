@@ -14,7 +14,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
 from daskml_exec.partitions._assemble import side_by_side
-from daskml_exec.partitions._block_frames import frame_of_blocks
+from daskml_exec.partitions._block_frames import as_it_is, frame_of_blocks
 from daskml_exec.partitions._gather import held_futures, require_open
 from daskml_exec.partitions._kinds import ARRAY, BAG, FRAME, FUTURES, SERIES, bag_blocks, kind_of
 from daskml_exec.partitions._model_nodes import as_delayed, as_node, shared_model
@@ -107,7 +107,7 @@ def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None =
     name = f"rows-{tokenize([block.key for block in held], rows)}"
     rest = (0,) * (meta.ndim - 1)
     layer: dict[Any, Any] = {
-        (name, i, *rest): (_as_it_is, block.key) for i, block in enumerate(held)
+        (name, i, *rest): (as_it_is, block.key) for i, block in enumerate(held)
     }
     graph = HighLevelGraph.from_collections(name, layer, dependencies=held)
     lengths = (np.nan,) * len(held) if rows is None else tuple(rows)
@@ -153,10 +153,6 @@ def _blockwise(model: _Model, X: Any, meta: Any) -> Any:
 def _delayed(task: Callable[..., Any], blocks: Sequence[Any], model: _Model) -> list[Any]:
     node, task = as_delayed(model), dask.delayed(task, pure=True)
     return [task(block, node) for block in blocks]
-
-
-def _as_it_is(block: Any) -> Any:
-    return block
 
 
 @dask.delayed(pure=True)

@@ -7,7 +7,6 @@ already. Where one look at the rows is all that is wanted, that takes longer tha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,13 +47,12 @@ class Opened:
 
     Attributes
     ----------
-    starts, rows : tuple of int
-        The first row of each, and how many it has.
+    bounds : tuple of int
+        The first row of each, and the row behind the last one.
     n_features : int
     """
 
-    starts: tuple[int, ...]
-    rows: tuple[int, ...]
+    bounds: tuple[int, ...]
     n_features: int
 
     def __call__(self, index: int, block: Any) -> Partition:
@@ -65,14 +63,15 @@ class Opened:
         ValueError
             The block has another shape than Dask was told.
         """
-        expected = (self.rows[index], self.n_features)
+        start, stop = self.bounds[index : index + 2]
+        expected = (stop - start, self.n_features)
         found = (row_count(block), *getattr(block, "shape", ())[1:])
         if found != expected:
             raise ValueError(
                 f"partition {index} of X has the shape {found}, and its Dask array says "
                 f"{expected}; they must be the same"
             )
-        return Partition(index, self.starts[index], block, None, None)
+        return Partition(index, start, block, None, None)
 
 
 WHERE_THEY_ARE = WhereTheyAre()
@@ -105,9 +104,5 @@ def _blocks(given: Given) -> Partitions:
         feature_names=None,
         workers_lost_before=workers_lost_before,
         sizes=tuple(n * width * X.dtype.itemsize for n in rows),
-        opened=Opened(_starts(rows), rows, width),
+        opened=Opened((0, *itertools.accumulate(rows)), width),
     )
-
-
-def _starts(rows: Sequence[int]) -> tuple[int, ...]:
-    return (0, *itertools.accumulate(rows[:-1]))

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
@@ -90,12 +91,11 @@ def _id_that_is_not_there(traceback: TracebackType | None, module: nn.Module | N
     """Say which embedding was asked for which id, by what the innermost calls were given."""
     owner: nn.Embedding | nn.EmbeddingBag | None = None
     ids: object = None
-    while traceback is not None:
-        given = traceback.tb_frame.f_locals
+    for frame, _ in walk_tb(traceback):
+        given = frame.f_locals
         if isinstance(given.get("self"), (nn.Embedding, nn.EmbeddingBag)):
             owner = given["self"]
             ids = given.get("input")
-        traceback = traceback.tb_next
     if owner is None or not isinstance(ids, torch.Tensor) or not ids.numel():
         return ""
     n = owner.num_embeddings
@@ -114,13 +114,11 @@ def _label_that_is_not_there(traceback: TracebackType | None) -> str:
     outputs: object = None
     labels: object = None
     ignored: object = None
-    while traceback is not None:
-        frame = traceback.tb_frame
+    for frame, _ in walk_tb(traceback):
         if frame.f_code.co_name in ("cross_entropy", "nll_loss", "multi_margin_loss"):
             outputs, labels, ignored = (
                 frame.f_locals.get(name) for name in ("input", "target", "ignore_index")
             )
-        traceback = traceback.tb_next
     if not (isinstance(outputs, torch.Tensor) and isinstance(labels, torch.Tensor)):
         return ""
     n = outputs.shape[min(1, outputs.ndim - 1)]

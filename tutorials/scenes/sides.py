@@ -147,15 +147,16 @@ def compare(
     items = [clothes(given.images, part) for part in ("train", "t10k")]
     train = compose(items[0], range(given.scenes))
     test = compose(items[1], range(given.test_scenes), seed=1)
+    found = []
     if "data" in given.ways:
         with Executor(n_workers=WORKERS, threads_per_worker=1) as executor:
             fit = partial(on_workers, task, executor)
-            found = _tell(f"{WORKERS} Workers", task, fit, train, test, given)
+            found.append(_tell(f"{WORKERS} Workers", task, fit, train, test, given))
     if "loop" in given.ways:
-        of_loop = _tell("one process", task, partial(in_one_process, task), train, test, given)
-        found = found if "data" in given.ways else of_loop
+        fit = partial(in_one_process, task)
+        found.append(_tell("one process", task, fit, train, test, given))
     if given.picture is not None:
-        draw(test, found, items[1].names).savefig(given.picture)
+        draw(test, found[0], items[1].names).savefig(given.picture)
 
 
 def _given(about: str, rates: tuple[float, ...], scenes: int, epochs: int) -> argparse.Namespace:
