@@ -3,15 +3,12 @@
 import gc
 import os
 import signal
-from collections.abc import Iterator
 from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
 
 import dask
-import distributed.client
 import pytest
-from distributed.batched import BatchedSend
 from hypothesis import settings
 
 from daskml_exec.executor._blas import blas_controller
@@ -100,20 +97,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     marker = item.get_closest_marker("gpu")
     if marker and (reason := _reason_without_gpu(*marker.args)):
         pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def prompt_clients() -> Iterator[None]:
-    """Let clients that are opened meanwhile send at once, for tests that make many small fits.
-
-    Dask's clients send at most every ten milliseconds: of a round over next to no data, half the
-    time. What depends on when messages go out is tested elsewhere, with the interval as it is.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            distributed.client, "BatchedSend", lambda interval, loop: BatchedSend("1ms", loop=loop)
-        )
-        yield
 
 
 @pytest.fixture(scope="session")

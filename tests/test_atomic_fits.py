@@ -36,7 +36,7 @@ ESTIMATORS = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def threads(prompt_clients):
+def threads():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

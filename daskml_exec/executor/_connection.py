@@ -23,6 +23,7 @@ from daskml_exec.executor._address import (
 )
 from daskml_exec.executor._calm_cluster import calm_settings
 from daskml_exec.executor._embedded import EmbeddedCluster, started
+from daskml_exec.executor._prompt_messages import send_soon
 from daskml_exec.executor._silence import closing_is_no_news, silence_interrupts
 
 _MAIN_GUARD = (
@@ -219,6 +220,7 @@ def _connect(cluster: Any, **options: Any) -> Client:
         client.close()
         _restore_scheduler_setting()
         raise
+    send_soon(client)
     return client
 
 

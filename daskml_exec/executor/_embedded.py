@@ -15,6 +15,7 @@ from distributed import LocalCluster, Nanny, Scheduler
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 
+from daskml_exec.executor._prompt_messages import SoonToWorkers
 from daskml_exec.executor._silence import closing_is_no_news
 
 _logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class EmbeddedCluster(LocalCluster):
             _block_interrupts()
         self._retired: set[Any] = set()
         await super()._start()
+        self._master.add_plugin(SoonToWorkers(self._master))
         self._keeper = asyncio.ensure_future(self._keep_workers())
 
     def _update_worker_status(self, op: str, msg: Any) -> None:

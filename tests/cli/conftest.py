@@ -24,7 +24,7 @@ def libsvm(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="module")
-def threads(prompt_clients: None) -> Iterator[Executor]:
+def threads() -> Iterator[Executor]:
     """A cluster in this process, with two workers."""
     with Executor(processes=False, n_workers=2) as executor:
         yield executor

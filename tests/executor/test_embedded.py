@@ -156,3 +156,22 @@ def test_what_the_user_has_set_of_looking_stays():
         Executor(n_workers=1, processes=False) as executor,
     ):
         assert looks_of_worker(executor) == [(30.0, 200.0)]
+
+
+def intervals_of(executor: Executor) -> set[float]:
+    streams = cluster_of(executor).scheduler.stream_comms.values()
+    return {stream.interval for stream in (executor.client.scheduler_comm, *streams)}
+
+
+def test_messages_leave_soon_also_to_workers_that_come_later():
+    with Executor(processes=False, n_workers=1) as executor:
+        assert intervals_of(executor) == {0.002}
+        cluster_of(executor).scale(2)
+        executor.client.wait_for_workers(2)
+        assert intervals_of(executor) == {0.002}
+
+
+def test_a_client_of_the_user_sends_as_it_did(client):
+    before = client.scheduler_comm.interval
+    with Executor(client):
+        assert client.scheduler_comm.interval == before

@@ -54,7 +54,7 @@ def chunked(X):
     [pytest.param(2e6, [0, 1, 4], marks=pytest.mark.slow), (1000, [3])],
     ids=["one band", "several bands"],
 )
-def test_any_number_of_workers(prompt_clients, band_bytes, cases):
+def test_any_number_of_workers(band_bytes, cases):
     """Rows may meet in one task of each column block, or in tasks of their own."""
     found = defaultdict(set)
     workers = set()
@@ -142,7 +142,7 @@ class Watched(stages.GradientExchange):
 
 
 @pytest.mark.parametrize("n_blocks", [2, 3, 6])
-def test_no_worker_is_sent_all_coefficients(monkeypatch, prompt_clients, n_blocks):
+def test_no_worker_is_sent_all_coefficients(monkeypatch, n_blocks):
     monkeypatch.setattr(sums, "GradientExchange", Watched)
     X, y, _ = problem("logistic", 3)
     with Executor(processes=False, n_workers=2) as executor:

@@ -6,7 +6,7 @@ from daskml_exec import Executor
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -38,7 +38,7 @@ TEST_FOLD = RNG.integers(-1, 3, N)
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -6,7 +6,7 @@ from tests.neural_network.block_fits import bits, blocks, fit, replicas, threads
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     """The cluster that the tests of a module train on, if they ask for it."""
     with Executor(processes=False, n_workers=2) as executor:
         yield executor

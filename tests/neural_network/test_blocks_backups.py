@@ -18,7 +18,7 @@ from tests.executor.peers.test_commits import BAD, spoil
 from tests.neural_network.block_fits import bits, blocks, fit, replicas
 
 pytestmark = [
-    pytest.mark.usefixtures("prompt_clients", "short_segments"),
+    pytest.mark.usefixtures("short_segments"),
     pytest.mark.filterwarnings("ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning"),
 ]
 

@@ -27,7 +27,7 @@ from tests.neural_network.block_fits import (
 )
 
 pytestmark = [
-    pytest.mark.usefixtures("prompt_clients", "short_segments"),
+    pytest.mark.usefixtures("short_segments"),
     pytest.mark.filterwarnings("ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning"),
 ]
 

@@ -63,11 +63,10 @@ def on_cluster(cases=CASES, **options):
 
 
 @pytest.fixture(scope="module")
-def on_one_worker(prompt_clients):
+def on_one_worker():
     return on_cluster(processes=False, n_workers=1)
 
 
-@pytest.mark.usefixtures("prompt_clients")
 @pytest.mark.parametrize(
     "options",
     [

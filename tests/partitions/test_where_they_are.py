@@ -19,7 +19,7 @@ CUTS = (30, 0, 45, 15)
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

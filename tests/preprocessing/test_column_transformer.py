@@ -28,7 +28,7 @@ SELECTED = make_column_selector("size|weight")
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

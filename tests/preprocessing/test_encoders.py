@@ -47,7 +47,7 @@ pairs = pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=NAMES)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

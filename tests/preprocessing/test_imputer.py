@@ -49,7 +49,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Skipping features:UserWarning")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -47,7 +47,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:n_quantiles .* is greater:UserWa
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -30,7 +30,7 @@ FILE = "memory://preprocessor.safetensors"
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

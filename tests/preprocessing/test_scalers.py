@@ -33,7 +33,7 @@ SPARSE = [PAIRS[1], PAIRS[4]]
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -52,7 +52,7 @@ any_estimator = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

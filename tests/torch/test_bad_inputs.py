@@ -35,7 +35,7 @@ IDS = RNG.integers(0, 5, size=(40, 3))
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("executor")
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients: None) -> Iterator[Executor]:
+def executor() -> Iterator[Executor]:
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -48,7 +48,6 @@ def fitted(name: str, codec: Any, state: str, outer: str, **arguments: Any) -> A
     return model.fit(*samples(name))
 
 
-@pytest.mark.usefixtures("prompt_clients")
 def test_any_workers_and_threads() -> None:
     """All cases on each cluster in turn, because starting one takes longer than a fit."""
     found: dict[Any, list[Any]] = {case: [] for case in CASES}

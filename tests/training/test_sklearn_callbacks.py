@@ -69,7 +69,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 @pytest.fixture(scope="module", autouse=True)
-def threads(prompt_clients):
+def threads():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

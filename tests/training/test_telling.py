@@ -31,7 +31,7 @@ ignore_convergence = pytest.mark.filterwarnings("ignore::sklearn.exceptions.Conv
 
 
 @pytest.fixture(scope="module", autouse=True)
-def threads(prompt_clients):
+def threads():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -19,8 +19,6 @@ from tests.executor.peers.groups import (
 )
 from tests.executor.peers.leftovers import until, until_nothing_is_left
 
-pytestmark = pytest.mark.usefixtures("prompt_clients")
-
 
 def fail(peer, who):
     if peer.index in who:

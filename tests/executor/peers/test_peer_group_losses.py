@@ -18,8 +18,6 @@ from tests.executor.peers.groups import (
 )
 from tests.executor.peers.leftovers import until_nothing_is_left
 
-pytestmark = pytest.mark.usefixtures("prompt_clients")
-
 
 @pytest.mark.parametrize("retired", [False, True])
 def test_a_worker_closed_within_a_segment(short_lived, retired):

@@ -25,8 +25,6 @@ from tests.executor.peers.groups import (
 )
 from tests.executor.peers.leftovers import until, until_nothing_is_left
 
-pytestmark = pytest.mark.usefixtures("prompt_clients")
-
 
 def test_the_end_of_the_run_ends_tasks_that_wait(group, client):
     begin(group)

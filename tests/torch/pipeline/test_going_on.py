@@ -22,7 +22,7 @@ from tests.torch.pipeline.plain_loop import looped
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -40,7 +40,7 @@ CHUNKS, REPLICAS = (20, 13, 17), ((0,), (1, 2))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     """Where all of this trains: there are fewer Workers than stages."""
     with Executor(processes=False, n_workers=2) as executor:
         yield executor

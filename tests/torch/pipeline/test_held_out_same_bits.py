@@ -28,7 +28,7 @@ def fitted(kind):
 
 
 @pytest.fixture(scope="module")
-def on_one_worker(prompt_clients):
+def on_one_worker():
     with threads(1):
         models = {kind: fitted(kind) for kind in KINDS}
     for model in models.values():
@@ -51,7 +51,7 @@ def on_one_worker(prompt_clients):
         slow("hybrid", True, 3),
     ],
 )
-def test_any_number_of_workers(on_one_worker, kind, processes, n_workers, prompt_clients):
+def test_any_number_of_workers(on_one_worker, kind, processes, n_workers):
     with Executor(processes=processes, n_workers=n_workers) as executor:
         executor.client.wait_for_workers(n_workers)
         assert bits(fitted(kind)) == on_one_worker[kind]

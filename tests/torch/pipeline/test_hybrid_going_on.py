@@ -23,7 +23,7 @@ CHUNKS = (20, 13, 17)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -38,7 +38,7 @@ ALL = ["words", "drawing"]
 
 
 @pytest.fixture(scope="module")
-def on_one_worker(prompt_clients):
+def on_one_worker():
     with threads(1):
         return {case: bits(fitted(case)) for case in ALL}
 
@@ -55,7 +55,7 @@ def on_one_worker(prompt_clients):
     ],
     ids=lambda options: f"{options['n_workers']}-{'p' if options['processes'] else 't'}",
 )
-def test_any_number_of_workers(on_one_worker, options, prompt_clients):
+def test_any_number_of_workers(on_one_worker, options):
     with Executor(**options) as executor:
         executor.client.wait_for_workers(options["n_workers"])
         for case in ["drawing"] if options["processes"] else ALL:

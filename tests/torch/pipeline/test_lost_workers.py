@@ -37,7 +37,7 @@ def short_segments():
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prompt_clients):
+def undisturbed():
     with threads(1):
         return bits(fitted())
 

@@ -27,7 +27,7 @@ from tests.torch.pipeline.plain_loop import Looped, looped
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     """Where all of this trains: there are fewer Workers than stages."""
     with Executor(processes=False, n_workers=2) as executor:
         yield executor

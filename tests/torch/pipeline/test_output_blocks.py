@@ -29,7 +29,7 @@ from tests.torch.pipeline.worded_modules import (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -30,7 +30,7 @@ def fitted(case, **arguments):
 
 
 @pytest.fixture(scope="module")
-def on_one_worker(prompt_clients):
+def on_one_worker():
     with Executor(processes=False, n_workers=1):
         return {case: bits(fitted(case)) for case in CASES}
 
@@ -46,7 +46,7 @@ def on_one_worker(prompt_clients):
     ],
     ids=lambda options: f"{options['n_workers']}-{'p' if options['processes'] else 't'}",
 )
-def test_any_number_of_workers(on_one_worker, options, prompt_clients):
+def test_any_number_of_workers(on_one_worker, options):
     with Executor(**options) as executor:
         executor.client.wait_for_workers(options["n_workers"])
         for case in CASES:
@@ -70,7 +70,7 @@ def test_neither_order_nor_cut_of_stages(on_one_worker, arguments):
         assert bits(fitted("drawing", **arguments)) == on_one_worker["drawing"]
 
 
-def test_replicas(prompt_clients):
+def test_replicas():
     found = []
     for n in (1, 3):
         with Executor(processes=False, n_workers=n):

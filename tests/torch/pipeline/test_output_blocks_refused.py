@@ -14,7 +14,7 @@ from tests.torch.pipeline.worded_modules import WIDTH, V, estimator, in_blocks, 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

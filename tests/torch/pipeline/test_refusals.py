@@ -25,7 +25,7 @@ from tests.torch.pipeline.cut_modules import (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 

@@ -30,7 +30,7 @@ CLIPPED = {"clip_norm": 0.5}
 
 
 @pytest.fixture(scope="module")
-def on_one_worker(prompt_clients):
+def on_one_worker():
     with Executor(processes=False, n_workers=1):
         return {case: bits(fitted(case, **CLIPPED)) for case in ALL}
 
@@ -45,7 +45,7 @@ def on_one_worker(prompt_clients):
     ],
     ids=lambda options: f"{options['n_workers']}-{'p' if options['processes'] else 't'}",
 )
-def test_any_number_of_workers(on_one_worker, options, prompt_clients):
+def test_any_number_of_workers(on_one_worker, options):
     with Executor(**options) as executor:
         executor.client.wait_for_workers(options["n_workers"])
         for case in ["words", "drawing"] if options["processes"] else ALL:

@@ -22,7 +22,7 @@ def test_pieces_of_partitions():
     assert [each.number for each in held_out.pieces(0, 1, 1)] == [1]
 
 
-def test_a_stage_waits_for_the_next_one(monkeypatch, prompt_clients):
+def test_a_stage_waits_for_the_next_one(monkeypatch):
     """Else all that is held out would be in the memory of the slowest stage."""
     seen: list[tuple[str, int]] = []
     waits = threading.Event()

@@ -25,7 +25,7 @@ def test_a_skeleton_has_no_tensors_and_gets_each_once():
     assert torch.equal(made(ids), words(ids))
 
 
-def test_stages_get_their_own(monkeypatch, prompt_clients):
+def test_stages_get_their_own(monkeypatch):
     given = {}
 
     class Noting(Stage):

@@ -24,7 +24,7 @@ WAYS = ("data", "pipeline", "hybrid")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_workers(prompt_clients):
+def two_workers():
     with threads(2):
         yield
 
@@ -202,7 +202,7 @@ def test_going_on_keeps_what_was_chosen_first(monkeypatch, taking, limited):
         clone(model).fit(*lazy("chain", 25))
 
 
-def test_four_workers_with_two_partitions_have_replicas_of_stages(prompt_clients, taking):
+def test_four_workers_with_two_partitions_have_replicas_of_stages(taking):
     taking(0.5)
     with threads(4):
         model = auto(sync_every=5, batch_size=24).fit(*lazy("chain", 25))
@@ -214,7 +214,7 @@ def test_four_workers_with_two_partitions_have_replicas_of_stages(prompt_clients
         assert model.history_[-1].workers == 4
 
 
-def test_one_worker(prompt_clients):
+def test_one_worker():
     with threads(1):
         model = auto().fit(*lazy("chain", 25))
         assert model.parallel_ == "data"

@@ -46,13 +46,13 @@ def fitted(way, **arguments):
 
 
 @pytest.fixture(scope="module")
-def on_one_worker(prompt_clients):
+def on_one_worker():
     with Executor(processes=False, n_workers=1):
         return {way: bits(fitted(way)) for way in WAYS}
 
 
 @pytest.mark.parametrize("n_workers", [2, 3])
-def test_on_more_workers(on_one_worker, n_workers, prompt_clients):
+def test_on_more_workers(on_one_worker, n_workers):
     with Executor(processes=False, n_workers=n_workers) as executor:
         executor.client.wait_for_workers(n_workers)
         for way, expected in on_one_worker.items():
