@@ -70,6 +70,9 @@ class RoundRunner:
     opened : callable, optional
         Of an index, and what its future holds: the partition. Where futures hold the partitions,
         None.
+    places : sequence of distributed.Future, optional
+        By whose places the tasks are planned, and whose losses are counted, while partitions are
+        still being made of them; by default the partitions'.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class RoundRunner:
         workers_lost_before: int,
         partition_nbytes: Sequence[int] | None = None,
         opened: Opened | None = None,
+        places: Sequence[Future[Any]] | None = None,
     ) -> None:
         self._executor = executor
         self._partitions = tuple(partitions)
@@ -88,7 +92,7 @@ class RoundRunner:
         self._chain = CarryChain()
         sizes = partition_nbytes or [0] * len(self._partitions)
         self._submission = Submission(
-            executor, self._partitions, sizes, nbytes, workers_lost_before
+            executor, places or self._partitions, sizes, nbytes, workers_lost_before
         )
 
     @property

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
-
-import dask
 
 from daskml_exec.partitions._derived import mapped
 from daskml_exec.partitions._gather import gather
@@ -28,8 +25,7 @@ def made_rows(
     function : callable
         Picklable; it travels once to each Worker.
     partitions : Partitions
-        They are not to be released: a lazy result keeps what it is made of, and the cluster
-        forgets that with the result.
+        They are released: the Workers let go of each as soon as its rows are there.
     meta : NumPy array or CSR matrix
         Without rows.
     like : anything
@@ -38,7 +34,7 @@ def made_rows(
     Returns
     -------
     Dask array
-        Lazily, with chunks of known sizes, for a Dask collection.
+        With chunks of known sizes, begun with at once, for a Dask collection.
     list of futures
         For such a list.
     array or CSR matrix
@@ -46,16 +42,14 @@ def made_rows(
     """
     client, kind = partitions.executor.client, kind_of(like)
     model = shared_model(client, function)
-    if kind in (FUTURES, None):
-        futures = mapped(partitions.executor, _made, partitions.futures, model, name="rows")
-        return futures if kind == FUTURES else stacked(gather(client, futures, {}))
-    task, name = dask.delayed(_made, pure=False), uuid.uuid4().hex
-    node = as_block(model)
-    blocks = [
-        task(as_block(future), node, dask_key_name=f"rows-{name}-{index}")
-        for index, future in enumerate(partitions.futures)
-    ]
-    return joined_lazily(blocks, meta, partitions.rows)
+    futures = mapped(partitions.executor, _made, partitions.futures, model, name="rows")
+    for future in partitions.futures:
+        future.release()
+    if kind == FUTURES:
+        return futures
+    if kind is None:
+        return stacked(gather(client, futures, {}))
+    return joined_lazily([as_block(future) for future in futures], meta, partitions.rows)
 
 
 def _made(partition: Any, function: Callable[[Any], Any]) -> Any:

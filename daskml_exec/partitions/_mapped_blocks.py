@@ -54,7 +54,9 @@ def mapped_blocks(executor: Executor, X: Any, query: Any) -> Partitions:
     """Return what a query makes of each `Block` of X, one task each, as partitions.
 
     A block that somebody else does not hold is computed, asked and forgotten, so that not all of X
-    is in memory at once. How many rows there are is left open: the query may tell.
+    is in memory at once. Where all blocks are on Workers, the partitions may not be there yet: the
+    next question goes out behind this one. How many rows there are is left open: the query may
+    tell.
 
     Parameters
     ----------
@@ -91,6 +93,7 @@ def mapped_blocks(executor: Executor, X: Any, query: Any) -> Partitions:
         blocks = block_futures(client, X)
         n, starts = len(blocks), _starts(X, len(blocks))
     name = uuid.uuid4().hex
+    places = tuple(blocks) if all(block.done() for block in blocks) else None
     futures = client.map(
         _asked, blocks, range(n), starts, [shared] * n, pure=False, key=f"map-{name}"
     )
@@ -99,11 +102,13 @@ def mapped_blocks(executor: Executor, X: Any, query: Any) -> Partitions:
             keep_for(future, block)
             block.release()
     del blocks
-    try:
-        wait(futures)
-    except CancelledError as error:
-        raise LostPartitionError("X is gone: the cluster was restarted or closed") from error
-    sizes = client.nbytes([future.key for future in futures], summary=False)
+    if places is None:
+        try:
+            wait(futures)
+        except CancelledError as error:
+            raise LostPartitionError("X is gone: the cluster was restarted or closed") from error
+    by_size = places or futures
+    sizes = client.nbytes([future.key for future in by_size], summary=False)
     return Partitions(
         executor=executor,
         futures=tuple(futures),
@@ -113,7 +118,8 @@ def mapped_blocks(executor: Executor, X: Any, query: Any) -> Partitions:
         dtype=np.dtype(object),
         feature_names=None,
         workers_lost_before=lost_before,
-        sizes=tuple(int(sizes.get(future.key, 0)) for future in futures),
+        sizes=tuple(int(sizes.get(future.key, 0)) for future in by_size),
+        places=places,
     )
 
 

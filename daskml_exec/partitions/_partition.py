@@ -102,6 +102,8 @@ class Partitions:
     opened : callable, optional
         Makes a `Partition` of its index and what its future holds, for what was not loaded but is
         asked where it is; None where futures hold partitions.
+    places : tuple of Future, or None
+        Of partitions that are still being made: what they are made of, where that is.
     """
 
     executor: Executor
@@ -116,6 +118,7 @@ class Partitions:
     sizes: tuple[int, ...] | None = None
     source: Source | None = None
     opened: Callable[[int, Any], Partition] | None = None
+    places: tuple[Future[Any], ...] | None = None
 
     @property
     def held(self) -> tuple[Any, ...]:

@@ -94,6 +94,7 @@ class RowsAnswerer(Answerer):
                     data.workers_lost_before,
                     data.nbytes_each,
                     data.opened,
+                    data.places,
                 )
             )
         )

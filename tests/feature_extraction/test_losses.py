@@ -5,10 +5,11 @@ import signal
 
 import numpy as np
 import pytest
-from distributed import wait
+from distributed import futures_of, wait
 
 from daskml_exec import Executor
 from daskml_exec.feature_extraction.text import TfidfVectorizer
+from tests.executor.peers.leftovers import until
 from tests.feature_extraction.toolbox import DOCUMENTS, array, bag, matrix, series
 from tests.partitions.test_futures import remove_worker
 
@@ -19,6 +20,10 @@ def bits(vectorizer, result):
     X = matrix(result)
     found = [X.indptr, X.indices, X.data, vectorizer.idf_]
     return [list(vectorizer.vocabulary_), *(each.tobytes() for each in found)]
+
+
+def until_released_from_memory(client, word):
+    until(lambda: not any(where for key, where in client.who_has().items() if word in str(key)))
 
 
 def undisturbed():
@@ -34,18 +39,16 @@ def test_any_number_of_workers(n_workers, kind):
         assert bits(vectorizer, vectorizer.fit_transform(kind(DOCUMENTS, SIZES))) == undisturbed()
 
 
-def test_a_worker_is_lost_behind_the_counts():
-    """What it has counted is counted again, for the result."""
+def test_a_worker_is_lost_that_holds_rows():
+    """What they were made of is gone: it is counted again."""
     with Executor(processes=False, n_workers=2) as executor:
         client, vectorizer = executor.client, TfidfVectorizer()
         made = vectorizer.fit_transform(array(DOCUMENTS, SIZES))
-        [held] = {
-            address
-            for key, where in client.who_has().items()
-            if str(key).startswith("map-") and str(key).endswith("-0")
-            for address in where
-        }
-        client.run_on_scheduler(remove_worker, held)
+        rows = futures_of(made)
+        wait(rows)
+        until_released_from_memory(client, "map-")
+        (holder, *_), *_ = client.who_has(rows).values()
+        client.run_on_scheduler(remove_worker, holder)
         assert bits(vectorizer, made) == undisturbed()
 
 

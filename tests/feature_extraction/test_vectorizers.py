@@ -1,12 +1,15 @@
 """Vocabularies, weights and matrices are scikit-learn's, from any kind and cut of documents."""
 
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from distributed import wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -14,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction import text as scikit
 
 from daskml_exec.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from tests.executor.peers.leftovers import until
 from tests.executor.rounds import until_released
 from tests.feature_extraction.toolbox import (
     CLASSES,
@@ -231,6 +235,29 @@ def test_nothing_stays_on_workers(executor):
     with pytest.raises(ValueError, match="no terms remain"):
         CountVectorizer(min_df=24).fit_transform(series(DOCUMENTS))
     until_released(client, "map-")
+
+
+ASKED = threading.Event()
+
+
+def when_asked(document):
+    assert ASKED.wait(20)
+    return document.split()
+
+
+def test_what_terms_there_are_is_asked_before_all_are_counted(executor):
+    """Where documents are on Workers: a round trip is saved."""
+    ASKED.clear()
+    client = executor.client
+    X = client.persist(bag(DOCUMENTS))
+    wait(X)
+    with ThreadPoolExecutor(1) as thread:
+        made = thread.submit(CountVectorizer(analyzer=when_asked).fit_transform, X)
+        try:
+            until(lambda: any("terms-" in key for key in client.run_on_scheduler(_keys)))
+        finally:
+            ASKED.set()
+        assert matrix(made.result()).shape[0] == len(DOCUMENTS)
 
 
 def _keys(dask_scheduler):

@@ -30,7 +30,7 @@ from daskml_exec.feature_extraction.text._counting import (
 )
 from daskml_exec.feature_extraction.text._documents import given_documents
 from daskml_exec.feature_extraction.text._saved import MADE_AGAIN
-from daskml_exec.kernels.term_counts import Numbers, Terms, TermsOf
+from daskml_exec.kernels.term_counts import Terms, TermsOf
 from daskml_exec.kernels.term_weights import chosen
 from daskml_exec.partitions import (
     blocks_in_memory,
@@ -92,8 +92,8 @@ class DocumentVectorizer:
         Returns
         -------
         CSR matrix of shape (n_documents, n_terms), Dask array of such chunks, or list of futures
-            As of `transform`. For a Dask collection the counts stay on the Workers for as long as
-            the result lives; numbers of rows are known.
+            As of `transform`. For a Dask collection its chunks are begun with at once, and stay on
+            the Workers for as long as the result lives; numbers of rows are known.
 
         Raises
         ------
@@ -211,8 +211,8 @@ class DocumentVectorizer:
         rows = self._settle(reduce(add, counts, name="terms"))
         if not keep:
             return None
-        of_counts = OfCounts(Numbers(self.vocabulary_), self._finish())
-        counts = replace(counts, rows=rows)
+        of_counts = OfCounts.of(self.vocabulary_, self._finish())
+        counts = replace(counts, rows=rows, places=None)
         return made_rows(of_counts, counts, self._meta(of_counts.finish), like=X)
 
     def _in_memory(self, X: Any, *, keep: bool) -> Any:
@@ -224,7 +224,7 @@ class DocumentVectorizer:
             self._settle(fold(list(map(add.partial, counts)), add.combine))
             if not keep:
                 return None
-            of_counts: Any = OfCounts(Numbers(self.vocabulary_), self._finish())
+            of_counts: Any = OfCounts.of(self.vocabulary_, self._finish())
             made = threads.map(of_counts, counts)  # there is no fault among them
         return made[0] if len(made) == 1 else sp.vstack(made, format="csr")
 
