@@ -17,6 +17,7 @@ from daskml_exec.executor._gather import gather
 from daskml_exec.executor._grid_rounds import Band, GridOutcome, GridRunner
 from daskml_exec.executor._grid_tasks import Exchange, Pass
 from daskml_exec.executor._group_task import fold_group, takes_prepared
+from daskml_exec.executor._heap import heap_kept
 from daskml_exec.executor._job import Job, Progress, Task
 from daskml_exec.executor._query import Carrying, Query, answer_and_carry, require_query
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
@@ -73,6 +74,7 @@ __all__ = [
     "fold_siblings",
     "frame_of",
     "gather",
+    "heap_kept",
     "in_threads",
     "is_opened_by_nobody",
     "is_registered",

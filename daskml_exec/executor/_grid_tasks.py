@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from distributed import get_worker
 
 from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._heap import heap_kept
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 
 
@@ -74,7 +75,7 @@ def forward_cells(
 ) -> Parts:
     """Return the parts of the rows that one column block has, for row blocks of one band."""
     started = time.perf_counter()
-    with single_threaded_blas():
+    with single_threaded_blas(), heap_kept():
         pairs = zip(group.rows, cells, strict=True)
         values = {i: exchange.forward(cell, message) for i, cell in pairs}
     return Parts(group.column, values, {}, {key: _spent(started)})
@@ -86,7 +87,7 @@ def meet_rows(
     """Return what goes back to the cells of a band's rows, from the parts of all column blocks."""
     started = time.perf_counter()
     values, sums = {}, {}
-    with single_threaded_blas():
+    with single_threaded_blas(), heap_kept():
         in_order = sorted(parts, key=lambda part: part.column)
         for i, row in band.items():
             of_row = [part.values[i] for part in in_order if i in part.values]
@@ -160,7 +161,7 @@ def _totalled(
     started: float,
 ) -> ColumnTotal:
     """Fold values as they come; what belongs to rows comes along with the first column block."""
-    with single_threaded_blas():
+    with single_threaded_blas(), heap_kept():
         nodes, row_nodes = _folded(values, n_rows), _folded(of_rows, n_rows)
     return ColumnTotal(group.column, nodes, row_nodes, spent | {key: _spent(started)})
 

@@ -12,6 +12,7 @@ from distributed import get_worker
 
 from daskml_exec.executor._blas import single_threaded_blas
 from daskml_exec.executor._capacity import UNLIMITED, Capacity
+from daskml_exec.executor._heap import heap_kept
 from daskml_exec.executor._query import AnyQuery, answer_and_carry
 from daskml_exec.executor._units import bytes_text
 from daskml_exec.kernels.even_addresses import at_even_addresses
@@ -75,7 +76,7 @@ def fold_group(
     nodes: dict[Node, Any] = {}
     kept: dict[int, Any] = {}
     bytes_back = largest = 0
-    with single_threaded_blas():
+    with single_threaded_blas(), heap_kept():
         prepared, keep = query.prepare(), keeps(query)
         shared = (prepared,) if takes_prepared(type(query)) else ()
         for index, held in zip(indices, partitions, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from daskml_exec.executor import heap_kept
 from daskml_exec.partitions._derived import mapped
 from daskml_exec.partitions._gather import gather
 from daskml_exec.partitions._held_results import as_block
@@ -53,4 +54,5 @@ def made_rows(
 
 
 def _made(partition: Any, function: Callable[[Any], Any]) -> Any:
-    return function(partition)
+    with heap_kept():
+        return function(partition)

@@ -13,6 +13,7 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
+from daskml_exec.executor import heap_kept
 from daskml_exec.partitions._assemble import side_by_side
 from daskml_exec.partitions._block_frames import as_it_is, frame_of_blocks
 from daskml_exec.partitions._gather import held_futures, require_open
@@ -179,7 +180,8 @@ def _of_blocks(blocks: Any, node: Any) -> Any:
 def _of_block(block: Any, model: _Model, first: Any = None) -> Any:
     expected = first if model.labels is None else model.labels
     require_labels(column_labels(block), expected, "a block")
-    return _of_kind(model.meta, model.function(block), getattr(block, "index", None))
+    with heap_kept():
+        return _of_kind(model.meta, model.function(block), getattr(block, "index", None))
 
 
 def _of_kind(meta: Any, values: Any, index: Any) -> Any:

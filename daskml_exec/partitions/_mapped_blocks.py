@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 from distributed import wait
 
-from daskml_exec.executor import Executor, LostPartitionError, share, ship, takes_prepared
+from daskml_exec.executor import (
+    Executor,
+    LostPartitionError,
+    heap_kept,
+    share,
+    ship,
+    takes_prepared,
+)
 from daskml_exec.partitions._blocks import block_futures
 from daskml_exec.partitions._derived import keep_for
 from daskml_exec.partitions._gather import held_futures, require_open
@@ -130,5 +137,6 @@ def _starts(X: Any, n: int) -> Sequence[int | None]:
 
 
 def _asked(X: Any, index: int, start: int | None, query: Any) -> Any:
-    prepared = (query.prepare(),) if takes_prepared(type(query)) else ()
-    return query.partial(Block(index, start, X), *prepared)
+    with heap_kept():
+        prepared = (query.prepare(),) if takes_prepared(type(query)) else ()
+        return query.partial(Block(index, start, X), *prepared)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from daskml_exec.torch._heap import heap_kept
+from daskml_exec.executor import heap_kept
 
 _lock = threading.Lock()
 _holders = 0

@@ -9,6 +9,7 @@ from typing import Any
 from distributed import get_worker
 
 from daskml_exec.executor._blas import single_threaded_blas
+from daskml_exec.executor._heap import heap_kept
 from daskml_exec.executor.peers._errors import GenerationEndedError
 from daskml_exec.executor.peers._peer import Peer, fetch_on
 from daskml_exec.executor.peers._runs import Run
@@ -63,7 +64,7 @@ def member_task(
         peer.meet(("start",), timeout=math.inf)
         plugin.met(run)
         started = time.perf_counter()
-        with single_threaded_blas():
+        with single_threaded_blas(), heap_kept():
             value = function(peer, *arguments)
     except GenerationEndedError:
         return Stopped()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from daskml_exec.torch import _heap
+from daskml_exec.executor import _heap
 
 
 @pytest.fixture
@@ -13,6 +13,7 @@ def thresholds(monkeypatch):
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(_heap, "_trim_threshold", lambda: 65536)
     monkeypatch.setattr(_heap, "_giving_back", None)
+    monkeypatch.setattr(_heap, "_is_kept", False)
     monkeypatch.setattr(_heap, "_LINGERS", 0.0)
     monkeypatch.setattr(_heap, "_set", lambda trim, mmap: told.append((trim, mmap)))
     return told
@@ -50,9 +51,17 @@ def test_what_the_next_round_needs_again_is_kept_until_it_comes(thresholds, monk
         with _heap.heap_kept():
             pass
     assert thresholds == [(_heap._KEPT, _heap._MMAP_LARGEST)]
+    only = _heap._giving_back
+    only.cancel()
+    _heap._give_back(65536)  # as it would have, too early
+    assert thresholds[1:] == []
+    later = _heap._giving_back
+    later.cancel()
     monkeypatch.setattr(_heap, "_LINGERS", 0.0)
     with _heap.heap_kept():
-        pass
+        assert _heap._giving_back is later  # a round starts no thread
+        _heap._give_back(65536)
+    assert thresholds[1:] == []
     until_given_back()
     assert thresholds[1:] == [(65536, _heap._MMAP_DEFAULT)]
 
