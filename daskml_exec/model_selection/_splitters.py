@@ -432,7 +432,7 @@ def _ends_by_class(labels: Labels, n_splits: int) -> Array:
             f"n_splits={n_splits} cannot be greater than the number of members in each class."
         )
     if totals.min() < n_splits:
-        rare = labels.values[int(totals.argmin())]
+        rare = labels.values.tolist()[int(totals.argmin())]
         warnings.warn(
             f"The least populated class in y has only {totals.min()} members, which is less than "
             f"n_splits={n_splits}: {rare!r}",

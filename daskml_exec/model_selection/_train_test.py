@@ -122,7 +122,7 @@ def _stratified(
         labels = labels_in(data)
         totals, n_classes = labels.totals, len(labels.values)
         if totals.min() < 2:
-            rare = labels.values[int(totals.argmin())]
+            rare = labels.values.tolist()[int(totals.argmin())]
             raise ValueError(
                 f"The least populated class in stratify, {rare!r}, has only {totals.min()} member, "
                 "which is too few. The minimum number of groups for any class cannot be less than 2"

@@ -53,6 +53,7 @@ from daskml_exec.partitions._samples import load_samples
 from daskml_exec.partitions._scaled import Scaled, scaled_of
 from daskml_exec.partitions._target import NO_TARGET, Target
 from daskml_exec.partitions._targets import real_target
+from daskml_exec.partitions._text_gaps import gaps_as_nan
 from daskml_exec.partitions._to_memory import is_matrix, to_memory
 from daskml_exec.partitions._tokens import TokenWindows, tokens
 from daskml_exec.partitions._trees import leaves_of, map_leaves
@@ -100,6 +101,7 @@ __all__ = [
     "fold_rows",
     "frame_meta",
     "from_dataset",
+    "gaps_as_nan",
     "is_collection",
     "is_matrix",
     "kind_of",

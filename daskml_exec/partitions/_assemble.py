@@ -14,6 +14,7 @@ from daskml_exec.partitions._kinds import CHECKED, Reading
 from daskml_exec.partitions._partition import Partition
 from daskml_exec.partitions._refusals import naming_columns, refuse_unreadable
 from daskml_exec.partitions._row_leaves import canonical, row_count
+from daskml_exec.partitions._text_gaps import gaps_as_nan
 
 Span = tuple[Any, int, int]
 """A block, or its future, and the row range to take of it."""
@@ -60,6 +61,7 @@ def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
         return _device_floats(block, where)  # its layout is its owner's business
     try:
         refuse_unreadable(block, "X")
+        block = gaps_as_nan(block)
         with naming_columns(block, "X"):
             checked = check_array(
                 block,

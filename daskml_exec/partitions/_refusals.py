@@ -92,7 +92,7 @@ def naming_columns(data: Any, name: str) -> Iterator[None]:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             f"{error} ({name} has {found}; allowed are numbers: encode categories, for example "
-            "with sklearn.preprocessing.OneHotEncoder)"
+            "with daskml_exec.preprocessing.OneHotEncoder)"
         ) from error
 
 

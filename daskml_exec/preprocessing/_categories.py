@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from daskml_exec.executor import configured_number
 from daskml_exec.kernels.categories import CategoryCounts, MixedTypes, category_counts, counted
-from daskml_exec.partitions import ColumnError, ColumnTypeError, Partition
+from daskml_exec.partitions import ColumnError, ColumnTypeError, Partition, gaps_as_nan
 from daskml_exec.training import Query
 
 LIMIT = "max-categories"
@@ -118,7 +118,7 @@ def columns_of(X: Any) -> list[Any]:
 
     Columns of pandas' categories are returned as these.
     """
-    X = readable(X)
+    X = gaps_as_nan(X)
     if not isinstance(X, pd.DataFrame):
         return _arrays(X)
     columns: list[Any] = []
@@ -132,28 +132,3 @@ def columns_of(X: Any) -> list[Any]:
 def _arrays(X: Any) -> list[Any]:
     found: list[Any] = OneHotEncoder()._check_X(X, ensure_all_finite="allow-nan")[0]
     return found
-
-
-def readable(X: Any) -> Any:
-    """Return a frame with NaN where texts are missing, and not pandas.NA, which has no order.
-
-    Dask makes texts of what were objects.
-    """
-    if not isinstance(X, pd.DataFrame):
-        return X
-    changed = {
-        position: _with_objects(X.iloc[:, position])
-        for position, dtype in enumerate(X.dtypes)
-        if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA
-    }
-    if not changed:
-        return X
-    columns = [
-        changed.get(position, X.iloc[:, position]).reset_index(drop=True)
-        for position in range(X.shape[1])
-    ]
-    return pd.concat(columns, axis=1).set_axis(X.index)
-
-
-def _with_objects(column: Any) -> Any:
-    return column.astype(object).where(column.notna(), np.nan)

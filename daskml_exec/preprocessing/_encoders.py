@@ -11,7 +11,7 @@ from sklearn import preprocessing as sk
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
-from daskml_exec.preprocessing._categories import Categories, count_categories, readable
+from daskml_exec.preprocessing._categories import Categories, count_categories
 from daskml_exec.preprocessing._preprocessor import (
     BlockFunction,
     InvertiblePreprocessor,
@@ -29,11 +29,6 @@ class CategoryBlock(BlockFunction):
         if self.method == "inverse_transform" and not sp.issparse(block):
             block = np.array(block)  # scikit-learn writes to it, and blocks are their owner's
         return super().__call__(block)
-
-    @staticmethod
-    def readable(block: Any) -> Any:
-        """Return the block without pandas.NA."""
-        return readable(block)
 
     @staticmethod
     def without_names(frame: Any) -> Any:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from daskml_exec.executor import configured_number
 from daskml_exec.kernels.order_statistics import OrderSketch
-from daskml_exec.partitions import naming_columns
+from daskml_exec.partitions import gaps_as_nan, naming_columns
 from daskml_exec.preprocessing._categories import LIMIT
 from daskml_exec.preprocessing._encoders import CategoryBlock
 from daskml_exec.preprocessing._orders import Condensed, of_columns, orders_of
@@ -195,7 +195,7 @@ class SimpleImputer(InvertiblePreprocessor):
         with naming_columns(X, "X"):
             return validate_data(
                 self,
-                X,
+                gaps_as_nan(X),
                 accept_sparse="csr",
                 dtype=[np.float64, np.float32],
                 ensure_all_finite="allow-nan" if np.isnan(self._missing) else True,

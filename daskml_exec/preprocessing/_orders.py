@@ -83,7 +83,7 @@ class Orders(Query[OrderAnswer]):
                 parts = list(block)
             for column, part in zip(columns, parts, strict=True):
                 column.append(part)
-        form = Form(partition.n_rows, single_precision(X), sp.issparse(X), weighted=False)
+        form = Form(partition.n_rows, single_precision(X), sp.issparse(X))
         return OrderAnswer(
             form,
             tuple(

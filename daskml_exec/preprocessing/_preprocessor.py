@@ -25,6 +25,7 @@ from daskml_exec.partitions import (
     WHERE_THEY_ARE,
     Data,
     Scaled,
+    gaps_as_nan,
     is_collection,
     kind_of,
     load_checked,
@@ -165,7 +166,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         with naming_columns(X, "X"):
             return validate_data(
                 self,
-                X,
+                gaps_as_nan(X),
                 accept_sparse=self._accept_sparse,
                 dtype=[np.float64, np.float32],
                 ensure_all_finite="allow-nan",
@@ -201,7 +202,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         X = as_dask_futures(X)
         if not is_collection(X):
             refuse_unreadable(X, "X")
-            model, X = self.to_sklearn(), self._block_function.readable(X)
+            model, X = self.to_sklearn(), gaps_as_nan(X)
             if self._of_frames and self._dense and isinstance(X, pd.DataFrame):
                 model.set_output(transform="pandas")
             return getattr(model, method)(X)
@@ -390,13 +391,8 @@ class BlockFunction:
             del model.feature_names_in_
         if frame and not named:
             block = self.without_names(block)
-        made = getattr(model, self.method)(self.readable(block))
+        made = getattr(model, self.method)(gaps_as_nan(block))
         return made.tocsr() if sp.issparse(made) else made
-
-    @staticmethod
-    def readable(block: Any) -> Any:
-        """Return what scikit-learn reads."""
-        return block
 
     @staticmethod
     def without_names(frame: Any) -> Any:

@@ -13,8 +13,8 @@ from sklearn.utils import check_array
 from sklearn.utils._mask import _get_mask
 
 from daskml_exec.kernels.categories import CategoryCounts, category_counts, is_nan
-from daskml_exec.partitions import Partition
-from daskml_exec.preprocessing._categories import few, readable
+from daskml_exec.partitions import Partition, gaps_as_nan
+from daskml_exec.preprocessing._categories import few
 from daskml_exec.training import Query
 
 
@@ -159,7 +159,7 @@ def one_array(X: Any, missing: Any) -> Any:
     texts = isinstance(X, list) and any(isinstance(value, str) for row in X for value in row)
     nan_is_missing = missing is pd.NA or is_nan(missing)
     return check_array(
-        readable(X),
+        gaps_as_nan(X),
         accept_sparse=["csr", "csc"],
         dtype=object if texts else None,
         ensure_all_finite="allow-nan" if nan_is_missing else True,

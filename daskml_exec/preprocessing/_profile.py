@@ -16,7 +16,7 @@ from daskml_exec.executor import (
     frame_of,
 )
 from daskml_exec.executor import Facts as Lines
-from daskml_exec.partitions import NO_TARGET, Data, is_collection, load_checked
+from daskml_exec.partitions import FUTURES, NO_TARGET, Data, is_collection, kind_of, load_checked
 from daskml_exec.preprocessing._column_facts import MOST_VALUES, ColumnFacts, Look
 from daskml_exec.training import reduce
 
@@ -167,6 +167,8 @@ def profile(X: Any) -> Profile:
     X = as_dask_futures(X)
     if isinstance(X, Data):
         return _profile(X.partitions if X.in_memory else X.whole_rows("profile"))
+    if kind_of(X) != FUTURES and getattr(X, "ndim", 2) != 2:
+        raise ValueError(f"X has {X.ndim} dimensions; allowed are rows and columns")
     executor = Executor.current() if is_collection(X) or cluster_is_meant() else None
     in_memory = None if is_collection(X) else _rows(X)
     with load_checked(

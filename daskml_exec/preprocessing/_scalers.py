@@ -1,5 +1,6 @@
 """Scalers of columns by what one pass tells of them."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -90,7 +91,8 @@ class StandardScaler(InvertiblePreprocessor):
         Raises
         ------
         ValueError
-            X has infinities, which the message places, or is sparse and `with_mean` is True.
+            X has infinities, which the message places, or is sparse and `with_mean` is True; all
+            weights are zero.
         """
         return self._learn(_moments_of, X, sample_weight, reset=True)
 
@@ -122,6 +124,12 @@ class StandardScaler(InvertiblePreprocessor):
                 "`with_mean=False`, which scales and leaves zeros what they are"
             )
 
+    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Summary:
+        answer: Summary = super()._answer(query_of, partitions)
+        if answer.form.weight == 0:
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        return answer
+
     def _finished(self, answer: Summary) -> Any:
         self._refuse_centring(sparse=answer.form.sparse)
         moments, model = answer.moments, self._new()
@@ -133,7 +141,7 @@ class StandardScaler(InvertiblePreprocessor):
             model.scale_ = np.where(_is_constant(moments), 1.0, np.sqrt(model.var_))
         elif answer.form.sparse:
             model.mean_ = None
-        seen = moments.weight if answer.form.weighted else moments.weight.astype(np.int64)
+        seen = moments.weight.astype(np.int64 if answer.form.weight is None else np.float64)
         model.n_samples_seen_ = seen[0] if (seen == seen[0]).all() else seen
         return model
 
@@ -144,7 +152,7 @@ class StandardScaler(InvertiblePreprocessor):
 
     def _moments(self) -> Moments | None:
         form, moments = self._seen.form, self._seen.moments
-        if form.weighted or (moments.weight != form.rows).any():
+        if form.weight is not None or (moments.weight != form.rows).any():
             return None
         return Moments(float(form.rows), moments.mean, moments.spread)
 

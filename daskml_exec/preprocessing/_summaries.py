@@ -44,27 +44,33 @@ class Form:
         Whether all values are in single precision.
     sparse : bool
         Whether any rows are sparse.
-    weighted : bool
-        Whether any rows have weights.
+    weight : float or None
+        Of all rows, where any have weights.
     """
 
     rows: int
     single: bool
     sparse: bool
-    weighted: bool
+    weight: float | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of what is made of them."""
         return np.dtype(np.float32 if self.single else np.float64)
 
+    @property
+    def total(self) -> float:
+        """Weights of all rows; how many there are, where they have none."""
+        return float(self.rows) if self.weight is None else self.weight
+
     def __add__(self, other: Form) -> Form:
         single = [each.single for each in (self, other) if each.rows]
+        unweighted = self.weight is None and other.weight is None
         return Form(
             self.rows + other.rows,
             all(single),
             self.sparse or other.sparse,
-            self.weighted or other.weighted,
+            None if unweighted else self.total + other.total,
         )
 
 
@@ -134,7 +140,8 @@ class Summaries(Query[Summary]):
                 if not new.finite:
                     refuse_infinite(block, partition.index, rows.start)
                 found[kind] = found[kind] + new if kind in found else new
-        form = Form(partition.n_rows, single_precision(X), sp.issparse(X), weight is not None)
+        total = None if weight is None else float(to_host(weight).sum())
+        form = Form(partition.n_rows, single_precision(X), sp.issparse(X), total)
         return Summary(form, found)
 
 

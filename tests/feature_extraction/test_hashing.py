@@ -38,6 +38,11 @@ def test_kinds(executor, kind):
     check_same(matrix(found), expected)
 
 
+def test_what_can_be_gone_through_once(executor):
+    expected = scikit.HashingVectorizer(n_features=64).transform(DOCUMENTS)
+    check_same(HashingVectorizer(n_features=64).fit_transform(iter(DOCUMENTS)), expected)
+
+
 def test_nothing_is_computed_before_it_is_asked_for(executor):
     def analyzer(document):
         raise KeyError(document)

@@ -237,6 +237,16 @@ def test_nothing_stays_on_workers(executor):
     until_released(client, "map-")
 
 
+def test_terms_of_documents(executor):
+    vectorizer, theirs = CountVectorizer(), scikit.CountVectorizer()
+    counts, expected = vectorizer.fit_transform(array(DOCUMENTS)), theirs.fit_transform(DOCUMENTS)
+    found = vectorizer.inverse_transform(matrix(counts))
+    for ours, wanted in zip(found, theirs.inverse_transform(expected), strict=True):
+        assert ours.tolist() == sorted(wanted.tolist())
+    with pytest.raises(TypeError, match=r"X is of Array; .*inverse_transform\(X.compute\(\)\)"):
+        vectorizer.inverse_transform(counts)
+
+
 ASKED = threading.Event()
 
 

@@ -11,7 +11,9 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 from sklearn import impute
+from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from daskml_exec import Executor
@@ -333,3 +335,14 @@ def test_checks_in_several_partitions(estimator, check):
 @parametrize_with_checks([transformer_over_dask(each) for each in IMPUTERS])
 def test_checks_over_dask(estimator, check):
     check(estimator)
+
+
+@named(OF_NUMBERS)
+def test_numbers_that_dask_has_as_texts(ours, theirs):
+    some = ["1", "2.5", None, "7"] * 15
+    frame = pd.DataFrame({"a": rows()[:, 0], "texts": some, "none": [None] * 60})
+    wanted = clone(theirs).fit(frame)
+    lazy = dd.from_pandas(frame, npartitions=3)
+    found = clone(ours).fit(lazy)
+    assert_array_equal(found.statistics_, wanted.statistics_)
+    assert_array_equal(found.transform(lazy).compute(), wanted.transform(frame))

@@ -124,6 +124,10 @@ def test_what_it_refuses(executor):
         profile(pd.DataFrame({"a": []}))
     with pytest.raises(ValueError, match="1 dimensions"):
         profile([1, 2, 3])
+    frame = dd.from_pandas(pd.DataFrame({"a": [1, 2]}), npartitions=1)
+    for vector in (da.arange(3, chunks=2), frame["a"]):
+        with pytest.raises(ValueError, match="1 dimensions"):
+            profile(vector)
     pieces = [pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})]
     with pytest.raises(ValueError, match="partition 1 of X has the columns"):
         profile(executor.client.scatter(pieces, hash=False))

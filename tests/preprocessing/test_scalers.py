@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import preprocessing as sk
+from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from daskml_exec import Executor
@@ -135,6 +136,29 @@ def test_weights(executor):
         lazy = da.from_array(X, chunks=(23, 5)), da.from_array(w * scale, chunks=30)
         assert_same_attributes(StandardScaler().fit(X, sample_weight=w * scale), wanted)
         assert_same_attributes(StandardScaler().fit(lazy[0], sample_weight=lazy[1]), wanted)
+
+
+@pytest.mark.parametrize("cut", [np.asarray, lambda values: da.from_array(values, chunks=20)])
+def test_weights_that_are_all_zero(executor, cut):
+    X, none = cut(rows()), cut(np.zeros(60))
+    for learn in (StandardScaler().fit, StandardScaler().fit(X).partial_fit):
+        with pytest.raises(ValueError, match="must contain at least one non-zero"):
+            learn(X, sample_weight=none)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # scikit-learn's, of the column without any
+def test_numbers_that_dask_has_as_texts(executor):
+    """With gaps, and a column of nothing else: scikit-learn reads both."""
+    some = ["1", "2.5", None, "7"] * 15
+    frame = pd.DataFrame({"a": rows()[:, 0], "texts": some, "none": [None] * 60})
+    for ours, theirs in PAIRS:
+        wanted = clone(theirs).fit(frame)
+        lazy = dd.from_pandas(frame, npartitions=3)
+        for X in (lazy, lazy.compute()):
+            found = clone(ours).fit(X)
+            assert_same_attributes(found, wanted)
+            values = found.transform(X)
+            assert_allclose(dask.compute(values)[0], wanted.transform(frame), rtol=1e-12)
 
 
 @pairs

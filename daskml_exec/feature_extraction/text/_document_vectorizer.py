@@ -131,6 +131,31 @@ class DocumentVectorizer:
             return map_rows(function, X, meta=self._meta(finish))
         return replace(function, where="X")(X)
 
+    def inverse_transform(self, X: Any) -> Any:
+        """Return the terms of each document that it has.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_documents, n_terms)
+            In memory.
+
+        Returns
+        -------
+        list of ndarray of shape (n_terms_of_document,)
+            Without how often, in the order of the columns.
+
+        Raises
+        ------
+        TypeError
+            X is on a cluster.
+        """
+        if is_collection(X):
+            raise TypeError(
+                f"X is of {type(X).__name__}; inverse_transform returns a list, of what is in "
+                "memory: inverse_transform(X.compute())"
+            )
+        return super().inverse_transform(X)  # type: ignore[misc]
+
     def to_sklearn(self) -> Any:
         """Return scikit-learn's vectorizer with the same parameters and what was learned.
 

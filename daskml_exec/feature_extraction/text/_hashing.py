@@ -190,6 +190,7 @@ class HashingVectorizer(text.HashingVectorizer):
         CSR matrix of shape (n_documents, n_features), Dask array of such chunks, or list of futures
             As of `transform`.
         """
+        X = given_documents(X, type(self).__name__)  # what can be gone through once is a list then
         return self.fit(X, y).transform(X)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
