@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,14 +93,25 @@ class OrderSketch:
         """Return it without zeros that a sparse matrix does not store."""
         return OrderSketch(0, self.explicit, self.levels, self.error, self.room)
 
-    def sorted(self) -> SortedColumn:
-        """Return the values in order, to look up many."""
+    def sorted(self, percents: Sequence[float] | None = None) -> SortedColumn:
+        """Return the values in order, to look up many.
+
+        Parameters
+        ----------
+        percents : sequence of float, optional
+            The percentiles that will be looked up, if no others will be: to bring these to their
+            places alone is much less work.
+        """
         filled = [(values, 1 << level) for level, values in enumerate(self.levels) if len(values)]
         zeros = self.implicit + self.explicit
         if len(filled) == 1 and filled[0][1] == 1:
-            values = np.sort(filled[0][0])
-            below = int(np.searchsorted(values, 0.0))
-            return SortedColumn(values, None, below, zeros)
+            values = filled[0][0]
+            column = SortedColumn(values, None, int(np.count_nonzero(values < 0)), zeros)
+            if percents is None:
+                return replace(column, values=np.sort(values))
+            ranks = np.concatenate(_neighbours(column.count, percents)[:2])
+            places = np.unique(column.places(ranks))
+            return replace(column, values=np.partition(values, places))
         values = np.concatenate([values for values, _ in filled] or [np.empty(0)])
         weights = np.repeat(
             np.array([weight for _, weight in filled], np.int64),
@@ -140,20 +151,30 @@ class SortedColumn:
             return len(self.values) + self.zeros
         return int(self.ends[-1] if len(self.ends) else 0) + self.zeros
 
+    @property
+    def _below(self) -> int:
+        """Weights of the negative ones."""
+        if self.ends is None:
+            return self.below
+        return int(self.ends[self.below - 1]) if self.below else 0
+
+    def places(self, ranks: Any) -> Array:
+        """Return where the values at ranks are among those other than zero, or their neighbours."""
+        ranks, below = np.asarray(ranks, np.int64), self._below
+        others = np.where(
+            ranks >= below + self.zeros, ranks - self.zeros, np.minimum(ranks, below - 1)
+        )
+        if self.ends is not None:
+            others = np.searchsorted(self.ends, others, side="right")
+        return np.clip(others, 0, max(len(self.values) - 1, 0))
+
     def at(self, ranks: Any) -> Array:
         """Return the values at ranks from 0 to `count` - 1."""
-        ranks = np.asarray(ranks, np.int64)
-        if self.ends is None:
-            below = self.below
-        else:
-            below = int(self.ends[self.below - 1]) if self.below else 0
-        after = ranks >= below + self.zeros
-        others = np.where(after, ranks - self.zeros, np.minimum(ranks, below - 1))
-        zero = (ranks >= below) & ~after
+        ranks, below = np.asarray(ranks, np.int64), self._below
         if not len(self.values):
             return np.zeros(ranks.shape)
-        places = others if self.ends is None else np.searchsorted(self.ends, others, side="right")
-        return np.where(zero, 0.0, self.values[np.clip(places, 0, len(self.values) - 1)])
+        zero = (ranks >= below) & (ranks < below + self.zeros)
+        return np.where(zero, 0.0, self.values[self.places(ranks)])
 
     def beyond(self, low: float, high: float) -> int:
         """Return how many values, with their weights, are below one number or above another."""
@@ -185,16 +206,21 @@ class SortedColumn:
         ndarray
             NaN where there are no values.
         """
-        n, shares = self.count, np.true_divide(percents, 100)
+        n = self.count
         if n == 0:
-            return np.full(len(shares), np.nan)
-        place = (n - 1) * shares
-        before = np.floor(place)
-        t = place - before
-        low = self.at(before.astype(np.int64)).astype(dtype)
-        high = self.at(np.minimum(before + 1, n - 1).astype(np.int64)).astype(dtype)
+            return np.full(len(percents), np.nan)
+        before, after, t = _neighbours(n, percents)
+        low, high = self.at(before).astype(dtype), self.at(after).astype(dtype)
         step = high - low
         return np.where(t >= 0.5, high - step * (1 - t), low + step * t)
+
+
+def _neighbours(n: int, percents: Sequence[float] | Array) -> tuple[Array, Array, Array]:
+    """Return the ranks below and above each percentile of n values, and the way between them."""
+    place = (n - 1) * np.true_divide(percents, 100)
+    before = np.floor(place)
+    ranks = before.astype(np.int64)
+    return ranks, np.minimum(ranks + 1, max(n - 1, 0)), place - before
 
 
 def order_sketch(values: Any, *, implicit: int = 0, room: Room = ROOM) -> OrderSketch:

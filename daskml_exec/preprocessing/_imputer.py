@@ -260,7 +260,7 @@ class SimpleImputer(InvertiblePreprocessor):
 
 
 def _median(sketch: OrderSketch, form: Form) -> tuple[int, Any]:
-    return sketch.count, sketch.sorted().median(form.dtype)
+    return sketch.count, sketch.sorted([50.0]).median(form.dtype)
 
 
 def _stored(rows: Any, there: Any, missing: Any) -> Any:

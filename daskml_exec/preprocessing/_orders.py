@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,9 @@ from daskml_exec.preprocessing._summaries import Form, marked, refuse_infinite, 
 from daskml_exec.training import Query, reduce
 
 _KEPT = 2**20
-_GROUP_BYTES = 2**26
-"""Answers of so many bytes are asked for at once: where two are added there are as many again."""
+_GROUP_BYTES = 2**23
+"""Answers of so many bytes are asked for at once, if that is a column: there are as many again where
+two are added, and where they leave."""
 
 
 @dataclass(frozen=True)
@@ -130,13 +132,22 @@ def orders_of(
     """
     rows, width = sum(partitions.rows), partitions.n_features
     small = 8 * rows * width <= _KEPT
+
+    def ask(group: tuple[int, int]) -> OrderAnswer:
+        return reduce(Orders(*group, missing), partitions, name=name)
+
     answers: list[Any] = []
-    for start, stop in _groups(rows, width):
-        answer: Any = reduce(Orders(start, stop, missing), partitions, name=name)
-        if condense is not None and not small:
-            form = answer.form
-            answer = Condensed(form, tuple(condense(each, form) for each in answer.columns))
-        answers.append(answer)
+    first, *others = _groups(rows, width)
+    with ThreadPoolExecutor(1) as ahead:  # Workers need not wait for what is done here
+        coming = ahead.submit(ask, first)
+        for group in (*others, None):
+            answer: Any = coming.result()
+            if group is not None:
+                coming = ahead.submit(ask, group)
+            if condense is not None and not small:
+                form = answer.form
+                answer = Condensed(form, tuple(condense(each, form) for each in answer.columns))
+            answers.append(answer)
     form = answers[0].form
     if isinstance(answers[0], Condensed):
         return Condensed(form, tuple(each for one in answers for each in one.found))

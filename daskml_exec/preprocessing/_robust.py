@@ -166,7 +166,7 @@ class RobustScaler(OrderedPreprocessor):
         return super()._answer(query_of, partitions)
 
     def _of_column(self, sketch: OrderSketch, form: Form) -> Any:
-        column, dtype = sketch.sorted(), form.dtype
+        column, dtype = sketch.sorted([50.0, *self.quantile_range]), form.dtype
         return column.median(dtype), column.percentiles(self.quantile_range, dtype)
 
     def _finished(self, answer: OrderAnswer | Condensed) -> Any:

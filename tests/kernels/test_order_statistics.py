@@ -37,6 +37,10 @@ def test_percentiles_have_the_bits_of_numpy(values, cuts):
     there = values[~np.isnan(values)]
     assert_array_equal(sketch.sorted().percentiles(PERCENTS), np.percentile(there, PERCENTS))
     assert sketch.sorted().median() == np.median(there)
+    for alone in ([50.0], PERCENTS, PERCENTS[::2]):
+        some = sketch.sorted([50.0, *alone])
+        assert_array_equal(some.percentiles(alone), np.percentile(there, alone))
+        assert some.median() == np.median(there)
     assert sketch.error == 0 and sketch.count == len(there)
 
 
@@ -56,10 +60,13 @@ def test_zeros_are_a_weight():
     sketch = order_sketch(stored, implicit=1000 - len(stored))
     assert sum(map(len, sketch.levels)) == len(stored)
     assert_array_equal(sketch.sorted().percentiles(PERCENTS), np.percentile(dense, PERCENTS))
+    assert_array_equal(
+        sketch.sorted(PERCENTS).percentiles(PERCENTS), np.percentile(dense, PERCENTS)
+    )
     alone = sketch.stored_alone().sorted()
     assert_array_equal(alone.percentiles(PERCENTS), np.percentile(stored, PERCENTS))
-    only = order_sketch(np.empty(0), implicit=5).sorted()
-    assert_array_equal(only.percentiles([0, 50, 100]), np.zeros(3))
+    for only in (order_sketch(np.empty(0), implicit=5).sorted(some) for some in (None, [0, 100])):
+        assert_array_equal(only.percentiles([0, 100]), np.zeros(2))
 
 
 def largest_error(sketch, values):
