@@ -19,8 +19,8 @@ from daskml_exec.training import Query, reduce
 
 _KEPT = 2**20
 _GROUP_BYTES = 2**23
-"""Answers of so many bytes are asked for at once, if that is a column: there are as many again where
-two are added, and where they leave."""
+"""Answers of so many bytes are asked for at once, and one column at least: there are as many again
+where two are added, and where they leave."""
 
 
 @dataclass(frozen=True)
