@@ -89,6 +89,8 @@ class Remote:
         return f"Remote(shape={self.shape}, dtype={self.dtype}, device={self.device!r})"
 
     def __getitem__(self, key: Any) -> "Remote":
+        if isinstance(key, Remote) and key.dtype == bool:
+            return Remote(self._values[key._values])  # a mask alone, as the standard has it
         for part in key if isinstance(key, tuple) else (key,):
             if not (part is None or part is Ellipsis or isinstance(part, (int, slice))):
                 raise IndexError(f"the standard has no index of type {type(part).__name__}")
@@ -135,15 +137,15 @@ def _operators() -> None:
 
         return operate
 
-    for name in ("add", "sub", "mul", "truediv", "pow", "matmul"):
+    for name in ("add", "sub", "mul", "truediv", "mod", "pow", "matmul", "and_", "or_"):
         there, back = both_ways(getattr(operator, name))
-        setattr(Remote, f"__{name}__", there)
-        setattr(Remote, f"__r{name}__", back)
+        setattr(Remote, f"__{name.strip('_')}__", there)
+        setattr(Remote, f"__r{name.strip('_')}__", back)
     for name in ("add", "sub", "mul", "truediv"):
         setattr(Remote, f"__i{name}__", in_place(getattr(operator, name)))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Remote, f"__{name}__", both_ways(getattr(operator, name))[0])
-    for name in ("neg", "abs"):
+    for name in ("neg", "abs", "invert"):
         function = getattr(operator, name)
         setattr(Remote, f"__{name}__", lambda self, function=function: _applied(function, self))
 
@@ -171,14 +173,18 @@ class _Info:
 class Namespace:
     """The part of the array API standard that the package needs."""
 
+    bool, int64 = np.dtype("bool"), np.dtype("int64")
     float32, float64 = np.dtype("float32"), np.dtype("float64")
     __array_namespace_info__ = _Info
 
     abs, exp, log, log1p = (_elementwise(f) for f in (np.abs, np.exp, np.log, np.log1p))
     sqrt = _elementwise(np.sqrt)
-    isfinite, maximum, where = (_elementwise(f) for f in (np.isfinite, np.maximum, np.where))
+    isfinite, isinf, isnan = (_elementwise(f) for f in (np.isfinite, np.isinf, np.isnan))
+    clip, maximum, where = (_elementwise(f) for f in (np.clip, np.maximum, np.where))
+    all, any, full_like = (_elementwise(f) for f in (np.all, np.any, np.full_like))
+    finfo = staticmethod(lambda dtype: np.finfo(dtype))
     ones_like, zeros_like = _elementwise(np.ones_like), _elementwise(np.zeros_like)
-    matrix_transpose = _elementwise(np.matrix_transpose)
+    matmul, matrix_transpose = _elementwise(np.matmul), _elementwise(np.matrix_transpose)
     isdtype = staticmethod(lambda dtype, kind: np.isdtype(np.dtype(dtype), kind))
 
     @staticmethod
@@ -194,6 +200,19 @@ class Namespace:
         return Remote(np.zeros(shape, dtype), device)
 
     @staticmethod
+    def ones(shape: tuple[int, ...], *, dtype: Any, device: str) -> Remote:
+        return Remote(np.ones(shape, dtype), device)
+
+    @staticmethod
+    def arange(stop: int, *, dtype: Any, device: str) -> Remote:
+        return Remote(np.arange(stop, dtype=dtype), device)
+
+    @staticmethod
+    def unique_inverse(array: Remote) -> tuple[Remote, Remote]:
+        values, inverse = np.unique_inverse(_values(array))
+        return Remote(values), Remote(inverse)
+
+    @staticmethod
     def astype(array: Remote, dtype: Any, *, copy: bool = True) -> Remote:
         if array.dtype == dtype and not copy:
             return array
@@ -206,6 +225,10 @@ class Namespace:
     @staticmethod
     def max(array: Remote, *, axis: int | None = None, keepdims: bool = False) -> Remote:
         return _applied(np.max, array, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def min(array: Remote, *, axis: int | None = None, keepdims: bool = False) -> Remote:
+        return _applied(np.min, array, axis=axis, keepdims=keepdims)
 
     @staticmethod
     def concat(arrays: Any, *, axis: int = 0) -> Remote:

@@ -12,10 +12,19 @@ from daskml_exec.kernels.arrays import Array
 __all__ = [
     "array_namespace",
     "beside",
+    "concatenated",
+    "doubles",
+    "dtype_kind",
+    "everywhere",
+    "has_doubles",
     "host_dtype",
     "is_host",
+    "moved",
     "number",
+    "ones",
     "resolution",
+    "same_place",
+    "somewhere",
     "summed",
     "to_device_of",
     "to_host",
@@ -49,10 +58,80 @@ def to_host(array: Any) -> Array:
     return np.from_dlpack(array.to_device(cpu))
 
 
-def to_device_of(host: Array, like: Any) -> Any:
-    """Transfer a host array to where `like` is, in its dtype. The other transfer point."""
+def to_device_of(host: Array, like: Any, dtype: np.dtype[Any] | None = None) -> Any:
+    """Transfer a host array to where `like` is, in that dtype or another.
+
+    The other transfer point.
+    """
     xp = array_namespace(like)
-    return xp.asarray(host.astype(host_dtype(like)), device=device(like))
+    return xp.asarray(host.astype(dtype or host_dtype(like), copy=False), device=device(like))
+
+
+def moved(column: Any, like: Any) -> Any:
+    """Return an array in its own dtype where `like` is, which may be the host.
+
+    From one device to another it goes by the host.
+    """
+    if is_host(like):
+        return to_host(column)
+    if same_place(column, like):
+        return column
+    host = to_host(column)
+    return to_device_of(host, like, host.dtype)
+
+
+def same_place(one: Any, other: Any) -> bool:
+    """Whether two arrays are on the host, or on one device in one namespace."""
+    if is_host(one) or is_host(other):
+        return is_host(one) and is_host(other)
+    return array_namespace(one) is array_namespace(other) and bool(device(one) == device(other))
+
+
+def has_doubles(array: Any) -> bool:
+    """Whether there is float64 where an array is."""
+    if is_host(array):
+        return True
+    info = array_namespace(array).__array_namespace_info__()
+    return "float64" in info.dtypes(device=device(array), kind="real floating")
+
+
+def doubles(array: Any) -> Any:
+    """Return an array in float64: itself if it is."""
+    if is_host(array):
+        return array.astype(np.float64, copy=False)
+    xp = array_namespace(array)
+    return xp.astype(array, xp.float64, copy=False)
+
+
+def concatenated(arrays: list[Any]) -> Any:
+    """Return arrays of one place behind one another, in the dtype that NumPy would choose."""
+    xp = array_namespace(arrays[0])
+    if xp is np:
+        return np.concatenate(arrays)
+    dtype = getattr(xp, np.result_type(*map(host_dtype, arrays)).name)
+    return xp.concat([xp.astype(array, dtype, copy=False) for array in arrays])
+
+
+def everywhere(mask: Any) -> bool:
+    """Whether a mask is true everywhere."""
+    if is_host(mask):
+        return bool(mask.all())
+    return bool(to_host(array_namespace(mask).all(mask)))
+
+
+def somewhere(mask: Any) -> bool:
+    """Whether a mask is true anywhere."""
+    if is_host(mask):
+        return bool(mask.any())
+    return bool(to_host(array_namespace(mask).any(mask)))
+
+
+def ones(shape: tuple[int, ...], like: Any) -> Any:
+    """Return ones in float64 where `like` is."""
+    if is_host(like):
+        return np.ones(shape)
+    xp = array_namespace(like)
+    return xp.ones(shape, dtype=xp.float64, device=device(like))
 
 
 def zeros(shape: tuple[int, ...], like: Any) -> Any:
@@ -86,7 +165,7 @@ def summed(array: Any, weight: Any = None) -> Any:
 
 def number(summed: Any) -> float:
     """Return a number that may be an array on a device."""
-    return summed if isinstance(summed, float) else float(to_host(summed))
+    return float(summed if isinstance(summed, (float, np.generic)) else to_host(summed))
 
 
 def write(function: Any, *arrays: Any, out: Any) -> None:
@@ -115,3 +194,8 @@ def total_weight(X: Any, sample_weight: Any) -> float:
 def host_dtype(array: Any) -> np.dtype[Any]:
     """Return NumPy's name of a dtype that may be of another namespace."""
     return np.dtype(str(array.dtype).rpartition(".")[2])
+
+
+def dtype_kind(array: Any) -> str:
+    """Return NumPy's letter for the kind of a dtype that may be of another namespace."""
+    return array.dtype.kind if is_host(array) else host_dtype(array).kind

@@ -201,8 +201,9 @@ class Poisson:
 
     def deviance(self, y: Any, m: Any) -> Any:
         """Half of it: m where y is 0, infinity where m is 0 and y is not."""
+        xp = np if isinstance(y, float) else array_namespace(y)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(y == 0, m, y * np.log1p((y - m) / m) - (y - m))
+            return xp.where(y == 0, m, y * xp.log1p((y - m) / m) - (y - m))
 
     def deviance_slope(self, r: float, m: float) -> float:
         return float(np.log(r) - np.log(m))

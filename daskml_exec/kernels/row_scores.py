@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels.array_namespace import array_namespace
+from daskml_exec.kernels.array_namespace import array_namespace, is_host, total
 from daskml_exec.kernels.arrays import Array
 
 
@@ -36,6 +36,15 @@ def weighted_columns(values: Any, weight: Any) -> Any:
     """Return the sums of the columns of a matrix, by weight; None is for ones."""
     xp = array_namespace(values)
     return xp.sum(values, axis=0) if weight is None else weight @ values
+
+
+def total_where(mask: Any, weight: Any) -> float:
+    """Return the sum of the weights where a mask is true; None is for ones."""
+    if is_host(mask):
+        return float(np.count_nonzero(mask) if weight is None else weight[mask].sum())
+    xp = array_namespace(mask)
+    some = xp.astype(mask, xp.float64)
+    return total(some if weight is None else some * weight)
 
 
 def discounted_gains(

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
+from daskml_exec.kernels.array_namespace import doubles, is_host, moved, ones, to_host
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.group_sums import group_sums
 from daskml_exec.metrics._label_pairs import factorised, merged_labels
+from daskml_exec.metrics._places import as_column
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,22 @@ class LabelSums:
     off: bool = False
 
 
-def sums_by_label(y_true: Array, values: Array, weight: Any, off: bool = False) -> LabelSums:
-    """Return the sums of a block of rows."""
-    codes, labels = factorised(column_or_1d(y_true))
+def sums_by_label(y_true: Any, values: Any, weight: Any, off: bool = False) -> LabelSums:
+    """Return the sums of a block of rows, whose values and weights are on one place.
+
+    Labels are there or on the host.
+    """
+    codes, labels = factorised(as_column(y_true))
     n = len(labels)
-    each = np.ones(len(codes)) if weight is None else weight
-    sums = [np.bincount(codes, each * column, minlength=n) for column in values.T]
-    return LabelSums(labels, np.stack(sums, axis=1), np.bincount(codes, each, minlength=n), off)
+    if n > values.shape[1] and not is_host(values):
+        # There is no column for some, which is said when all labels are known.
+        values, weight, codes = (
+            each if each is None else to_host(each) for each in (values, weight, codes)
+        )
+    codes = moved(codes, values)
+    each = (ones((values.shape[0],), values) if weight is None else weight)[:, None]
+    sums = group_sums(codes, each * doubles(values), n)
+    return LabelSums(labels, sums, group_sums(codes, each, n)[:, 0], off)
 
 
 def merged_sums(left: LabelSums, right: LabelSums) -> LabelSums:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from daskml_exec.kernels.array_namespace import array_namespace, number, ones, somewhere
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution
+from daskml_exec.metrics._places import as_matrix
 from daskml_exec.metrics._row_means import require_weight
 from daskml_exec.partitions import block_sums, combine_sums, explained_share, total_deviance
 
@@ -33,25 +35,25 @@ class Explained:
     force_finite: bool
     power: float = 0
 
-    def __call__(self, y_true: Array, y_pred: Array, weight: Any) -> Array:
+    def __call__(self, y_true: Any, y_pred: Any, weight: Any) -> Array:
         """Return the sums of a block of rows, one row per output."""
         distribution = self._known()
-        y, predicted = (
-            column.astype(np.float64).reshape(len(column), -1) for column in (y_true, y_pred)
-        )
+        y, predicted = as_matrix(y_true), as_matrix(y_pred)
         if y.shape != predicted.shape:
             raise ValueError(
                 f"y_true and y_pred have different number of output ({y.shape[1]}!="
                 f"{predicted.shape[1]})"
             )
-        if self.power == 1 and ((y < 0).any() or (predicted <= 0).any()):
+        if self.power == 1 and (somewhere(y < 0) or somewhere(predicted <= 0)):
+            xp = array_namespace(y)
             raise ValueError(
                 "When power=1, d2_tweedie_score can only be used with non-negative y and strictly "
-                f"positive y_pred; smallest are {y.min():g} and {predicted.min():g}"
+                f"positive y_pred; smallest are {number(xp.min(y)):g} and "
+                f"{number(xp.min(predicted)):g}"
             )
-        weights = np.ones(len(y)) if weight is None else weight
-        outputs = zip(y.T, predicted.T, strict=True)
-        return np.stack([block_sums(distribution, a, b, weights) for a, b in outputs])
+        weights = ones((y.shape[0],), y) if weight is None else weight
+        columns = [(y[:, j], predicted[:, j]) for j in range(y.shape[1])]
+        return np.stack([block_sums(distribution, *pair, weights) for pair in columns])
 
     def combine(self, left: Array, right: Array) -> Array:
         """Return the sums of two row ranges together."""

@@ -14,10 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d
 
+from daskml_exec.kernels.array_namespace import dtype_kind, is_host, somewhere, to_host
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.group_sums import distinct, distinct_of_both, pair_sums
 from daskml_exec.metrics._metric import Metric
+from daskml_exec.metrics._places import as_column, on_host
+
+MOST_LABELS = 256
+"""Of a block on a device: with more, the matrix of all pairs is larger than the rows."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,29 @@ class Pairs:
     weighted: bool
 
 
-def pairs_of(y_true: Array, y_pred: Array, weight: Any) -> Pairs:
+def pairs_of(y_true: Any, y_pred: Any, weight: Any) -> Pairs:
     """Return the pairs of a block of rows."""
-    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+    y_true, y_pred = as_column(y_true), as_column(y_pred)
     require_labels_alike(y_true, y_pred)
+    if not is_host(y_pred):
+        return _pairs_there(y_true, y_pred, weight)
     n = len(y_true)
     codes, labels = factorised(np.concatenate([y_true, y_pred]))
     cells = codes[:n] * len(labels) + codes[n:]
     cells, place = _distinct(cells, len(labels) ** 2)
     weights = np.bincount(place, weight, minlength=len(cells)).astype(np.float64)
     return Pairs(labels, cells, weights, weight is not None)
+
+
+def _pairs_there(y_true: Any, y_pred: Any, weight: Any) -> Pairs:
+    """Return the pairs of a block of rows on a device, from the matrix of all of them."""
+    codes, guesses, labels = distinct_of_both(y_true, y_pred)
+    if len(labels) > MOST_LABELS:
+        return pairs_of(*on_host(y_true, y_pred, weight))
+    counts = pair_sums(codes, guesses, None, len(labels)).ravel()
+    weights = counts if weight is None else pair_sums(codes, guesses, weight, len(labels)).ravel()
+    cells = np.flatnonzero(counts)
+    return Pairs(labels, cells, weights[cells], weight is not None)
 
 
 def merged_pairs(left: Pairs, right: Pairs) -> Pairs:
@@ -79,11 +97,15 @@ def pairs_metric(
     """Return the record of a function of scikit-learn that takes labels."""
     asked = partial(theirs, **options)
     finalise = partial(of_pairs, asked)
-    return Metric(theirs.__name__, asked, pairs_of, merged_pairs, finalise, shape=shape)
+    return Metric(
+        theirs.__name__, asked, pairs_of, merged_pairs, finalise, shape=shape, anywhere=True
+    )
 
 
-def factorised(labels: Array) -> tuple[Array, Array]:
-    """Return the codes of labels, and the labels in rising order."""
+def factorised(labels: Any) -> tuple[Any, Array]:
+    """Return the codes of labels, where these are, and on the host the labels in rising order."""
+    if not is_host(labels):
+        return distinct(labels)
     codes, found = pd.factorize(labels)
     found = np.asarray(found)
     order = np.argsort(found, kind="stable")
@@ -106,27 +128,29 @@ def merged_labels(left: Array, right: Array) -> Array:
     return np.union1d(left, right)
 
 
-def require_labels_alike(y_true: Array, y_pred: Array) -> None:
+def require_labels_alike(y_true: Any, y_pred: Any) -> None:
     """Raise ValueError for labels that scikit-learn refuses, by its own words."""
     if not comparable(y_true, y_pred):
-        accuracy_score(y_true, y_pred)
+        accuracy_score(to_host(y_true), to_host(y_pred))
 
 
-def comparable(y: Array, predicted: Array) -> bool:
+def comparable(y: Any, predicted: Any) -> bool:
     """Whether y holds labels of the predictions' kind, without sorting them as scikit-learn does.
 
     Texts and numbers are never equal, and fractions are no labels: without a look at both, a model
     would just seem to be wrong everywhere.
     """
     if _whole(y):
-        return predicted.dtype.kind in "biuf" and _whole(predicted)
-    if y.dtype.kind == "O" and predicted.dtype.kind in "OU":
+        return dtype_kind(predicted) in "biuf" and _whole(predicted)
+    kinds = dtype_kind(y), dtype_kind(predicted)
+    if kinds[0] == "O" and kinds[1] in "OU":
         return pd.api.types.infer_dtype(y, skipna=False) == "string"
-    return y.dtype.kind == predicted.dtype.kind and y.dtype.kind in "US"
+    return kinds[0] == kinds[1] and kinds[0] in "US"
 
 
-def _whole(labels: Array) -> bool:
-    return labels.dtype.kind in "biu" or (labels.dtype.kind == "f" and not (labels % 1).any())
+def _whole(labels: Any) -> bool:
+    kind = dtype_kind(labels)
+    return kind in "biu" or (kind == "f" and not somewhere(labels % 1 != 0))
 
 
 def _distinct(cells: Array, size: int) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from typing import Any
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from daskml_exec.executor import Executor, as_dask_futures
+from daskml_exec.metrics._places import beside_predictions, on_host
 from daskml_exec.partitions import column_sums, is_collection, lazy_sums
 
 Chunk = Callable[[Any, Any, Any], Any]
@@ -39,6 +40,9 @@ class Metric:
         Whether sums grow with the rows, and are better combined on Workers.
     shape : tuple of int or nan
         Of the result.
+    anywhere : bool, default=False
+        Whether the chunk takes arrays on devices: numbers, and weights in float64, where the
+        predictions are. What it returns is on the host. Others are given arrays on the host.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Metric:
     takes: str = "y_pred"
     large: bool = False
     shape: tuple[float, ...] = ()
+    anywhere: bool = False
 
 
 def evaluate(
@@ -124,9 +129,14 @@ def require_options(asked: Callable[..., Any]) -> None:
 
 
 def _chunks(records: tuple[Metric, ...], columns: dict[str, Any], weight: Any) -> tuple[Any, ...]:
-    return tuple(
-        metric.chunk(columns["y_true"], columns[metric.takes], weight) for metric in records
-    )
+    forms = {(metric.takes, metric.anywhere) for metric in records}
+    placed = {
+        (takes, anywhere): (beside_predictions if anywhere else on_host)(
+            columns["y_true"], columns[takes], weight
+        )
+        for takes, anywhere in forms
+    }
+    return tuple(metric.chunk(*placed[metric.takes, metric.anywhere]) for metric in records)
 
 
 def _combined(records: tuple[Metric, ...], left: Any, right: Any) -> tuple[Any, ...]:

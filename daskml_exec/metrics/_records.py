@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 from sklearn import metrics as theirs
-from sklearn.utils import column_or_1d
 
 from daskml_exec.kernels import row_scores
+from daskml_exec.kernels.array_namespace import (
+    array_namespace,
+    doubles,
+    dtype_kind,
+    everywhere,
+    number,
+    resolution,
+    somewhere,
+    total_weight,
+)
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution, Gaussian, Poisson
 from daskml_exec.metrics._by_label import merged_sums, sums_by_label, total_of_labels
@@ -17,6 +26,7 @@ from daskml_exec.metrics._curves import CurveChunk, PrecisionArea, RocArea
 from daskml_exec.metrics._explained import Explained
 from daskml_exec.metrics._label_pairs import require_labels_alike
 from daskml_exec.metrics._metric import Metric
+from daskml_exec.metrics._places import as_column, as_matrix
 from daskml_exec.metrics._row_means import (
     MeanSums,
     added,
@@ -32,7 +42,7 @@ def accuracy(*, normalize: bool = True) -> Metric:
     """Return the record of `accuracy_score`."""
     asked = partial(theirs.accuracy_score, normalize=normalize)
     finalise = partial(mean_of, first, not normalize)
-    return Metric("accuracy_score", asked, _right, added, finalise)
+    return Metric("accuracy_score", asked, _right, added, finalise, anywhere=True)
 
 
 def errors(name: str, *, multioutput: Any = "uniform_average") -> Metric:
@@ -61,6 +71,7 @@ def ranking(name: str, *, k: int | None, ignore_ties: bool, log_base: float = 2)
         partial(_gains, name == "ndcg_score", k, log_base, ignore_ties),
         first,
         takes="y_score",
+        anywhere=False,
     )
 
 
@@ -73,6 +84,7 @@ def log_loss(*, normalize: bool = True, labels: Any = None) -> Metric:
         merged_sums,
         partial(_mean_of_labels, labels, normalize, "y_proba"),
         takes="y_score",
+        anywhere=True,
     )
 
 
@@ -85,6 +97,7 @@ def brier(*, pos_label: Any = None) -> Metric:
         merged_sums,
         partial(_brier, pos_label),
         takes="y_score",
+        anywhere=True,
     )
 
 
@@ -146,6 +159,7 @@ def r2(*, multioutput: Any = "uniform_average", force_finite: bool = True) -> Me
         explained.combine,
         explained.finalise,
         shape=(np.nan,) if raw else (),
+        anywhere=True,
     )
 
 
@@ -154,7 +168,14 @@ def d2_tweedie(*, power: float = 0) -> Metric:
     distributions: dict[float, Distribution] = {0: Gaussian(), 1: Poisson()}
     explained = Explained(distributions.get(power), "uniform_average", True, power)
     asked = partial(theirs.d2_tweedie_score, power=power)
-    return Metric("d2_tweedie_score", asked, explained, explained.combine, explained.finalise)
+    return Metric(
+        "d2_tweedie_score",
+        asked,
+        explained,
+        explained.combine,
+        explained.finalise,
+        anywhere=True,
+    )
 
 
 def _distinct(limit: Any) -> int:
@@ -170,32 +191,31 @@ def _positional(
     return function(y_true, given, sample_weight=sample_weight, **options)
 
 
-def _right(y_true: Array, y_pred: Array, weight: Any) -> MeanSums:
-    y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+def _right(y_true: Any, y_pred: Any, weight: Any) -> MeanSums:
+    y_true, y_pred = as_column(y_true), as_column(y_pred)
     require_labels_alike(y_true, y_pred)
-    each = np.ones(len(y_true)) if weight is None else weight
-    return MeanSums(np.array([each[y_true == y_pred].sum()]), float(each.sum()))
+    right = row_scores.total_where(y_true == y_pred, weight)
+    return MeanSums(np.array([right]), total_weight(y_true, weight))
 
 
 def _of_numbers(rows: Any, y_true: Any, y_pred: Any) -> Any:
-    y_true, y_pred = (
-        column[:, None] if column.ndim == 1 else column for column in (y_true, y_pred)
-    )
+    y_true, y_pred = as_matrix(y_true), as_matrix(y_pred)
     if y_true.shape != y_pred.shape:
         raise ValueError(
             f"y_true and y_pred have different number of output ({y_true.shape[1]}!="
             f"{y_pred.shape[1]})"
         )
-    return rows(y_true.astype(np.float64), y_pred.astype(np.float64))
+    return rows(y_true, y_pred)
 
 
-def _poisson(y_true: Array, y_pred: Array) -> Array:
-    y, predicted = (column_or_1d(column).astype(np.float64) for column in (y_true, y_pred))
-    if (y < 0).any() or (predicted <= 0).any():
+def _poisson(y_true: Any, y_pred: Any) -> Any:
+    y, predicted = (doubles(as_column(column)) for column in (y_true, y_pred))
+    if somewhere(y < 0) or somewhere(predicted <= 0):
+        xp = array_namespace(y)
         raise ValueError(
             "Mean Tweedie deviance error with power=1 can only be used on non-negative y and "
             "strictly positive y_pred; smallest are "
-            f"{y.min():g} and {predicted.min():g}"
+            f"{number(xp.min(y)):g} and {number(xp.min(predicted)):g}"
         )
     return row_scores.poisson_deviances(y, predicted)
 
@@ -222,17 +242,19 @@ def _gains(
     return np.divide(found, best, out=np.zeros_like(found), where=best != 0)
 
 
-def _by_label(name: str, rows: Any, y_true: Array, given: Array, weight: Any) -> Any:
-    given = given if given.dtype.kind == "f" else given.astype(np.float64)
-    if given.max() > 1:
-        raise ValueError(f"{name} contains values greater than 1: {given.max()}")
-    if given.min() < 0:
-        raise ValueError(f"{name} contains values lower than 0: {given.min()}")
-    columns = given.reshape(len(given), -1)
+def _by_label(name: str, rows: Any, y_true: Any, given: Any, weight: Any) -> Any:
+    xp, n = array_namespace(given), given.shape[0]
+    given = given if dtype_kind(given) == "f" else doubles(given)
+    largest, least = number(xp.max(given)), number(xp.min(given))
+    if largest > 1:
+        raise ValueError(f"{name} contains values greater than 1: {largest}")
+    if least < 0:
+        raise ValueError(f"{name} contains values lower than 0: {least}")
+    columns = xp.reshape(given, (n, -1))
     if columns.shape[1] == 1:
-        columns = np.concatenate([1 - columns, columns], axis=1)
-    tolerance = np.sqrt(np.finfo(columns.dtype).eps)
-    off = not np.isclose(columns.sum(axis=1), 1, rtol=tolerance).all()
+        columns = xp.concat([1 - columns, columns], axis=1)
+    tolerance = 1e-8 + resolution(columns) ** 0.5
+    off = not everywhere(xp.abs(xp.sum(columns, axis=1) - 1) <= tolerance)
     return sums_by_label(y_true, rows(columns), weight, off)
 
 
@@ -249,12 +271,11 @@ def _top_chunk(k: int, y_true: Array, y_score: Array, weight: Any) -> Any:
     return sums_by_label(y_true, row_scores.in_top(y_score, k), weight)
 
 
-def _brier_chunk(y_true: Array, given: Array, weight: Any) -> Any:
-    p = column_or_1d(given)
-    return _by_label("y_proba", _brier_rows, y_true, p, weight)
+def _brier_chunk(y_true: Any, given: Any, weight: Any) -> Any:
+    return _by_label("y_proba", _brier_rows, y_true, as_column(given), weight)
 
 
-def _brier_rows(columns: Array) -> Array:
+def _brier_rows(columns: Any) -> Any:
     return (1 - columns) ** 2
 
 

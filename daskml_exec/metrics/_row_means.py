@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels.array_namespace import to_host
+from daskml_exec.kernels.array_namespace import to_host, total_weight
 from daskml_exec.kernels.row_scores import weighted_columns
 from daskml_exec.metrics._metric import Metric
 
@@ -35,12 +35,13 @@ def mean_metric(
     *,
     takes: str = "y_pred",
     shape: tuple[float, ...] = (),
+    anywhere: bool = True,
 ) -> Metric:
     """Return the record of a mean.
 
     Parameters
     ----------
-    name, theirs, takes, shape : as of `Metric`
+    name, theirs, takes, shape, anywhere : as of `Metric`
     rows : callable
         Returns the value of each row, or several in columns, of y_true and predictions.
     finish : callable
@@ -54,16 +55,15 @@ def mean_metric(
         partial(mean_of, finish, False),
         takes=takes,
         shape=shape,
+        anywhere=anywhere,
     )
 
 
 def _sums_of_rows(rows: RowScores, y_true: Any, given: Any, weight: Any) -> MeanSums:
     values = rows(y_true, given)
     values = values[:, None] if values.ndim == 1 else values
-    return MeanSums(
-        to_host(weighted_columns(values, weight)),
-        float(len(values) if weight is None else weight.sum()),
-    )
+    sums = to_host(weighted_columns(values, weight))
+    return MeanSums(sums, total_weight(values, weight))
 
 
 def added(left: MeanSums, right: MeanSums) -> MeanSums:

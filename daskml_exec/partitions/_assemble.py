@@ -8,7 +8,18 @@ import scipy.sparse as sp
 from array_api_compat import device, is_array_api_obj
 from sklearn.utils import check_array, column_or_1d
 
-from daskml_exec.kernels.array_namespace import array_namespace, is_host, to_host
+from daskml_exec.kernels.array_namespace import (
+    array_namespace,
+    concatenated,
+    doubles,
+    dtype_kind,
+    has_doubles,
+    is_host,
+    number,
+    same_place,
+    somewhere,
+    to_host,
+)
 from daskml_exec.partitions._gather import refusing
 from daskml_exec.partitions._kinds import CHECKED, Reading
 from daskml_exec.partitions._partition import Partition
@@ -99,16 +110,20 @@ def check_no_gaps(y: Any, *, where: str) -> None:
 
 def check_weights(weights: Any, *, where: str) -> Any:
     """Return the weights as float64, or raise for one that is not finite or is negative."""
-    try:
-        weights = np.ascontiguousarray(weights, dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"sample_weight is not numeric in {where}: {error}") from error
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
+    if _is_checkable(weights):
+        try:
+            weights = np.ascontiguousarray(weights, dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"sample_weight is not numeric in {where}: {error}") from error
+    else:
+        weights = doubles(weights)
+    bad = ~(array_namespace(weights).isfinite(weights) & (weights >= 0))
+    if somewhere(bad):
+        row = int(np.flatnonzero(to_host(bad))[0])
         raise ValueError(
-            f"sample_weight has {weights[row]:g} in row {row} of {where}; allowed are finite "
-            "values from 0. Negative values in data passed to `sample_weight` have no meaning here"
+            f"sample_weight has {number(weights[row]):g} in row {row} of {where}; allowed are "
+            "finite values from 0. Negative values in data passed to `sample_weight` have no meaning "
+            "here"
         )
     return weights
 
@@ -155,6 +170,22 @@ def joined(spans: list[Span], name: str, *, dates: bool) -> Any:
     if len(pieces) > 1 and _would_change({piece.dtype for piece in pieces if len(piece)}):
         pieces = [piece.astype(object) for piece in pieces]
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def joined_there(spans: list[Span], name: str, *, dates: bool) -> Any:
+    """As `joined`, but numbers that are all on one device are joined there.
+
+    Those on several devices, and on one without float64, come to the host.
+    """
+    blocks = [block for block, _, _ in spans]
+    if not blocks or not all(_counts(block) and same_place(block, blocks[0]) for block in blocks):
+        return joined(spans, name, dates=dates)
+    return concatenated([block[start:stop, ...] for block, start, stop in spans])
+
+
+def _counts(block: Any) -> bool:
+    """Whether a block is of numbers on a device with float64."""
+    return not _is_checkable(block) and dtype_kind(block) in "biuf" and has_doubles(block)
 
 
 def _would_change(dtypes: set[np.dtype[Any]]) -> bool:

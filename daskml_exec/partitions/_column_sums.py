@@ -11,14 +11,21 @@ import pandas as pd
 from distributed import Future
 
 from daskml_exec.executor import Executor, fold
+from daskml_exec.kernels.array_namespace import (
+    array_namespace,
+    dtype_kind,
+    everywhere,
+    to_host,
+)
 from daskml_exec.partitions._aligned import shipped
-from daskml_exec.partitions._assemble import check_weights, joined
+from daskml_exec.partitions._assemble import check_weights, joined_there
 from daskml_exec.partitions._blocks import Blocks, cut_like, row_blocks
 from daskml_exec.partitions._gather import gather, refusing
 from daskml_exec.partitions._kinds import is_collection, require_column_shape, require_rows
 from daskml_exec.partitions._model_nodes import shared_model
 from daskml_exec.partitions._recipes import forget_locals
 from daskml_exec.partitions._refusals import refuse_unreadable
+from daskml_exec.partitions._to_memory import on_host
 
 ColumnFunction = Callable[[dict[str, Any], Any], Any]
 Combine = Callable[[Any, Any], Any]
@@ -39,8 +46,8 @@ def column_sums(
     executor : Executor
     function : callable
         Takes the columns' rows of one partition by name, and the weights, None for ones, and
-        returns its sums. Picklable. Its ValueErrors and TypeErrors are raised on the driver, that
-        of the first partition only.
+        returns its sums. Picklable. Numbers on a device are given to it there. Its ValueErrors and
+        TypeErrors are raised on the driver, that of the first partition only.
     columns : dict of str to Dask arrays, series or frames, lists of futures, or in memory
         At least one is no column in memory: the first of those gives the partitions, and the
         others are cut to them. ``"sample_weight"`` may be among them, and None.
@@ -119,7 +126,7 @@ def _in_column_chunks(column: Any) -> bool:
 
 
 def _sent(executor: Executor, name: str, column: Any, lead: str, rows: Sequence[int]) -> Blocks:
-    column = np.asarray(column)
+    column = np.asarray(on_host(column))
     if column.ndim == 0 and name == "sample_weight" and column.dtype.kind in "biuf":
         column = np.full(sum(rows), column, dtype=np.float64)
     if not column.ndim:
@@ -141,7 +148,7 @@ def _require_rows(lead: str, rows: int, name: str, length: int) -> None:
 def _of_partition(index: int, spans: dict[str, Any], function: ColumnFunction) -> Any:
     return sums_of_columns(
         index,
-        {name: joined(pieces, name, dates=False) for name, pieces in spans.items()},
+        {name: joined_there(pieces, name, dates=False) for name, pieces in spans.items()},
         function,
     )
 
@@ -153,7 +160,8 @@ def sums_of_columns(index: int, columns: dict[str, Any], function: ColumnFunctio
     weight = columns.pop("sample_weight", None)
     if weight is not None:
         require_column_shape(weight.shape, "sample_weight")
-        weight = check_weights(weight.reshape(-1), where=where)
+        flat = array_namespace(weight).reshape(weight, (-1,))
+        weight = check_weights(flat, where=where)
     for name, column in columns.items():
         _require_no_gaps(name, column, where)
     try:
@@ -164,10 +172,12 @@ def sums_of_columns(index: int, columns: dict[str, Any], function: ColumnFunctio
 
 
 def _require_no_gaps(name: str, column: Any, where: str) -> None:
-    if column.dtype.kind in "biuUS":
+    kind = dtype_kind(column)
+    if kind in "biuUS":
         return
-    bad = ~np.isfinite(column) if column.dtype.kind == "f" else pd.isna(column)
-    if bad.any():
+    there = pd.notna(column) if kind != "f" else array_namespace(column).isfinite(column)
+    if not everywhere(there):
+        bad = ~to_host(there)
         row = int(np.flatnonzero(bad.reshape(len(column), -1).any(axis=1))[0])
         raise ValueError(f"Input {name} contains NaN or infinity in row {row} of {where}")
 

@@ -13,10 +13,11 @@ So little is lost to cancellation where the mean is large and the spread is smal
 Source: Banerjee, Merugu, Dhillon and Ghosh (2005), Clustering with Bregman divergences, JMLR 6.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from daskml_exec.kernels.array_namespace import everywhere, number, total
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution
 
@@ -43,24 +44,25 @@ class Sums(NamedTuple):
     residual: float
 
 
-def block_sums(distribution: Distribution, y: Array, predicted: Array, weight: Array) -> Array:
-    """Return the `Sums` of one block of rows."""
+def block_sums(distribution: Distribution, y: Any, predicted: Any, weight: Any) -> Array:
+    """Return the `Sums` of one block of rows: of float64 arrays of one place."""
     counted = weight > 0
-    rows = len(y)
-    if not counted.all():
+    rows = y.shape[0]
+    if not everywhere(counted):
         y, predicted, weight = y[counted], predicted[counted], weight[counted]
-    if not len(y):
+    if not y.shape[0]:
         return np.array(Sums(rows, 0, 0, 0, 0, 0), dtype=float)
+    all_weight = total(weight)
     # Exactly the value of a constant y: it has no deviance, and an average may be a bit off.
-    reference = y[0] if (y == y[0]).all() else np.average(y, weights=weight)
+    reference = number(y[0]) if everywhere(y == y[0]) else total(y * weight) / all_weight
     return np.array(
         Sums(
             rows,
-            weight.sum(),
+            all_weight,
             reference,
-            weight @ (y - reference),
-            weight @ distribution.deviance(y, reference),
-            weight @ distribution.deviance(y, predicted),
+            number(weight @ (y - reference)),
+            number(weight @ distribution.deviance(y, reference)),
+            number(weight @ distribution.deviance(y, predicted)),
         )
     )
 

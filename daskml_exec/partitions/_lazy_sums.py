@@ -12,11 +12,12 @@ import dask.array as da
 import numpy as np
 
 from daskml_exec.executor import fold
-from daskml_exec.partitions._assemble import joined
+from daskml_exec.partitions._assemble import joined_there
 from daskml_exec.partitions._column_sums import ColumnFunction, Combine, sums_of_columns
 from daskml_exec.partitions._kinds import ARRAY, FUTURES, is_collection, kind_of
 from daskml_exec.partitions._model_nodes import as_delayed
 from daskml_exec.partitions._row_leaves import row_count
+from daskml_exec.partitions._to_memory import on_host
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _parts(name: str, column: Any, lead: str, rows: tuple[int, ...] | None) -> l
                 f"{name} is in memory, and {lead} has partitions of unknown lengths; allowed are "
                 "chunks of known sizes, or compute=True"
             )
-        column = np.asarray(column)
+        column = np.asarray(on_host(column))
         _require_length(name, len(column), lead, sum(rows))
         bounds = [0, *itertools.accumulate(rows)]
         return [column[start:stop] for start, stop in itertools.pairwise(bounds)]
@@ -121,7 +122,8 @@ def _leaf(index: int, blocks: dict[str, Any], function: ColumnFunction) -> Any:
     if not max(rows.values()):
         return None
     columns = {
-        name: joined([(block, 0, rows[name])], name, dates=False) for name, block in blocks.items()
+        name: joined_there([(block, 0, rows[name])], name, dates=False)
+        for name, block in blocks.items()
     }
     return sums_of_columns(index, columns, function)
 

@@ -38,7 +38,7 @@ def to_memory(data: Any, executor: Executor | None, name: str) -> Any:
         return joined(spans, name, dates=False)
     client = owner(data, lambda: (executor or Executor.current()).client, name)
     try:
-        return _on_host(data.compute(scheduler=client))
+        return on_host(data.compute(scheduler=client))
     except CancelledError as error:
         raise LostPartitionError(
             f"parts of {name} are gone: it was persisted on a cluster that was closed or restarted "
@@ -56,7 +56,7 @@ def is_matrix(y: Any) -> bool:
     return np.asarray(y).ndim > 1 if kind is None else y.ndim > 1
 
 
-def _on_host(column: Any) -> Any:
+def on_host(column: Any) -> Any:
     """Return a device array's values on the host; lists, arrays and series as they are."""
     on_device = not is_host(column) and hasattr(column, "__dlpack__")
     return to_host(column) if on_device else column
