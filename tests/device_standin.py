@@ -154,7 +154,7 @@ _operators()
 
 
 def _elementwise(function: Any) -> Any:
-    return staticmethod(lambda *arrays: _applied(function, *arrays))
+    return staticmethod(lambda *arrays, **options: _applied(function, *arrays, **options))
 
 
 class _Info:
@@ -173,7 +173,7 @@ class _Info:
 class Namespace:
     """The part of the array API standard that the package needs."""
 
-    bool, int64 = np.dtype("bool"), np.dtype("int64")
+    int64 = np.dtype("int64")
     float32, float64 = np.dtype("float32"), np.dtype("float64")
     __array_namespace_info__ = _Info
 
@@ -241,3 +241,6 @@ class Namespace:
     @staticmethod
     def take(array: Remote, indices: Remote, *, axis: int = 0) -> Remote:
         return _applied(np.take, array, indices, axis=axis)
+
+
+Namespace.bool = np.dtype("bool")  # type: ignore[attr-defined] # in the class it would hide Python's

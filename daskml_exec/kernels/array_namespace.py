@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from array_api_compat import array_namespace as namespace_of_others
-from array_api_compat import device, is_cupy_array
+from array_api_compat import device, is_array_api_obj, is_cupy_array
 
 from daskml_exec.kernels.arrays import Array
 
@@ -19,6 +19,7 @@ __all__ = [
     "has_doubles",
     "host_dtype",
     "is_host",
+    "is_on_device",
     "moved",
     "number",
     "ones",
@@ -44,6 +45,11 @@ def array_namespace(array: Any) -> Any:
 def is_host(array: Any) -> bool:
     """Whether `array` is a NumPy array or a SciPy sparse matrix."""
     return isinstance(array, np.ndarray) or sp.issparse(array)
+
+
+def is_on_device(array: Any) -> bool:
+    """Whether something is an array that is not on the host."""
+    return is_array_api_obj(array) and not is_host(array)
 
 
 def to_host(array: Any) -> Array:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from array_api_compat import device, is_array_api_obj
+from array_api_compat import device
 from sklearn.utils import check_array, column_or_1d
 
 from daskml_exec.kernels.array_namespace import (
@@ -15,6 +15,7 @@ from daskml_exec.kernels.array_namespace import (
     dtype_kind,
     has_doubles,
     is_host,
+    is_on_device,
     number,
     same_place,
     somewhere,
@@ -68,7 +69,7 @@ def matrix(block: Any, *, where: str, finite: bool = False) -> Any:
     ValueError, TypeError
         scikit-learn's own, with a note that says where the block is.
     """
-    if not _is_checkable(block):
+    if is_on_device(block):
         return _device_floats(block, where)  # its layout is its owner's business
     try:
         refuse_unreadable(block, "X")
@@ -110,20 +111,20 @@ def check_no_gaps(y: Any, *, where: str) -> None:
 
 def check_weights(weights: Any, *, where: str) -> Any:
     """Return the weights as float64, or raise for one that is not finite or is negative."""
-    if _is_checkable(weights):
-        try:
+    try:
+        if is_on_device(weights):
+            weights = doubles(weights)
+        else:
             weights = np.ascontiguousarray(weights, dtype=np.float64)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"sample_weight is not numeric in {where}: {error}") from error
-    else:
-        weights = doubles(weights)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"sample_weight is not numeric in {where}: {error}") from error
     bad = ~(array_namespace(weights).isfinite(weights) & (weights >= 0))
     if somewhere(bad):
         row = int(np.flatnonzero(to_host(bad))[0])
         raise ValueError(
             f"sample_weight has {number(weights[row]):g} in row {row} of {where}; allowed are "
-            "finite values from 0. Negative values in data passed to `sample_weight` have no meaning "
-            "here"
+            "finite values from 0. Negative values in data passed to `sample_weight` have no "
+            "meaning here"
         )
     return weights
 
@@ -134,11 +135,6 @@ def astype(X: Any, dtype: np.dtype[Any]) -> Any:
         return X.astype(dtype, copy=False)
     xp = array_namespace(X)
     return xp.astype(X, getattr(xp, dtype.name), copy=False)
-
-
-def _is_checkable(block: Any) -> bool:
-    """Whether scikit-learn reads the block: all but arrays that are not on the host."""
-    return is_host(block) or not is_array_api_obj(block)
 
 
 def side_by_side(blocks: list[Any]) -> Any:
@@ -185,7 +181,7 @@ def joined_there(spans: list[Span], name: str, *, dates: bool) -> Any:
 
 def _counts(block: Any) -> bool:
     """Whether a block is of numbers on a device with float64."""
-    return not _is_checkable(block) and dtype_kind(block) in "biuf" and has_doubles(block)
+    return is_on_device(block) and dtype_kind(block) in "biuf" and has_doubles(block)
 
 
 def _would_change(dtypes: set[np.dtype[Any]]) -> bool:
@@ -196,7 +192,7 @@ def _would_change(dtypes: set[np.dtype[Any]]) -> bool:
 def _rows_of(block: Any) -> Any:
     if isinstance(block, (pd.Series, pd.DataFrame)):
         return block.to_numpy()
-    return np.asarray(block) if _is_checkable(block) else to_host(block)
+    return to_host(block) if is_on_device(block) else np.asarray(block)
 
 
 def target(spans: list[Span], where: str, *, several: bool = False) -> Any:

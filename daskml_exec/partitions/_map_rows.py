@@ -14,6 +14,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.tokenize import tokenize
 
 from daskml_exec.executor import heap_kept
+from daskml_exec.kernels.array_namespace import is_on_device, to_device_of
 from daskml_exec.partitions._assemble import side_by_side
 from daskml_exec.partitions._block_frames import as_it_is, frame_of_blocks
 from daskml_exec.partitions._gather import held_futures, require_open
@@ -43,7 +44,7 @@ def map_rows(
         returns as many rows of the kind of `meta`. Where that is of pandas, it may return an array
         in its place. Picklable, with a ``__name__``.
     X : Dask array, dataframe, series or bag, or list of futures
-    meta : NumPy array, CSR matrix, pandas DataFrame or Series
+    meta : NumPy array, array on a device, CSR matrix, pandas DataFrame or Series
         Without rows; what the result is made of.
     labels : tuple of str, or None
         Column labels of blocks that are frames, if the model knows them. Those of a Dask dataframe
@@ -66,10 +67,12 @@ def map_rows(
         X, or what it is computed from, is held by futures that are gone, or whose Client is closed.
     """
     kind = kind_of(X)
+    # What is on a device stays there: it says to Dask alone what blocks are.
+    sent = None if is_on_device(meta) else meta
     if kind == FUTURES:
-        return _submitted(_Model(function, meta, labels), X)
+        return _submitted(_Model(function, sent, labels), X)
     require_open("X", held_futures(X))
-    model = _Model(function, meta, list(X.columns) if kind == FRAME else None)
+    model = _Model(function, sent, list(X.columns) if kind == FRAME else None)
     to_frame = isinstance(meta, (pd.DataFrame, pd.Series))
     if kind == ARRAY and not to_frame:
         return _blockwise(model, X, meta)
@@ -86,6 +89,14 @@ def map_rows(
         return joined_lazily(blocks, meta)
     starts = itertools.accumulate(sizes[:-1], initial=0)
     return joined_lazily([_numbered(*pair) for pair in zip(blocks, starts, strict=True)], meta)
+
+
+def beside_blocks(X: Any, meta: Any) -> Any:
+    """Return a meta on the device of the blocks of X, if Dask knows them to be on one."""
+    of_blocks = getattr(X, "_meta", None)
+    if not (isinstance(meta, np.ndarray) and is_on_device(of_blocks)):
+        return meta
+    return to_device_of(meta, of_blocks, meta.dtype)
 
 
 def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None = None) -> Any:
@@ -120,7 +131,8 @@ def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None =
 class _Model:
     """What travels together, and not with every block.
 
-    `labels` of columns are None where they are those of the first block.
+    `labels` of columns are None where they are those of the first block; the meta, where it is on a
+    device.
     """
 
     function: Function

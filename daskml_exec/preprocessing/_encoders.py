@@ -11,6 +11,7 @@ from sklearn import preprocessing as sk
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
+from daskml_exec.kernels.array_namespace import is_on_device
 from daskml_exec.preprocessing._categories import Categories, count_categories
 from daskml_exec.preprocessing._preprocessor import (
     BlockFunction,
@@ -26,7 +27,7 @@ class CategoryBlock(BlockFunction):
 
     def __call__(self, block: Any) -> Any:
         """Return the block transformed, or back."""
-        if self.method == "inverse_transform" and not sp.issparse(block):
+        if self.method == "inverse_transform" and not (sp.issparse(block) or is_on_device(block)):
             block = np.array(block)  # scikit-learn writes to it, and blocks are their owner's
         return super().__call__(block)
 

@@ -17,6 +17,7 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
+from daskml_exec.kernels.array_namespace import is_on_device
 from daskml_exec.kernels.moments import Moments
 from daskml_exec.partitions import (
     FRAME,
@@ -25,6 +26,7 @@ from daskml_exec.partitions import (
     WHERE_THEY_ARE,
     Data,
     Scaled,
+    beside_blocks,
     gaps_as_nan,
     is_collection,
     kind_of,
@@ -187,7 +189,8 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             For data in memory as scikit-learn's; lazily, a Dask array with the row chunks of X for
             a Dask array, a Dask dataframe with the index of X for a Dask dataframe unless it is
             sparse; a list of futures for a list of futures; a Dask array, begun with at once, for a
-            `Data`.
+            `Data`. Scalers leave blocks on a device there; other preprocessors
+            refuse them.
         """
         return self._mapped("transform", X)
 
@@ -210,7 +213,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             check_features(self, X)
         function, meta = self._of_blocks(method, X)
         labels = labels_of_columns(self) if method == "transform" else None
-        made = map_rows(function, X, meta=meta, labels=labels)
+        made = map_rows(function, X, meta=beside_blocks(X, meta), labels=labels)
         if method == "transform" and (affine := self._affine()) is not None:
             known = self._moments() if self._fitted_on == name_of(X) else None
             return Scaled(X, *affine, type(self).__name__, known).of(made)
@@ -382,6 +385,8 @@ class BlockFunction:
 
     def __call__(self, block: Any) -> Any:
         """Return the block transformed."""
+        if is_on_device(block):
+            return self.on_device(block)
         if not len(block) if isinstance(block, list) else not block.shape[0]:
             return self.none
         model = self.model
@@ -393,6 +398,13 @@ class BlockFunction:
             block = self.without_names(block)
         made = getattr(model, self.method)(gaps_as_nan(block))
         return made.tocsr() if sp.issparse(made) else made
+
+    def on_device(self, block: Any) -> Any:
+        """Return a block on a device transformed, there."""
+        raise TypeError(
+            f"{type(self.model).__name__}.{self.method} of X with blocks of {type(block)}, on a "
+            "device; allowed are blocks on the host, such as X.map_blocks(cupy.asnumpy)"
+        )
 
     @staticmethod
     def without_names(frame: Any) -> Any:

@@ -13,6 +13,7 @@ from sklearn.preprocessing._data import _handle_zeros_in_scale
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from daskml_exec.kernels.order_statistics import OrderSketch
+from daskml_exec.preprocessing._device_blocks import ScalerBlocks
 from daskml_exec.preprocessing._orders import Condensed, OrderAnswer, of_columns, orders_of
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor
 from daskml_exec.preprocessing._summaries import Form
@@ -131,6 +132,7 @@ class RobustScaler(OrderedPreprocessor):
     """
 
     _sklearn = sk.RobustScaler
+    _block_function = ScalerBlocks
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "with_centering": ["boolean"],
         "with_scaling": ["boolean"],

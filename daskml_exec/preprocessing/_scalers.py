@@ -10,6 +10,7 @@ from sklearn import preprocessing as sk
 
 from daskml_exec.kernels.column_summaries import ColumnMoments
 from daskml_exec.kernels.moments import Moments
+from daskml_exec.preprocessing._device_blocks import ScalerBlocks
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor
 from daskml_exec.preprocessing._summaries import Summaries, Summary
 
@@ -56,6 +57,7 @@ class StandardScaler(InvertiblePreprocessor):
     """
 
     _sklearn = sk.StandardScaler
+    _block_function = ScalerBlocks
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "copy": ["boolean"],
         "with_mean": ["boolean"],
@@ -204,6 +206,7 @@ class MinMaxScaler(InvertiblePreprocessor):
     """
 
     _sklearn = sk.MinMaxScaler
+    _block_function = ScalerBlocks
     _accept_sparse = False
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "feature_range": [tuple],
@@ -319,6 +322,7 @@ class MaxAbsScaler(InvertiblePreprocessor):
     """
 
     _sklearn = sk.MaxAbsScaler
+    _block_function = ScalerBlocks
     _parameter_constraints: ClassVar[dict[str, Any]] = {"copy": ["boolean"], "clip": ["boolean"]}
     scale_: NDArray[Any]
     max_abs_: NDArray[Any]
