@@ -107,7 +107,7 @@ def test_the_same_bits_each_time():
 def test_what_is_missing_is_named():
     score = SCORE.copy()
     score[103] = np.nan
-    with pytest.raises(ValueError, match="y_pred contains NaN .* in row 3 of partition 1"):
+    with pytest.raises(ValueError, match=r"y_pred contains NaN .* in row 3 of partition 1"):
         metrics.mean_squared_error(there(SCORE, 100), there(score, 100))
 
 
