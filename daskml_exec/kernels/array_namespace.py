@@ -49,7 +49,7 @@ def is_host(array: Any) -> bool:
 
 def is_on_device(array: Any) -> bool:
     """Whether something is an array that is not on the host."""
-    return is_array_api_obj(array) and not is_host(array)
+    return is_array_api_obj(array) and not (is_host(array) or isinstance(array, np.generic))
 
 
 def to_host(array: Any) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.executor import Executor, LostPartitionError
-from daskml_exec.kernels.array_namespace import is_host, to_host
+from daskml_exec.kernels.array_namespace import is_on_device, to_host
 from daskml_exec.partitions._assemble import joined
 from daskml_exec.partitions._gather import owner, require_open
 from daskml_exec.partitions._kinds import FUTURES, is_collection, kind_of, refuse_bag, shape_of
@@ -58,5 +58,4 @@ def is_matrix(y: Any) -> bool:
 
 def on_host(column: Any) -> Any:
     """Return a device array's values on the host; lists, arrays and series as they are."""
-    on_device = not is_host(column) and hasattr(column, "__dlpack__")
-    return to_host(column) if on_device else column
+    return to_host(column) if is_on_device(column) else column
