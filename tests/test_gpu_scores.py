@@ -98,7 +98,7 @@ def test_the_same_bits_each_time():
     codes, others = (to_cupy(rng.integers(0, 10, 1_000_000)) for _ in range(2))
     weight = to_cupy(rng.random(1_000_000))
     for sums in (
-        lambda: group_sums(codes, weight[:, None], 10),
+        lambda: group_sums(codes, weight[:, None], weight, 10),
         lambda: pair_sums(codes, others, weight, 10),
     ):
         assert len({sums().tobytes() for _ in range(5)}) == 1

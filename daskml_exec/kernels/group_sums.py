@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from array_api_compat import device
 
-from daskml_exec.kernels.array_namespace import array_namespace, concatenated, is_host, to_host
+from daskml_exec.kernels.array_namespace import (
+    array_namespace,
+    concatenated,
+    doubles,
+    is_host,
+    ones,
+    to_host,
+)
 from daskml_exec.kernels.arrays import Array
 
 _CELLS = 1 << 22
@@ -40,31 +47,58 @@ def distinct_of_both(one: Any, other: Any) -> tuple[Any, Any, Array]:
     return codes[:n], codes[n:], values
 
 
-def group_sums(codes: Any, values: Any, n_groups: int) -> Array:
-    """Return the sums of the rows of each group.
+def group_sums(codes: Any, values: Any, weight: Any, n_groups: int) -> Array:
+    """Return the sums of the rows of each group, by weight.
 
     Parameters
     ----------
     codes : array of int of shape (n,)
         Groups, from 0.
-    values : array of float64 of shape (n, m)
+    values : array of floats of shape (n, m)
         Where the codes are.
+    weight : array of float64 of shape (n,) there, or None
+        None means ones.
     n_groups : int
 
     Returns
     -------
-    ndarray of shape (n_groups, m)
+    ndarray of float64 of shape (n_groups, m)
 
     Examples
     --------
-    >>> group_sums(np.array([1, 0, 1]), np.array([[1.0], [2.0], [3.0]]), 2)
+    >>> group_sums(np.array([1, 0, 1]), np.array([[1.0], [2.0], [3.0]]), None, 2)
     array([[2.],
            [4.]])
     """
     if is_host(values):
-        sums = [np.bincount(codes, column, minlength=n_groups) for column in values.T]
+        sums = [
+            np.bincount(codes, column if weight is None else weight * column, minlength=n_groups)
+            for column in values.T
+        ]
         return np.stack(sums, axis=1)
-    return _blockwise(codes, lambda rows: values[rows, :], n_groups)
+
+    def columns(rows: slice) -> Any:
+        found = doubles(values[rows, :])
+        return found if weight is None else found * weight[rows][:, None]
+
+    return _blockwise(codes, columns, n_groups)
+
+
+def group_weights(codes: Any, weight: Any, n_groups: int) -> Array:
+    """Return the weight of the rows of each group.
+
+    Parameters
+    ----------
+    codes, weight, n_groups : as of `group_sums`
+
+    Returns
+    -------
+    ndarray of float64 of shape (n_groups,)
+    """
+    if is_host(codes):
+        return np.bincount(codes, weight, minlength=n_groups).astype(np.float64, copy=False)
+    each = ones(codes.shape, codes) if weight is None else weight
+    return _blockwise(codes, lambda rows: each[rows][:, None], n_groups)[:, 0]
 
 
 def pair_sums(one: Any, other: Any, weight: Any, n_groups: int) -> Array:

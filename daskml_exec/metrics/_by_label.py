@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels.array_namespace import doubles, is_host, moved, ones, to_host
+from daskml_exec.kernels.array_namespace import is_host, moved, to_host
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.group_sums import group_sums
+from daskml_exec.kernels.group_sums import group_sums, group_weights
 from daskml_exec.metrics._label_pairs import factorised, merged_labels
 from daskml_exec.metrics._places import as_column
 
@@ -48,9 +48,8 @@ def sums_by_label(y_true: Any, values: Any, weight: Any, off: bool = False) -> L
             each if each is None else to_host(each) for each in (values, weight, codes)
         )
     codes = moved(codes, values)
-    each = (ones((values.shape[0],), values) if weight is None else weight)[:, None]
-    sums = group_sums(codes, each * doubles(values), n)
-    return LabelSums(labels, sums, group_sums(codes, each, n)[:, 0], off)
+    sums = group_sums(codes, values, weight, n)
+    return LabelSums(labels, sums, group_weights(codes, weight, n), off)
 
 
 def merged_sums(left: LabelSums, right: LabelSums) -> LabelSums:

@@ -21,7 +21,9 @@ def beside_predictions(y_true: Any, given: Any, weight: Any) -> tuple[Any, Any, 
 
     Labels that are no numbers are on the host and stay there.
     """
-    if dtype_kind(y_true) in "biuf" or is_host(given):
+    if is_host(given):
+        return on_host(y_true, given, weight)
+    if dtype_kind(y_true) in "biuf":
         y_true = moved(y_true, given)
     return y_true, given, None if weight is None else moved(weight, given)
 

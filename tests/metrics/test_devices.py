@@ -138,9 +138,9 @@ def test_sums_by_group_in_several_blocks(monkeypatch):
     monkeypatch.setattr(kernel, "_CELLS", 100)
     values = np.random.default_rng(0).random((N, 2))
     with no_other_way_to_the_host():
-        found = group_sums(put(Y), put(values), 3)
+        found = group_sums(put(Y), put(values), put(WEIGHT), 3)
         pairs = pair_sums(put(Y), put(GUESSED), put(WEIGHT), 3)
-    assert_allclose(found, group_sums(Y, values, 3), rtol=1e-13)
+    assert_allclose(found, group_sums(Y, values, WEIGHT, 3), rtol=1e-13)
     wanted = [[WEIGHT[(a == Y) & (b == GUESSED)].sum() for b in range(3)] for a in range(3)]
     assert_allclose(pairs, wanted, rtol=1e-13)
 
