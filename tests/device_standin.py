@@ -54,7 +54,7 @@ class Remote:
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return Namespace
 
-    def to_device(self, device: str) -> "Remote":
+    def to_device(self, device: str, *, stream: None = None) -> "Remote":
         if device != self.device:
             LOG.append(Transfer(device, self.shape))
         return Remote(self._values.copy(), device)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from array_api_compat import array_namespace as namespace_of_others
-from array_api_compat import device, is_array_api_obj, is_cupy_array
+from array_api_compat import device, is_array_api_obj, is_cupy_array, to_device
 
 from daskml_exec.kernels.arrays import Array
 
@@ -61,7 +61,7 @@ def to_host(array: Any) -> Array:
         return host
     xp = array_namespace(array)
     cpu = xp.__array_namespace_info__().default_device()
-    return np.from_dlpack(array.to_device(cpu))
+    return np.from_dlpack(to_device(array, cpu))
 
 
 def to_device_of(host: Array, like: Any, dtype: np.dtype[Any] | None = None) -> Any:
