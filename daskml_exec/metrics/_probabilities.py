@@ -113,7 +113,8 @@ def roc_auc_score(
     y_true : array-like, Dask collection or list of futures, of shape (n,)
         True labels: texts or numbers.
     y_score : the same kinds, of shape (n,) or (n, classes)
-        Scores: of the greater label, or of each in rising order.
+        Scores: of the greater label, or of each in rising order. Those on a device come to the
+        host.
     average : {"macro", "weighted", "micro"} or None, default="macro"
         How classes are averaged; None returns one number for each.
     sample_weight : the same kinds, of shape (n,), optional
@@ -176,7 +177,8 @@ def average_precision_score(
     y_true : array-like, Dask collection or list of futures, of shape (n,)
         True labels: texts or numbers.
     y_score : the same kinds, of shape (n,) or (n, classes)
-        Scores: of the greater label, or of each in rising order.
+        Scores: of the greater label, or of each in rising order. Those on a device come to the
+        host.
     average : {"macro", "weighted", "micro"} or None, default="macro"
         How classes are averaged; None returns one number for each.
     pos_label : label, default=1
@@ -223,6 +225,7 @@ def top_k_accuracy_score(
         True labels: texts or numbers.
     y_score : the same kinds, of shape (n, classes)
         Scores of each label, in rising order. Two labels, of shape (n,), in memory only.
+        Those on a device come to the host.
     k : int, default=2
         How many of the largest scores count.
     normalize : bool, default=True
@@ -264,7 +267,7 @@ def ndcg_score(
     y_true : array-like, Dask array or list of futures, of shape (n, m)
         True relevance of each of m labels.
     y_score : the same kinds and shape
-        Scores, by which labels are ranked.
+        Scores, by which labels are ranked. Those on a device come to the host.
     k : int, optional
         How many of the first ranks count; all if None.
     sample_weight : the same kinds, of shape (n,), optional
@@ -305,7 +308,7 @@ def dcg_score(
     y_true : array-like, Dask array or list of futures, of shape (n, m)
         True relevance of each of m labels.
     y_score : the same kinds and shape
-        Scores, by which labels are ranked.
+        Scores, by which labels are ranked. Those on a device come to the host.
     k : int, optional
         How many of the first ranks count; all if None.
     log_base : float, default=2
