@@ -47,7 +47,7 @@ on_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 
