@@ -31,7 +31,7 @@ from daskml_exec.partitions._kinds import (
 from daskml_exec.partitions._lazy_sums import lazy_sums
 from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._made_rows import made_rows
-from daskml_exec.partitions._map_rows import beside_blocks, map_rows
+from daskml_exec.partitions._map_rows import beside_blocks, block_map, map_rows
 from daskml_exec.partitions._map_samples import map_samples
 from daskml_exec.partitions._mapped_blocks import Block, blocks_in_memory, mapped_blocks
 from daskml_exec.partitions._number_blocks import number_blocks
@@ -88,6 +88,7 @@ __all__ = [
     "Target",
     "TokenWindows",
     "beside_blocks",
+    "block_map",
     "block_sums",
     "block_to_predict",
     "blocks_in_memory",

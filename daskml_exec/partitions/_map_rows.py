@@ -67,12 +67,10 @@ def map_rows(
         X, or what it is computed from, is held by futures that are gone, or whose Client is closed.
     """
     kind = kind_of(X)
-    # What is on a device stays there: it says to Dask alone what blocks are.
-    sent = None if is_on_device(meta) else meta
     if kind == FUTURES:
-        return _submitted(_Model(function, sent, labels), X)
+        return _submitted(_Model(function, _sent(meta), labels), X)
     require_open("X", held_futures(X))
-    model = _Model(function, sent, list(X.columns) if kind == FRAME else None)
+    model = block_map(function, X, meta=meta)
     to_frame = isinstance(meta, (pd.DataFrame, pd.Series))
     if kind == ARRAY and not to_frame:
         return _blockwise(model, X, meta)
@@ -97,6 +95,22 @@ def beside_blocks(X: Any, meta: Any) -> Any:
     if not (isinstance(meta, np.ndarray) and is_on_device(of_blocks)):
         return meta
     return to_device_of(meta, of_blocks, meta.dtype)
+
+
+def block_map(function: Function, X: Any, *, meta: Any) -> "_Model":
+    """Return what `map_rows` does to each block of a Dask collection, to do it where a block is.
+
+    Parameters
+    ----------
+    function, X, meta : as in `map_rows`
+        X is no list of futures.
+    """
+    return _Model(function, _sent(meta), list(X.columns) if kind_of(X) == FRAME else None)
+
+
+def _sent(meta: Any) -> Any:
+    """Return what a meta tells blocks; one on a device stays there, and tells Dask alone."""
+    return None if is_on_device(meta) else meta
 
 
 def joined_lazily(blocks: Sequence[Any], meta: Any, rows: Sequence[int] | None = None) -> Any:
@@ -143,6 +157,10 @@ class _Model:
     def name(self) -> str:
         """What Dask calls the results."""
         return self.function.__name__
+
+    def __call__(self, block: Any) -> Any:
+        """Return the rows of a block mapped."""
+        return _of_block(block, self)
 
 
 def _blockwise(model: _Model, X: Any, meta: Any) -> Any:

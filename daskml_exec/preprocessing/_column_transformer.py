@@ -1,7 +1,7 @@
 """Other transformers for other columns, of Dask dataframes too."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -10,12 +10,13 @@ import scipy.sparse as sp
 from sklearn import compose
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
 from daskml_exec.partitions import FRAME, kind_of, map_rows
 from daskml_exec.preprocessing._preprocessor import BlockFunction
+from daskml_exec.preprocessing._together import Member, fit_together, learns, steps_of
 from daskml_exec.training import all_or_nothing
 
 # Of so many rows, scikit-learn learns which columns are whose, and whether the result is sparse.
@@ -38,6 +39,7 @@ class _OverFrames:
     _transformer_to_input_indices: dict[str, list[int]]
     _remainder: tuple[str, Any, Any]
     _sklearn_output_config: dict[str, str]
+    _iter: Any
     _none: Any
     """What `transform` returns for no rows."""
 
@@ -139,6 +141,22 @@ class _OverFrames:
         ]
         return model
 
+    def _call_func_on_transformers(self, X: Any, *arguments: Any, **named: Any) -> Any:
+        """As scikit-learn, that goes from one to the next; but what learns does so before that."""
+        each = [*self.transformers, ("", self.remainder, ())]
+        learners = [learner for _, learner, _ in each if isinstance(learner, _Learner)]
+        if learners:  # only then is it a fit, in which columns are known, but nothing else
+            chosen = self._iter(
+                fitted=False, column_as_labels=False, skip_drop=True, skip_empty_columns=True
+            )
+            members = [
+                Member(name, learner.learned, _safe_indexing(X, columns, axis=1))
+                for name, learner, columns, _ in chosen
+                if isinstance(learner, _Learner)
+            ]
+            fit_together(members, learners[0].X, learners[0].y)
+        return super()._call_func_on_transformers(X, *arguments, **named)  # type: ignore[misc]
+
     def _fit_on_frame(self, X: Any, y: Any, params: dict[str, Any]) -> None:
         """Fit on a few rows, as scikit-learn does, with transformers that learn from all rows."""
         if params:
@@ -211,17 +229,16 @@ class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
 
 
 class _Learner(TransformerMixin, BaseEstimator):
-    """Stands for a transformer where scikit-learn fits it on a few rows, and fits it on all."""
+    """Stands for a transformer where scikit-learn fits it on a few rows; it was fitted on all."""
 
     def __init__(self, transformer: Any, X: Any, y: Any) -> None:
         self.transformer, self.X, self.y = transformer, X, y
+        self.learned = clone(transformer)
 
     def __sklearn_clone__(self) -> "_Learner":
         return self
 
     def fit(self, X: Any, y: Any = None) -> "_Learner":
-        columns = X.name if isinstance(X, pd.Series) else list(X.columns)
-        self.learned = clone(self.transformer).fit(self.X[columns], self.y)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -229,15 +246,16 @@ class _Learner(TransformerMixin, BaseEstimator):
 
     def set_output(self, *, transform: str | None = None) -> "_Learner":
         self.transformer.set_output(transform=transform)
+        self.learned.set_output(transform=transform)
         return self
 
 
 def _learner(name: str, transformer: Any, X: Any, y: Any) -> Any:
     """Return what learns from all rows, where there is something to learn."""
-    if isinstance(transformer, str) or not _learns(transformer):
+    if isinstance(transformer, str) or not learns(transformer):
         return transformer
-    for each in _steps(transformer):
-        if _learns(each) and not hasattr(each, "to_sklearn"):
+    for each in steps_of(transformer):
+        if learns(each) and not hasattr(each, "to_sklearn"):
             raise TypeError(
                 f"the transformer {name!r} has {type(each).__name__} of {type(each).__module__}, "
                 "which would bring the Dask dataframe to this process; allowed are those of "
@@ -245,19 +263,6 @@ def _learner(name: str, transformer: Any, X: Any, y: Any) -> Any:
                 "nothing"
             )
     return _Learner(transformer, X, y)
-
-
-def _steps(transformer: Any) -> Iterator[Any]:
-    if isinstance(transformer, Pipeline):
-        yield from (each for _, each in transformer.steps)
-    else:
-        yield transformer
-
-
-def _learns(transformer: Any) -> bool:
-    if isinstance(transformer, str) or transformer is None:
-        return False
-    return bool(get_tags(transformer).requires_fit)
 
 
 def _as_sklearn(transformer: Any) -> Any:

@@ -12,7 +12,11 @@ from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import validate_data
 
 from daskml_exec.kernels.array_namespace import is_on_device
-from daskml_exec.preprocessing._categories import Categories, count_categories
+from daskml_exec.preprocessing._categories import (
+    Categories,
+    CountCategories,
+    count_categories,
+)
 from daskml_exec.preprocessing._preprocessor import (
     BlockFunction,
     InvertiblePreprocessor,
@@ -96,7 +100,7 @@ class CategoryEncoder(CategoryPreprocessor, InvertiblePreprocessor):
             A column has more categories than dask config ``daskml-exec.max-categories``; or what
             scikit-learn refuses.
         """
-        return self._learn(count_categories, X, reset=True)
+        return self._learn(X, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -111,7 +115,10 @@ class CategoryEncoder(CategoryPreprocessor, InvertiblePreprocessor):
         self
             This estimator, fitted.
         """
-        return self._learn(count_categories, X, reset=not hasattr(self, "categories_"))
+        return self._learn(X, reset=not hasattr(self, "categories_"))
+
+    def _query(self, partitions: Any) -> CountCategories:
+        return count_categories(partitions)
 
     def _finished(self, answer: Categories) -> Any:
         model = type(self)._counted(**self.get_params(deep=False))

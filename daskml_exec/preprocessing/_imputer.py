@@ -1,6 +1,5 @@
 """Fill what is missing by what is there."""
 
-from collections.abc import Callable
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -20,8 +19,8 @@ from daskml_exec.preprocessing._encoders import CategoryBlock
 from daskml_exec.preprocessing._orders import Condensed, of_columns, orders_of
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor, row_like
 from daskml_exec.preprocessing._present import CountPresent, Present, one_array
+from daskml_exec.preprocessing._questions import Questions
 from daskml_exec.preprocessing._summaries import Form, Summaries, Summary, single_precision
-from daskml_exec.training import reduce
 
 
 class SimpleImputer(InvertiblePreprocessor):
@@ -117,7 +116,7 @@ class SimpleImputer(InvertiblePreprocessor):
         ValueError
             X has infinities, texts where there can be none, or what scikit-learn refuses.
         """
-        return self._learn(self._once, X, reset=True)
+        return self._learn(X, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -143,7 +142,7 @@ class SimpleImputer(InvertiblePreprocessor):
                 "this SimpleImputer was fitted by `fit`, which keeps at most 1 MB of values for "
                 "`partial_fit` to add to; allowed is `partial_fit` from the first on"
             )
-        return self._learn(self._more, X, reset=first)
+        return self._learn(X, reset=first, questions=self._whole)
 
     @property
     def _of_numbers(self) -> bool:
@@ -172,17 +171,15 @@ class SimpleImputer(InvertiblePreprocessor):
             self.missing_values, self.strategy == "most_frequent", configured_number(LIMIT)
         )
 
-    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
-        return query_of(partitions)
-
-    def _once(self, partitions: Any) -> Any:
-        return self._more(partitions, condense=_median)
-
-    def _more(self, partitions: Any, condense: Any = None) -> Any:
-        name = type(self).__name__
+    def _questions(self, partitions: Any) -> Questions[Any]:
         if self.strategy == "median":
-            return orders_of(partitions, name, condense=condense, missing=self._missing)
-        return reduce(self._query(partitions), partitions, name=name)
+            return orders_of(partitions, condense=_median, missing=self._missing)
+        return super()._questions(partitions)
+
+    def _whole(self, partitions: Any) -> Questions[Any]:
+        if self.strategy == "median":
+            return orders_of(partitions, missing=self._missing)
+        return super()._questions(partitions)
 
     def _kept(self, answer: Any) -> Any:
         return None if isinstance(answer, Condensed) else answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,12 @@ import scipy.sparse as sp
 from daskml_exec.kernels.array_namespace import is_host, to_host
 from daskml_exec.kernels.order_statistics import ROOM, OrderSketch, order_sketch
 from daskml_exec.partitions import Partition, number_blocks
+from daskml_exec.preprocessing._questions import Questions
 from daskml_exec.preprocessing._summaries import Form, marked, refuse_infinite, single_precision
-from daskml_exec.training import Query, reduce
+from daskml_exec.training import Query
 
 _KEPT = 2**20
-_GROUP_BYTES = 2**23
+GROUP_BYTES = 2**23
 """Answers of so many bytes are asked for at once, and one column at least: there are as many again
 where two are added, and where they leave."""
 
@@ -116,15 +117,13 @@ OfColumn = Callable[[OrderSketch, Form], Any]
 
 
 def orders_of(
-    partitions: Any, name: str, *, condense: OfColumn | None = None, missing: float = np.nan
-) -> OrderAnswer | Condensed:
-    """Return the answer of all columns, asked for in groups that this process has room for.
+    partitions: Any, *, condense: OfColumn | None = None, missing: float = np.nan
+) -> Questions[OrderAnswer | Condensed]:
+    """Ask for the answer of all columns, in groups that this process has room for.
 
     Parameters
     ----------
-    partitions : Partitions or Pieces
-    name : str
-        What tasks are called.
+    partitions : Partitions, Pieces or Columns
     condense : callable, optional
         What is wanted of a column. If there is such, sketches are kept up to 1 MB alone.
     missing : float
@@ -132,26 +131,27 @@ def orders_of(
     """
     rows, width = sum(partitions.rows), partitions.n_features
     small = 8 * rows * width <= _KEPT
-
-    def ask(group: tuple[int, int]) -> OrderAnswer:
-        return reduce(Orders(*group, missing), partitions, name=name)
-
     answers: list[Any] = []
-    first, *others = _groups(rows, width)
-    with ThreadPoolExecutor(1) as ahead:  # Workers need not wait for what is done here
-        coming = ahead.submit(ask, first)
-        for group in (*others, None):
-            answer: Any = coming.result()
-            if group is not None:
-                coming = ahead.submit(ask, group)
-            if condense is not None and not small:
-                form = answer.form
-                answer = Condensed(form, tuple(condense(each, form) for each in answer.columns))
-            answers.append(answer)
+    with ThreadPoolExecutor(1) as behind:  # Workers need not wait for what is done here
+        for start, stop in _groups(rows, width):
+            answer: OrderAnswer = yield Orders(start, stop, missing)
+            if condense is None or small:
+                answers.append(answer)
+                continue
+            if answers:
+                answers[-1].result()  # of two there is room
+            answers.append(behind.submit(_condensed, answer, condense))
+    if answers and isinstance(answers[0], Future):
+        answers = [each.result() for each in answers]
     form = answers[0].form
     if isinstance(answers[0], Condensed):
         return Condensed(form, tuple(each for one in answers for each in one.found))
     return OrderAnswer(form, tuple(each for one in answers for each in one.columns))
+
+
+def _condensed(answer: OrderAnswer, condense: OfColumn) -> Condensed:
+    form = answer.form
+    return Condensed(form, tuple(condense(each, form) for each in answer.columns))
 
 
 def of_columns(answer: OrderAnswer | Condensed, condense: OfColumn) -> Sequence[Any]:
@@ -161,10 +161,22 @@ def of_columns(answer: OrderAnswer | Condensed, condense: OfColumn) -> Sequence[
     return [condense(each, answer.form) for each in answer.columns]
 
 
-def _groups(rows: int, n_features: int) -> Iterator[tuple[int, int]]:
+def room_for(query: Query[Any], rows: int) -> int:
+    """Return the bytes that an answer takes at most, where it grows with the number of rows.
+
+    Questions that are asked together are to take no more than `GROUP_BYTES`.
+    """
+    return (query.stop - query.start) * _most(rows) if isinstance(query, Orders) else 0
+
+
+def _most(rows: int) -> int:
+    """Return the bytes of a sketch of a column of so many rows."""
     levels = max(0, (rows // ROOM.level).bit_length())
-    most = 8 * min(max(rows, 1), ROOM.exact + levels * ROOM.level)
-    at_once = max(1, _GROUP_BYTES // most)
+    return 8 * min(max(rows, 1), ROOM.exact + levels * ROOM.level)
+
+
+def _groups(rows: int, n_features: int) -> Iterator[tuple[int, int]]:
+    at_once = max(1, GROUP_BYTES // _most(rows))
     for start in range(0, n_features, at_once):
         yield start, min(start + at_once, n_features)
 

@@ -27,6 +27,7 @@ from daskml_exec.partitions import (
     Data,
     Scaled,
     beside_blocks,
+    block_map,
     gaps_as_nan,
     is_collection,
     kind_of,
@@ -39,13 +40,14 @@ from daskml_exec.partitions import (
     to_memory,
     weight_column,
 )
+from daskml_exec.preprocessing._questions import Columns, Questions, answered, ask_once
 from daskml_exec.preprocessing._summaries import single_precision
 from daskml_exec.training import (
+    Query,
     all_or_nothing,
     check_features,
     labels_of_columns,
     learn_features,
-    reduce,
 )
 
 
@@ -77,45 +79,81 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """Return scikit-learn's estimator, fitted with the answer of all rows seen."""
         raise NotImplementedError
 
+    def _query(self, partitions: Any) -> Query[Any]:
+        """Return what partitions are asked, where that is one question."""
+        raise NotImplementedError
+
+    def _questions(self, partitions: Any) -> Questions[Any]:
+        """Ask what `fit` asks, and return what is made of the answers."""
+        return ask_once(self._query(partitions))
+
+    def fit_by_questions(self, X: Any, columns: Columns) -> Questions[None]:
+        """Fit on a collection whose rows somebody else asks.
+
+        Parameters
+        ----------
+        X : Dask collection
+            Of which only what is known without its rows is looked at.
+        columns : Columns
+
+        Yields
+        ------
+        query : Query
+            Of partitions with the columns of X, whose answer is to be sent.
+        """
+        with all_or_nothing(self):
+            self._validate_params()
+            refuse_unreadable(X, "X")
+            require_matrix(X)
+            learn_features(self, columns, reset=True)
+            self._require_some(columns)
+            self._settle(X, (yield from self._questions(columns)), reset=True)
+
     def _learn(
         self,
-        query_of: Callable[[Any], Any],
         X: Any,
         sample_weight: Any = None,
         *,
         reset: bool,
+        questions: Callable[[Any], Questions[Any]] | None = None,
     ) -> Self:
         """Ask the partitions of X, and take over what scikit-learn makes of the answer.
 
         Parameters
         ----------
-        query_of : callable
-            Of the partitions.
         X, sample_weight : as in `fit`
         reset : bool
             Whether to forget what was seen before; else the answers are added.
+        questions : callable, optional
+            What to ask partitions; by default as `fit` does.
         """
         with all_or_nothing(self):
             self._validate_params()
-            name = type(self).__name__
             with self._loaded(X, sample_weight, reset=reset) as partitions:
-                if not sum(partitions.rows):
-                    raise ValueError(f"X has 0 rows: a minimum of 1 sample is required by {name}")
-                if not partitions.n_features:
-                    raise ValueError(
-                        f"Found array with 0 feature(s) (shape=({sum(partitions.rows)}, 0)) while "
-                        f"a minimum of 1 is required by {name}"
-                    )
-                answer = self._answer(query_of, partitions)
-            if not reset:
-                answer = self._seen + answer
-            self._take_over(self._finished(answer))
-            self._seen, self._of_frames = self._kept(answer), kind_of(X) == FRAME
-            self._fitted_on = name_of(X) if reset else None
+                self._require_some(partitions)
+                asked = (questions or self._questions)(partitions)
+                answer = answered(asked, partitions, type(self).__name__)
+            self._settle(X, answer, reset=reset)
         return self
 
-    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
-        return reduce(query_of(partitions), partitions, name=type(self).__name__)
+    def _require_some(self, partitions: Any) -> None:
+        """Raise ValueError where there is nothing to learn from."""
+        name, rows = type(self).__name__, sum(partitions.rows)
+        if not rows:
+            raise ValueError(f"X has 0 rows: a minimum of 1 sample is required by {name}")
+        if not partitions.n_features:
+            raise ValueError(
+                f"Found array with 0 feature(s) (shape=({rows}, 0)) while a minimum of 1 is "
+                f"required by {name}"
+            )
+
+    def _settle(self, X: Any, answer: Any, *, reset: bool) -> None:
+        """Take over what scikit-learn makes of the answer."""
+        if not reset:
+            answer = self._seen + answer
+        self._take_over(self._finished(answer))
+        self._seen, self._of_frames = self._kept(answer), kind_of(X) == FRAME
+        self._fitted_on = name_of(X) if reset else None
 
     def _kept(self, answer: Any) -> Any:
         """Return what `partial_fit` adds to."""
@@ -193,6 +231,18 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             refuse them.
         """
         return self._mapped("transform", X)
+
+    def mapped_blocks(self, X: Any) -> tuple[Callable[[Any], Any], Any]:
+        """Return what transforms a block of a Dask collection, and the collection transformed.
+
+        Parameters
+        ----------
+        X : Dask collection
+            With the columns of `fit`.
+        """
+        function, meta = self._of_blocks("transform", X)
+        made = map_rows(function, X, meta=meta, labels=labels_of_columns(self))
+        return block_map(function, X, meta=meta), made
 
     def _mapped(self, method: str, X: Any) -> Any:
         """Apply a method of scikit-learn's estimator: at once, or lazily to blocks."""

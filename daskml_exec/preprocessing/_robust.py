@@ -1,7 +1,6 @@
 """Transformers by the order of each column's values."""
 
 import warnings
-from collections.abc import Callable
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -16,6 +15,7 @@ from daskml_exec.kernels.order_statistics import OrderSketch
 from daskml_exec.preprocessing._device_blocks import ScalerBlocks
 from daskml_exec.preprocessing._orders import Condensed, OrderAnswer, of_columns, orders_of
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor
+from daskml_exec.preprocessing._questions import Questions
 from daskml_exec.preprocessing._summaries import Form
 
 
@@ -50,7 +50,7 @@ class OrderedPreprocessor(InvertiblePreprocessor):
         ValueError
             X has infinities, which the message places, or is sparse where it cannot be.
         """
-        return self._learn(self._condensed, X, reset=True)
+        return self._learn(X, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -76,16 +76,13 @@ class OrderedPreprocessor(InvertiblePreprocessor):
                 f"this {type(self).__name__} was fitted by `fit`, which keeps at most 1 MB of "
                 "values for `partial_fit` to add to; allowed is `partial_fit` from the first on"
             )
-        return self._learn(self._whole, X, reset=first)
+        return self._learn(X, reset=first, questions=self._whole)
 
-    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
-        return query_of(partitions)
+    def _questions(self, partitions: Any) -> Questions[OrderAnswer | Condensed]:
+        return orders_of(partitions, condense=self._of_column)
 
-    def _condensed(self, partitions: Any) -> Any:
-        return orders_of(partitions, type(self).__name__, condense=self._of_column)
-
-    def _whole(self, partitions: Any) -> Any:
-        return orders_of(partitions, type(self).__name__)
+    def _whole(self, partitions: Any) -> Questions[OrderAnswer | Condensed]:
+        return orders_of(partitions)
 
     def _kept(self, answer: Any) -> Any:
         return None if isinstance(answer, Condensed) else answer
@@ -158,14 +155,14 @@ class RobustScaler(OrderedPreprocessor):
         self.copy = copy
         self.unit_variance = unit_variance
 
-    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Any:
+    def _require_some(self, partitions: Any) -> None:
+        super()._require_some(partitions)
         least, most = self.quantile_range
         if not 0 <= least <= most <= 100:
             raise ValueError(
                 f"Invalid quantile range: {self.quantile_range}; allowed are two numbers from 0 "
                 "to 100, the smaller first"
             )
-        return super()._answer(query_of, partitions)
 
     def _of_column(self, sketch: OrderSketch, form: Form) -> Any:
         column, dtype = sketch.sorted([50.0, *self.quantile_range]), form.dtype

@@ -1,6 +1,5 @@
 """Scalers of columns by what one pass tells of them."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from daskml_exec.kernels.column_summaries import ColumnMoments
 from daskml_exec.kernels.moments import Moments
 from daskml_exec.preprocessing._device_blocks import ScalerBlocks
 from daskml_exec.preprocessing._preprocessor import InvertiblePreprocessor
+from daskml_exec.preprocessing._questions import Questions
 from daskml_exec.preprocessing._summaries import Summaries, Summary
 
 
@@ -96,7 +96,7 @@ class StandardScaler(InvertiblePreprocessor):
             X has infinities, which the message places, or is sparse and `with_mean` is True; all
             weights are zero.
         """
-        return self._learn(_moments_of, X, sample_weight, reset=True)
+        return self._learn(X, sample_weight, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -112,7 +112,7 @@ class StandardScaler(InvertiblePreprocessor):
             This estimator, fitted.
         """
         reset = not hasattr(self, "n_samples_seen_")
-        return self._learn(_moments_of, X, sample_weight, reset=reset)
+        return self._learn(X, sample_weight, reset=reset)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         X = super()._checked(X, reset=reset)
@@ -126,8 +126,11 @@ class StandardScaler(InvertiblePreprocessor):
                 "`with_mean=False`, which scales and leaves zeros what they are"
             )
 
-    def _answer(self, query_of: Callable[[Any], Any], partitions: Any) -> Summary:
-        answer: Summary = super()._answer(query_of, partitions)
+    def _query(self, partitions: Any) -> Summaries:
+        return Summaries(("moments",), partitions.form.exponent)
+
+    def _questions(self, partitions: Any) -> Questions[Summary]:
+        answer: Summary = yield from super()._questions(partitions)
         if answer.form.weight == 0:
             raise ValueError("Sample weights must contain at least one non-zero number.")
         return answer
@@ -157,10 +160,6 @@ class StandardScaler(InvertiblePreprocessor):
         if form.weight is not None or (moments.weight != form.rows).any():
             return None
         return Moments(float(form.rows), moments.mean, moments.spread)
-
-
-def _moments_of(partitions: Any) -> Summaries:
-    return Summaries(("moments",), partitions.form.exponent)
 
 
 def _is_constant(moments: ColumnMoments) -> NDArray[np.bool_]:
@@ -253,7 +252,7 @@ class MinMaxScaler(InvertiblePreprocessor):
         TypeError
             X is sparse.
         """
-        return self._learn(_extremes_of, X, reset=True)
+        return self._learn(X, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -268,7 +267,7 @@ class MinMaxScaler(InvertiblePreprocessor):
         self
             This estimator, fitted.
         """
-        return self._learn(_extremes_of, X, reset=not hasattr(self, "n_samples_seen_"))
+        return self._learn(X, reset=not hasattr(self, "n_samples_seen_"))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         self._refuse_sparse(sparse=sp.issparse(X))
@@ -280,6 +279,9 @@ class MinMaxScaler(InvertiblePreprocessor):
                 "MinMaxScaler does not support sparse input: zeros would not stay zeros. Consider "
                 "using MaxAbsScaler instead"
             )
+
+    def _query(self, partitions: Any) -> Summaries:
+        return Summaries(("extremes",))
 
     def _finished(self, answer: Summary) -> Any:
         self._refuse_sparse(sparse=answer.form.sparse)
@@ -352,7 +354,7 @@ class MaxAbsScaler(InvertiblePreprocessor):
         ValueError
             X has infinities, which the message places.
         """
-        return self._learn(_extremes_of, X, reset=True)
+        return self._learn(X, reset=True)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from more rows: the result is that of all rows together.
@@ -367,17 +369,16 @@ class MaxAbsScaler(InvertiblePreprocessor):
         self
             This estimator, fitted.
         """
-        return self._learn(_extremes_of, X, reset=not hasattr(self, "n_samples_seen_"))
+        return self._learn(X, reset=not hasattr(self, "n_samples_seen_"))
+
+    def _query(self, partitions: Any) -> Summaries:
+        return Summaries(("extremes",))
 
     def _finished(self, answer: Summary) -> Any:
         return _fitted_on_extremes(self._new(), answer)
 
     def _affine(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
         return None if self.clip else (np.zeros(self.n_features_in_), self.scale_)
-
-
-def _extremes_of(partitions: Any) -> Summaries:
-    return Summaries(("extremes",))
 
 
 def _fitted_on_extremes(model: Any, answer: Summary) -> Any:

@@ -127,7 +127,7 @@ def test_futures_and_loaded_data(ours, theirs, executor):
 @pairs
 def test_columns_in_groups(ours, theirs, monkeypatch):
     X = rows()
-    monkeypatch.setattr(orders, "_GROUP_BYTES", 2 * 8 * 60)
+    monkeypatch.setattr(orders, "GROUP_BYTES", 2 * 8 * 60)
     for given_X in (X, da.from_array(X, chunks=(17, 5)), pd.DataFrame(X)):
         assert_same_attributes(ours.fit(given_X), theirs.fit(X))
     X[50, 3] = np.inf

@@ -1,0 +1,215 @@
+"""A ColumnTransformer asks its Dask dataframe once for each step that its transformers have."""
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, Normalizer
+
+from daskml_exec import Executor
+from daskml_exec.feature_extraction.text import CountVectorizer
+from daskml_exec.preprocessing import (
+    ColumnTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    QuantileTransformer,
+    RobustScaler,
+    SimpleImputer,
+    StandardScaler,
+    TargetEncoder,
+)
+from daskml_exec.training._rows import RowsAnswerer
+from tests.preprocessing.kit import fingerprint
+
+N = 1400
+
+
+@pytest.fixture(scope="module")
+def executor(prompt_clients):
+    with Executor(processes=False, n_workers=2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The questions that partitions were asked."""
+    queries, answer = [], RowsAnswerer.answer
+
+    def counted(self, query):
+        queries.append(query)
+        return answer(self, query)
+
+    monkeypatch.setattr(RowsAnswerer, "answer", counted)
+    return queries
+
+
+def frame():
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(20, 80, N),
+            "size": np.where(rng.random(N) < 0.1, np.nan, np.sort(rng.normal(size=N))),
+            "weight": (rng.normal(size=N) + 1e5).astype(np.float32),
+            "word": rng.choice(["a", "b", "c", None], N),
+            "kind": pd.Categorical(rng.choice(["x", "y"], N)),
+            "text": rng.choice(["to be", "or not"], N),
+        }
+    )
+
+
+def cut(X, npartitions=5):
+    """Partitions of which some are empty."""
+    lazy = dd.from_pandas(X, npartitions=npartitions)
+    third = int(X.index[len(X) // 2])
+    return dd.concat([lazy[lazy.index < third], lazy[lazy.index >= third]])
+
+
+def transformers():
+    return [
+        ("standard", StandardScaler(), ["age", "weight"]),
+        ("range", MinMaxScaler(), ["weight"]),
+        ("largest", MaxAbsScaler(), ["size", "age"]),
+        ("robust", RobustScaler(), ["age", "size"]),
+        ("quantiles", QuantileTransformer(n_quantiles=50), ["weight"]),
+        ("hot", OneHotEncoder(sparse_output=False, min_frequency=10), ["word", "kind"]),
+        ("ordinal", OrdinalEncoder(), ["kind"]),
+        ("mean", make_pipeline(SimpleImputer(), StandardScaler()), ["size", "age"]),
+        ("median", make_pipeline(SimpleImputer(strategy="median"), MinMaxScaler()), ["size"]),
+        (
+            "frequent",
+            make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(), MaxAbsScaler()),
+            ["word"],
+        ),
+        (
+            "through",
+            make_pipeline(FunctionTransformer(np.sqrt), "passthrough", MinMaxScaler(), None),
+            ["age", "weight"],
+        ),
+        ("lengths", make_pipeline(Normalizer(), RobustScaler()), ["age", "weight"]),
+    ]
+
+
+def steps(transformer):
+    some = transformer.steps if isinstance(transformer, Pipeline) else [("", transformer)]
+    return [each for _, each in some if each is not None and not isinstance(each, str)]
+
+
+@pytest.mark.parametrize("npartitions", [1, 5])
+def test_each_learns_the_bits_that_it_learns_alone(npartitions, executor, asked):
+    lazy, given = cut(frame(), npartitions), transformers()
+    found = ColumnTransformer(given).fit(lazy)
+    assert len(asked) == 3  # as many as the pipeline of most steps has
+    for name, transformer, columns in given:
+        joined = steps(found.named_transformers_[name])
+        X = lazy[columns]
+        for together, alone in zip(joined, steps(clone(transformer)), strict=True):
+            if isinstance(alone, Normalizer):  # of blocks alone: scikit-learn's would compute all
+                X = X.map_partitions(alone.fit(X.head()).set_output(transform="pandas").transform)
+                together.set_output(transform="default")
+            else:
+                X = alone.fit(X).transform(X)
+            assert type(together) is type(alone)
+            assert fingerprint(together) == fingerprint(alone), name
+
+
+def test_what_was_learned_is_as_of_scikit_learn(executor):
+    X, given = frame(), transformers()
+    found = ColumnTransformer(given).fit(cut(X)).to_sklearn()
+    wanted = ColumnTransformer(given).fit(X)
+    np.testing.assert_allclose(found.transform(X), wanted.transform(X), rtol=1e-6)
+
+
+def test_six_transformers_are_asked_and_loaded_once(executor, asked, monkeypatch):
+    loads = []
+    from daskml_exec.partitions import _from_cluster
+
+    aligned = _from_cluster.aligned_partitions
+    monkeypatch.setattr(
+        _from_cluster,
+        "aligned_partitions",
+        lambda *given, **named: loads.append(given[1]) or aligned(*given, **named),
+    )
+    ColumnTransformer(transformers()[:6]).fit(cut(frame()))
+    assert len(asked) == 1
+    assert len(loads) == 1
+
+
+def test_what_cannot_join_asks_alone(executor, asked):
+    X = frame()
+
+    class Mine(StandardScaler):
+        def fit(self, X, y=None, sample_weight=None):
+            super().fit(X, y, sample_weight)
+            self.mean_ = self.mean_ + 1.0
+            return self
+
+    given = [
+        ("range", MinMaxScaler(), ["age"]),
+        ("words", CountVectorizer(), "text"),
+        ("mine", Mine(), ["age"]),
+        ("target", TargetEncoder(), ["text"]),
+        ("largest", MaxAbsScaler(), ["size"]),
+    ]
+    lazy = cut(X)
+    found = ColumnTransformer(given).fit(lazy, lazy["age"] > 50)
+    assert [len(getattr(each, "parts", ())) for each in asked].count(2) == 1
+    assert found.named_transformers_["mine"].mean_[0] == pytest.approx(X["age"].mean() + 1)
+    assert sorted(found.named_transformers_["words"].vocabulary_) == ["be", "not", "or", "to"]
+    wanted = TargetEncoder().fit(X[["text"]], X["age"] > 50)
+    assert fingerprint(found.named_transformers_["target"]) == fingerprint(wanted)
+
+
+def test_of_several_failures_that_of_the_first_transformer_is_raised(executor):
+    X = frame()
+    X.loc[10, "weight"] = np.inf  # in the first partition
+    X.loc[1300, "size"] = np.inf  # in the last one
+    lazy = cut(X)
+    weight = ("weights", MinMaxScaler(), ["age", "weight"])
+    size = ("sizes", make_pipeline(FunctionTransformer(np.abs), StandardScaler()), ["size"])
+    second = ("second", make_pipeline(MinMaxScaler(), OneHotEncoder(drop=["no"])), ["age"])
+    place = r"infinity in partition \d, column 1 \('weight'\)"
+    for given, expected, note in [
+        ([weight, size], place, "weights"),
+        ([size, weight], r"infinity in partition \d, column 0 \('size'\)", "sizes"),
+        ([second, weight], "drop", "second"),  # asked later than what fails at once
+        ([weight, second], place, "weights"),
+    ]:
+        with pytest.raises(ValueError, match=expected) as raised:
+            ColumnTransformer(given).fit(lazy)
+        assert f"in the transformer {note!r}" in raised.value.__notes__
+
+
+def test_dates_are_refused_where_they_are_asked_alone(executor):
+    X = frame().assign(day=pd.Timestamp("2020-01-01"))
+    lazy = cut(X)
+    given = [("age", MinMaxScaler(), ["age"]), ("day", "drop", ["day"])]
+    assert ColumnTransformer(given).fit(lazy).named_transformers_["age"].data_min_[0] == 20
+    with pytest.raises(TypeError, match="column 'day'"):
+        ColumnTransformer([*given[:1], ("day", StandardScaler(), ["day"])]).fit(lazy)
+
+
+def test_sketches_are_asked_for_in_groups_that_there_is_room_for(executor, asked, monkeypatch):
+    from daskml_exec.preprocessing import _orders, _together
+
+    lazy = cut(frame())
+    given = [
+        ("robust", RobustScaler(), ["age", "weight"]),
+        ("median", SimpleImputer(strategy="median"), ["size"]),
+        ("range", MinMaxScaler(), ["size"]),
+        ("quantiles", QuantileTransformer(n_quantiles=9), ["age"]),
+    ]
+    wanted = ColumnTransformer(given).fit(lazy)
+    assert [len(each.parts) for each in asked] == [4]
+    asked.clear()
+    room = 2 * 8 * N
+    monkeypatch.setattr(_orders, "GROUP_BYTES", room)
+    monkeypatch.setattr(_together, "GROUP_BYTES", room)
+    found = ColumnTransformer(given).fit(lazy)
+    assert [len(each.parts) for each in asked] == [2, 2]
+    for name, _, _ in given:
+        ours, theirs = found.named_transformers_[name], wanted.named_transformers_[name]
+        assert fingerprint(ours) == fingerprint(theirs)
