@@ -270,9 +270,10 @@ def _as_sklearn(transformer: Any) -> Any:
     if isinstance(transformer, Pipeline):
         model = copy.copy(transformer)
         model.steps = [(name, copy.copy(_as_sklearn(each))) for name, each in transformer.steps]
-        for _, each in model.steps[1:]:
+        ours = [hasattr(each, "to_sklearn") for each in steps_of(transformer)]
+        for _, each in model.steps[1 + ours.index(True) :] if True in ours else ():
             if hasattr(each, "feature_names_in_"):
-                del each.feature_names_in_  # the step before returns arrays
+                del each.feature_names_in_  # a step before returns arrays, where ours has frames
         return model
     fitted = hasattr(transformer, "n_features_in_") or _reads_texts(transformer)
     return (
@@ -286,4 +287,6 @@ def _of_blocks(transformer: Any) -> Any:
 
 
 def _reads_texts(transformer: Any) -> bool:
-    return not isinstance(transformer, str) and bool(get_tags(transformer).input_tags.string)
+    if isinstance(transformer, str) or transformer is None:  # None is a step of pipelines
+        return False
+    return bool(get_tags(transformer).input_tags.string)

@@ -87,7 +87,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """Ask what `fit` asks, and return what is made of the answers."""
         return ask_once(self._query(partitions))
 
-    def fit_by_questions(self, X: Any, columns: Columns) -> Questions[None]:
+    def _fit_by_questions(self, X: Any, columns: Columns) -> Questions[None]:
         """Fit on a collection whose rows somebody else asks.
 
         Parameters
@@ -232,7 +232,7 @@ class Preprocessor(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         """
         return self._mapped("transform", X)
 
-    def mapped_blocks(self, X: Any) -> tuple[Callable[[Any], Any], Any]:
+    def _mapped_blocks(self, X: Any) -> tuple[Callable[[Any], Any], Any]:
         """Return what transforms a block of a Dask collection, and the collection transformed.
 
         Parameters

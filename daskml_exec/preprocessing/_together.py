@@ -34,8 +34,10 @@ _Fit: TypeAlias = Generator[Part, Any, None]
 """A fit in progress: yields what it asks, and is sent the answer, or thrown what that raised."""
 
 # These classes and none that somebody has made of them, whose `fit` may do more.
-_ASKED = (MaxAbsScaler, MinMaxScaler, OneHotEncoder, OrdinalEncoder)
-_ASKED += (QuantileTransformer, RobustScaler, SimpleImputer, StandardScaler)
+_ASKED = (
+    *(MaxAbsScaler, MinMaxScaler, OneHotEncoder, OrdinalEncoder),
+    *(QuantileTransformer, RobustScaler, SimpleImputer, StandardScaler),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,18 +197,19 @@ def _fit(member: Member, X: Any, rows: tuple[int, ...], form: Any) -> _Fit:
     if isinstance(transformer, Pipeline):
         transformer._validate_steps()
     places = tuple(int(each) for each in X.columns.get_indexer(member.columns))
-    X, maps, names = X[member.columns], (), _names(some)
+    X, names = X[member.columns], _names(some)
+    maps: tuple[BlockMap, ...] = ()
     steps = [each for each in steps_of(transformer) if not _is_nothing(each)]
     for step in steps:
         columns = Columns(rows, int(some.shape[1]), names, form)
         if learns(step):
-            yield from _asked_of(step.fit_by_questions(X, columns), places, maps, names)
+            yield from _asked_of(step._fit_by_questions(X, columns), places, maps, names)
         else:
             step.fit(some)
         if step is steps[-1]:
             return
         some = step.transform(some)
-        of_block, X = step.mapped_blocks(X) if learns(step) else _mapped_blocks(step, X, some)
+        of_block, X = step._mapped_blocks(X) if learns(step) else _mapped_blocks(step, X, some)
         maps, names = (*maps, of_block), _names(X)
 
 
