@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
 from daskml_exec.partitions import FRAME, kind_of, map_rows
+from daskml_exec.preprocessing._categories import readable
+from daskml_exec.preprocessing._crossed import CrossedBlock, beside
 from daskml_exec.preprocessing._preprocessor import BlockFunction
 from daskml_exec.preprocessing._together import Member, fit_together, learns, steps_of
 from daskml_exec.training import all_or_nothing
@@ -63,7 +66,7 @@ class _OverFrames:
         if kind_of(X) != FRAME:
             return super().fit(X, y, **params)  # type: ignore[misc]
         with all_or_nothing(self):
-            self._fit_on_frame(X, y, params)
+            self._fit_on_frame(X, y, params, cross=False)
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
@@ -77,12 +80,20 @@ class _OverFrames:
         Returns
         -------
         array, sparse matrix or dataframe
-            As of `transform`.
+            As of `transform`, but that rows of a `TargetEncoder` are encoded by what other folds
+            tell. Where there is such, the Dask dataframe stays on the Workers with the result.
         """
         if kind_of(X) != FRAME:
             self.__dict__.pop("_none", None)
             return super().fit_transform(X, y, **params)  # type: ignore[misc]
-        return self.fit(X, y, **params).transform(X)
+        with all_or_nothing(self):
+            kept, crossed = self._fit_on_frame(X, y, params, cross=True)
+            if crossed:
+                widths = {name: each.shape[1] for name, each in crossed.items()}
+                wide, none = beside(kept, crossed), self._nothing(X)
+                function = CrossedBlock(self._block_model(), widths, none)
+                return map_rows(function, wide, meta=none)
+        return self.transform(X)
 
     def transform(self, X: Any, **params: Any) -> Any:
         """Return the columns of all transformers side by side.
@@ -106,14 +117,28 @@ class _OverFrames:
                 return pd.DataFrame(made, X.index, list(self.get_feature_names_out()))
             return made
         check_is_fitted(self)
+        none = self._nothing(X)
+        return map_rows(BlockFunction(self._block_model(), "transform", none), X, meta=none)
+
+    def _nothing(self, X: Any) -> Any:
+        """Return what a Dask dataframe without rows is transformed to."""
         row = X._meta_nonempty.iloc[:1]  # Dask's second one has gaps
         none = self._none if self._of_frames else super().transform(row)[:0]  # type: ignore[misc]
-        if not sp.issparse(none):
-            none = pd.DataFrame(none, columns=list(self.get_feature_names_out()))
+        if sp.issparse(none):
+            return none
+        return pd.DataFrame(none, columns=list(self.get_feature_names_out()))
+
+    def _block_model(self) -> Any:
+        """Return scikit-learn's, of what transforms blocks."""
         model = self._of_others(_of_blocks)
         if "_sklearn_output_config" in vars(model):  # vectorizers have no set_output
             model.set_output(transform="default")
-        return map_rows(BlockFunction(model, "transform", none), X, meta=none)
+        pairs = zip(model.transformers_, self.transformers_, strict=True)
+        model.transformers_ = [
+            (name, _Readable(each) if _reads_categories(ours) else each, of)
+            for (name, each, of), (_, ours, _) in pairs
+        ]
+        return model
 
     @property
     def _of_frames(self) -> bool:
@@ -143,22 +168,32 @@ class _OverFrames:
 
     def _call_func_on_transformers(self, X: Any, *arguments: Any, **named: Any) -> Any:
         """As scikit-learn, that goes from one to the next; but what learns does so before that."""
-        each = [*self.transformers, ("", self.remainder, ())]
-        learners = [learner for _, learner, _ in each if isinstance(learner, _Learner)]
-        if learners:  # only then is it a fit, in which columns are known, but nothing else
+        given = [*(each for _, each, _ in self.transformers), self.remainder]
+        learners = [each for each in given if isinstance(each, _Learner)]
+        if learners:  # so it is a fit, in which columns are known, but nothing else
             chosen = self._iter(
                 fitted=False, column_as_labels=False, skip_drop=True, skip_empty_columns=True
             )
+            asked = {
+                name: (each, _safe_indexing(X, of, axis=1))
+                for name, each, of, _ in chosen
+                if isinstance(each, _Learner)
+            }
             members = [
-                Member(name, learner.learned, _safe_indexing(X, columns, axis=1))
-                for name, learner, columns, _ in chosen
-                if isinstance(learner, _Learner)
+                Member(name, each.learned, some, each.cross) for name, (each, some) in asked.items()
             ]
-            fit_together(members, learners[0].X, learners[0].y)
+            crossed = fit_together(members, learners[0].X, learners[0].y)
+            for name, made in crossed.items():
+                asked[name][0].crossed = made
         return super()._call_func_on_transformers(X, *arguments, **named)  # type: ignore[misc]
 
-    def _fit_on_frame(self, X: Any, y: Any, params: dict[str, Any]) -> None:
-        """Fit on a few rows, as scikit-learn does, with transformers that learn from all rows."""
+    def _fit_on_frame(
+        self, X: Any, y: Any, params: dict[str, Any], *, cross: bool
+    ) -> tuple[Any, dict[str, Any]]:
+        """Fit on a few rows, as scikit-learn does, with transformers that learn from all rows.
+
+        Return X as it is held, and what was cross-fitted, if that is wanted, by transformer.
+        """
         if params:
             raise ValueError(f"{sorted(params)} given with a Dask dataframe; allowed is nothing")
         kept = X.persist(scheduler=Executor.current().client)
@@ -167,18 +202,24 @@ class _OverFrames:
             raise ValueError("X has 0 rows: a minimum of 1 sample is required")
         given = self.transformers, self.remainder, self.n_jobs
         self.transformers = [
-            (name, _learner(name, each, kept, y), of) for name, each, of in given[0]
+            (name, _learner(name, each, kept, y, cross), of) for name, each, of in given[0]
         ]
-        self.remainder = _learner("remainder", given[1], kept, y)
+        self.remainder = _learner("remainder", given[1], kept, y, cross)
         self.n_jobs = None
         made = super().fit_transform(some)  # type: ignore[misc]
         self.transformers, self.remainder, self.n_jobs = given
         self._remainder = ("remainder", self.remainder, self._remainder[2])
+        crossed = {
+            name: each.crossed
+            for name, each, _ in self.transformers_
+            if isinstance(each, _Learner) and each.crossed is not None
+        }
         self.transformers_ = [
             (name, each.learned if isinstance(each, _Learner) else each, of)
             for name, each, of in self.transformers_
         ]
         self._none = made.to_numpy()[:0] if isinstance(made, pd.DataFrame) else made[:0]
+        return kept, crossed
 
 
 class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
@@ -187,6 +228,12 @@ class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
     It is `sklearn.compose.ColumnTransformer`, with its parameters and attributes. What that does
     not take are Dask dataframes. Here these are fitted by the transformers of this package, or by
     pipelines of them, and transformed lazily, block by block.
+
+    Scalers, encoders and imputers ask a Dask dataframe together: it is loaded once, and a fit takes
+    one pass for all transformers, and one more for each further step of the longest pipeline among
+    them ("median", `RobustScaler` and `QuantileTransformer` of many columns: one for each group of
+    columns). Vectorizers, what has a `TargetEncoder` in it, pipelines with `memory` or `verbose`,
+    and classes that you have made of ours ask alone. Over Dask arrays, each asks alone.
 
     A result is sparse where that of the first 1,000 rows is as sparse as `sparse_threshold` wants.
 
@@ -231,8 +278,10 @@ class ColumnTransformer(_OverFrames, compose.ColumnTransformer):
 class _Learner(TransformerMixin, BaseEstimator):
     """Stands for a transformer where scikit-learn fits it on a few rows; it was fitted on all."""
 
-    def __init__(self, transformer: Any, X: Any, y: Any) -> None:
-        self.transformer, self.X, self.y = transformer, X, y
+    crossed: Any = None
+
+    def __init__(self, transformer: Any, X: Any, y: Any, cross: bool) -> None:
+        self.transformer, self.X, self.y, self.cross = transformer, X, y, cross
         self.learned = clone(transformer)
 
     def __sklearn_clone__(self) -> "_Learner":
@@ -250,7 +299,7 @@ class _Learner(TransformerMixin, BaseEstimator):
         return self
 
 
-def _learner(name: str, transformer: Any, X: Any, y: Any) -> Any:
+def _learner(name: str, transformer: Any, X: Any, y: Any, cross: bool) -> Any:
     """Return what learns from all rows, where there is something to learn."""
     if isinstance(transformer, str) or not learns(transformer):
         return transformer
@@ -262,7 +311,7 @@ def _learner(name: str, transformer: Any, X: Any, y: Any) -> Any:
                 "daskml_exec.preprocessing and daskml_exec.feature_extraction, and what learns "
                 "nothing"
             )
-    return _Learner(transformer, X, y)
+    return _Learner(transformer, X, y, cross)
 
 
 def _as_sklearn(transformer: Any) -> Any:
@@ -284,6 +333,23 @@ def _as_sklearn(transformer: Any) -> Any:
 def _of_blocks(transformer: Any) -> Any:
     """Return what transforms blocks: scikit-learn's, but for documents, whose places ours names."""
     return transformer if _reads_texts(transformer) else _as_sklearn(transformer)
+
+
+@dataclass(frozen=True, eq=False)
+class _Readable:
+    """Transforms blocks as ours does, in which missing texts may be pandas.NA."""
+
+    model: Any
+
+    def transform(self, X: Any) -> Any:
+        return self.model.transform(readable(X))
+
+
+def _reads_categories(transformer: Any) -> bool:
+    """Whether what looks at columns first is ours, and takes them for numbers or categories."""
+    steps = (each for each in steps_of(transformer) if not isinstance(each, str | None))
+    first = next(steps, None)
+    return hasattr(first, "to_sklearn") and not _reads_texts(first)
 
 
 def _reads_texts(transformer: Any) -> bool:

@@ -28,6 +28,7 @@ from daskml_exec.preprocessing._parts import AskParts, BlockMap, Part
 from daskml_exec.preprocessing._questions import Columns, Questions
 from daskml_exec.preprocessing._robust import QuantileTransformer, RobustScaler
 from daskml_exec.preprocessing._scalers import MaxAbsScaler, MinMaxScaler, StandardScaler
+from daskml_exec.preprocessing._target_encoder import TargetEncoder
 from daskml_exec.training import reduce
 
 _Fit: TypeAlias = Generator[Part, Any, None]
@@ -51,11 +52,15 @@ class Member:
         Not fitted; it is fitted in place.
     some : dataframe or series
         A few rows of its columns.
+    cross : bool
+        Whether these rows are wanted transformed where what rows become in `fit_transform` is not
+        what they are in `transform`.
     """
 
     name: str
     transformer: Any
     some: Any
+    cross: bool = False
 
     @property
     def columns(self) -> Any:
@@ -63,7 +68,7 @@ class Member:
         return self.some.name if isinstance(self.some, pd.Series) else list(self.some.columns)
 
 
-def fit_together(members: Sequence[Member], X: Any, y: Any) -> None:
+def fit_together(members: Sequence[Member], X: Any, y: Any) -> dict[str, Any]:
     """Fit transformers on columns of a Dask dataframe, in as few reductions as they have steps.
 
     All that can ask one question after the other do so at once, pipelines of them step by step.
@@ -76,13 +81,26 @@ def fit_together(members: Sequence[Member], X: Any, y: Any) -> None:
         Persisted.
     y : Dask collection, array-like or None
         For those that are fitted alone.
+
+    Returns
+    -------
+    dict of str to Dask collection
+        What rows have become by cross-fitting, where that was asked for, by the member's name.
     """
+    crossed = {}
     failed = _fit_joined([each for each in members if _joins(each, X)], X)
     for member in members:
         if failed is not None and member is failed.member:
             raise failed.error
-        if not _joins(member, X):
+        if _joins(member, X):
+            continue
+        if member.cross and any(
+            isinstance(each, TargetEncoder) for each in steps_of(member.transformer)
+        ):
+            crossed[member.name] = member.transformer.fit_transform(X[member.columns], y)
+        else:
             member.transformer.fit(X[member.columns], y)
+    return crossed
 
 
 def learns(transformer: Any) -> bool:

@@ -28,6 +28,7 @@ from daskml_exec.training._rows import RowsAnswerer
 from tests.preprocessing.kit import fingerprint
 
 N = 1400
+ROOT = FunctionTransformer(np.sqrt, feature_names_out="one-to-one")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def transformers():
         ),
         (
             "through",
-            make_pipeline(FunctionTransformer(np.sqrt), "passthrough", MinMaxScaler(), None),
+            make_pipeline(ROOT, "passthrough", MinMaxScaler(), None),
             ["age", "weight"],
         ),
         ("lengths", make_pipeline(Normalizer(), RobustScaler()), ["age", "weight"]),
@@ -124,9 +125,23 @@ def test_each_learns_the_bits_that_it_learns_alone(bounds, executor, asked):
 
 def test_what_was_learned_transforms_as_in_memory(executor):
     X, given = frame(), transformers()
-    found = ColumnTransformer(given).fit(cut(X)).to_sklearn()
-    wanted = ColumnTransformer(given).fit(X)
-    np.testing.assert_allclose(found.transform(X), wanted.transform(X), rtol=1e-6, atol=1e-12)
+    found, wanted = ColumnTransformer(given).fit(cut(X)), ColumnTransformer(given).fit_transform(X)
+    for made in (found.transform(cut(X)).compute(), found.to_sklearn().transform(X)):
+        np.testing.assert_allclose(made, wanted, rtol=1e-6, atol=1e-12)
+
+
+def test_missing_texts_of_dask_are_those_of_pandas(executor):
+    X = frame()[["word", "text"]]
+    lazy = cut(X)
+    assert lazy.dtypes["word"].na_value is pd.NA
+    given = [
+        ("filled", SimpleImputer(strategy="most_frequent"), ["word"]),
+        ("hot", OneHotEncoder(sparse_output=False), ["word"]),
+        ("through", "passthrough", ["text"]),
+    ]
+    model = ColumnTransformer(given).fit(lazy)
+    wanted = ColumnTransformer(given).fit_transform(X)
+    assert (model.transform(lazy).compute().to_numpy() == wanted).all()
 
 
 def test_six_transformers_are_asked_and_loaded_once(executor, asked, monkeypatch):
@@ -219,3 +234,43 @@ def test_sketches_are_asked_for_in_groups_that_there_is_room_for(executor, asked
     for name, _, _ in given:
         ours, theirs = found.named_transformers_[name], wanted.named_transformers_[name]
         assert fingerprint(ours) == fingerprint(theirs)
+
+
+@pytest.mark.parametrize("target", ["labels", "numbers"])
+def test_target_encoders_cross_fit_in_fit_transform(target, executor):
+    X = frame()
+    y = X["age"] % 3 if target == "labels" else X["age"] / 7
+    pipeline = make_pipeline(SimpleImputer(strategy="most_frequent"), TargetEncoder(cv=3))
+    given = [
+        ("range", MinMaxScaler(), ["age"]),
+        ("target", TargetEncoder(), ["text", "kind"]),
+        ("filled", pipeline, ["word"]),
+    ]
+    arguments = {"transformer_weights": {"filled": 2.0}, "remainder": "drop"}
+    lazy = cut(X)
+    model = ColumnTransformer(given, **arguments)
+    made = model.fit_transform(lazy, cut(y.to_frame())["age"])
+    wanted = ColumnTransformer(given, **arguments).fit_transform(X, y)
+    assert list(made.columns) == list(model.get_feature_names_out())
+    found = made.compute()
+    assert (found.index == X.index).all()
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    leaking = model.transform(lazy).compute()
+    assert (leaking.iloc[:, 1:] != found.iloc[:, 1:]).to_numpy().any()
+    alone = TargetEncoder().fit_transform(lazy[["text", "kind"]], cut(y.to_frame())["age"])
+    width = alone.shape[1]
+    assert (found.iloc[:, 1 : 1 + width].to_numpy() == alone.compute().to_numpy()).all()
+
+
+def test_crossed_columns_beside_sparse_ones(executor):
+    X = frame()
+    y = X["age"] > 50
+    given = [("hot", OneHotEncoder(), ["age"]), ("target", TargetEncoder(), ["text"])]
+    made = ColumnTransformer(given).fit_transform(cut(X), cut(y.to_frame())["age"])
+    wanted = ColumnTransformer(given).fit_transform(X, y)
+    np.testing.assert_allclose(made.compute().toarray(), wanted.toarray(), rtol=1e-12)
+    sparse = make_pipeline(TargetEncoder(), OneHotEncoder(handle_unknown="ignore"))
+    with pytest.raises(ValueError, match="'sparse' makes sparse rows behind a TargetEncoder"):
+        ColumnTransformer([("sparse", sparse, ["text"])]).fit_transform(
+            cut(X), cut(y.to_frame())["age"]
+        )
