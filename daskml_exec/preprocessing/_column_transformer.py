@@ -1,6 +1,7 @@
 """Other transformers for other columns, of Dask dataframes too."""
 
 import copy
+from collections import UserList
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -165,6 +166,13 @@ class _OverFrames:
             (name, each, of) for name, each, of in model.transformers_ if name != "remainder"
         ]
         return model
+
+    def _validate_remainder(self, X: Any) -> None:
+        """As scikit-learn, whose release 1.6 has a list of its own here, that only warns."""
+        super()._validate_remainder(X)  # type: ignore[misc]
+        name, remainder, columns = self._remainder
+        if isinstance(columns, UserList):
+            self._remainder = name, remainder, list(columns.data)
 
     def _call_func_on_transformers(self, X: Any, *arguments: Any, **named: Any) -> Any:
         """As scikit-learn, that goes from one to the next; but what learns does so before that."""

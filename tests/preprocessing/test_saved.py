@@ -112,6 +112,15 @@ def test_columns_in_a_pipeline(over_frames, executor):
     assert_array_equal(again[0].to_sklearn().transform(X), model[0].to_sklearn().transform(X))
 
 
+@pytest.mark.parametrize("over_frames", [True, False])
+def test_columns_that_nobody_has_named(over_frames, executor):
+    X = frame()
+    given = dd.from_pandas(X, npartitions=3) if over_frames else X
+    model = ColumnTransformer([("range", MinMaxScaler(), ["age"])], remainder=MaxAbsScaler())
+    again = opened(model.fit(given))
+    assert_array_equal(again.transform(X), model.transform(X))
+
+
 def test_a_pipeline_over_arrays(executor):
     X = da.from_array(frame().to_numpy(), chunks=(15, 3))
     y = da.from_array(frame()["age"].to_numpy() > 0, chunks=15)

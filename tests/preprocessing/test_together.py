@@ -57,7 +57,9 @@ def frame():
             "age": rng.integers(20, 80, N),
             "size": np.where(rng.random(N) < 0.1, np.nan, np.sort(rng.normal(size=N))),
             "weight": (rng.normal(size=N) + 1e5).astype(np.float32),
-            "word": rng.choice(["a", "b", "c", None], N),
+            "word": pd.Series(rng.choice(["a", "b", "c", np.nan], N), dtype=object).replace(
+                "nan", np.nan
+            ),
             "kind": pd.Categorical(rng.choice(["x", "y"], N)),
             "text": rng.choice(["to be", "or not"], N),
         }
