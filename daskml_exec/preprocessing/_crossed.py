@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from daskml_exec.executor import Executor
 from daskml_exec.partitions import FRAME, kind_of
 from daskml_exec.preprocessing._preprocessor import BlockFunction
 
@@ -34,10 +33,7 @@ def beside(X: Any, crossed: Mapping[str, Any]) -> Any:
                 f"the transformer {name!r} makes sparse rows behind a TargetEncoder; allowed in "
                 "fit_transform over Dask dataframes are dense ones, such as of sparse_output=False"
             )
-    # Of futures in a frame's expression, Dask's delayed blocks know keys alone, and not that they
-    # want them: what is persisted they hold.
-    client = Executor.current().client
-    frames = [each.persist(scheduler=client) for each in crossed.values()]
+    frames = list(crossed.values())
     meta = _joined(X._meta, *(each._meta for each in frames))
     return X.map_partitions(_joined, *frames, meta=meta, align_dataframes=False)
 

@@ -199,7 +199,12 @@ class TargetEncoder(CategoryPreprocessor):
             none = crossed.models[0].transform(self._row(X))[:0]
             if kind_of(X) == FRAME or self._wants_frames():
                 none = pd.DataFrame(none, columns=list(self.get_feature_names_out()))
-            return data.map_partitions(crossed, none, joined=kind_of(X) != FUTURES)
+            made = data.map_partitions(crossed, none, joined=kind_of(X) != FUTURES)
+            if kind_of(made) != FRAME:
+                return made
+            # Delayed blocks of a frame that was made of futures know these by name, and do not hold
+            # them; they hold what was persisted.
+            return made.persist(scheduler=data.executor.client)
 
     def _crossed_in_memory(self, data: Data, crossed: "Crossed", X: Any) -> Any:
         if data.in_memory:

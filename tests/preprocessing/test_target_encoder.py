@@ -1,5 +1,6 @@
 """The target encoder against scikit-learn's, on whatever holds the rows."""
 
+import gc
 import pickle
 
 import dask
@@ -16,7 +17,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from daskml_exec import Executor
-from daskml_exec.preprocessing import TargetEncoder
+from daskml_exec.preprocessing import OneHotEncoder, TargetEncoder
 from daskml_exec.training import load
 from tests.estimator_kit import transformer_over_cut_memory, transformer_over_dask
 from tests.preprocessing.kit import assert_same, assert_same_attributes, fingerprint
@@ -272,3 +273,13 @@ def test_checks_in_several_partitions(estimator, check):
 @parametrize_with_checks([transformer_over_dask(TargetEncoder())])
 def test_checks_over_dask(estimator, check):
     check(estimator)
+
+
+def test_what_is_made_of_a_result_holds_it():
+    X, y = frame(), targets()["binary"]
+    crossed = TargetEncoder().fit_transform(over(X[["size"]]), y)
+    encoder = OneHotEncoder().fit(crossed)
+    lazy, wanted = encoder.transform(crossed), encoder.transform(crossed.compute())
+    del crossed
+    gc.collect()
+    assert (lazy.compute() != wanted).nnz == 0

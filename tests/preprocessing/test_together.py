@@ -32,7 +32,7 @@ ROOT = FunctionTransformer(np.sqrt, feature_names_out="one-to-one")
 
 
 @pytest.fixture(scope="module")
-def executor(prompt_clients):
+def executor():
     with Executor(processes=False, n_workers=2) as executor:
         yield executor
 
