@@ -179,6 +179,65 @@ class ByLabel:
         return found
 
 
+def even_ends(n: int, n_folds: int) -> Array:
+    """Return the ends of folds of consecutive rows that differ by one row at most, larger first.
+
+    Parameters
+    ----------
+    n : int
+        Rows.
+    n_folds : int
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_folds,)
+        As of `Ranges`.
+
+    Examples
+    --------
+    >>> even_ends(5, 3).tolist()
+    [2, 4, 5]
+    """
+    sizes = np.full(n_folds, n // n_folds)
+    sizes[: n % n_folds] += 1
+    return np.cumsum(sizes)
+
+
+def ends_by_label(totals: Array, first: Array, n_folds: int) -> Array:
+    """Return how many rows of each label are in a fold and those before it.
+
+    As scikit-learn's `StratifiedKFold`: rows sorted by label, in the order in which labels come
+    first, are dealt to folds in turn.
+
+    Parameters
+    ----------
+    totals, first : ndarray of int64 of shape (n_labels,)
+        How many rows of each label there are, and which is the first.
+    n_folds : int
+
+    Returns
+    -------
+    ndarray of int64 of shape (n_labels, n_folds)
+        As of `InOrder`.
+
+    Examples
+    --------
+    >>> ends_by_label(np.array([4, 2]), np.array([0, 4]), 2).tolist()
+    [[2, 4], [1, 2]]
+    """
+    order = np.argsort(first)
+    stops = np.cumsum(totals[order])
+    sizes = np.empty((len(totals), n_folds), np.int64)
+    sizes[order] = _dealt(stops, n_folds) - _dealt(stops - totals[order], n_folds)
+    return np.cumsum(sizes, axis=1)
+
+
+def _dealt(n: Array, n_folds: int) -> Array:
+    """Return how many of the first n rows each fold has, where they are dealt in turn."""
+    dealt: Array = (n[:, None] - np.arange(n_folds) + n_folds - 1) // n_folds
+    return dealt
+
+
 def lightest_first(sizes: Array, n_folds: int) -> Array:
     """Deal groups to folds: the largest first, each to the fold that has fewest rows yet.
 

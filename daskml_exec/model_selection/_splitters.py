@@ -20,6 +20,8 @@ from daskml_exec.kernels.folds import (
     ByLabel,
     Hashed,
     Ranges,
+    ends_by_label,
+    even_ends,
     last_hashes,
     lightest_first,
 )
@@ -140,9 +142,7 @@ class KFold(Folded):
         lengths = row_lengths(executor, X)
         n = sum(lengths)
         _require_rows(self.n_splits, n)
-        sizes = np.full(self.n_splits, n // self.n_splits)
-        sizes[: n % self.n_splits] += 1
-        ends = np.cumsum(sizes)
+        ends = even_ends(n, self.n_splits)
         if not self.shuffle:
             return fold_rows(executor, Ranges(ends), lengths)
         seed = self._seed()
@@ -439,16 +439,4 @@ def _ends_by_class(labels: Labels, n_splits: int) -> Array:
             UserWarning,
             stacklevel=2,
         )
-    # Rows sorted by class, in the order in which classes come first, are dealt to folds in turn.
-    order = np.argsort(labels.first)
-    stops = np.cumsum(totals[order])
-    starts = stops - totals[order]
-    sizes = np.empty((len(totals), n_splits), np.int64)
-    sizes[order] = _dealt(stops, n_splits) - _dealt(starts, n_splits)
-    return np.cumsum(sizes, axis=1)
-
-
-def _dealt(n: Array, n_splits: int) -> Array:
-    """Return how many of the first n rows each fold has, where they are dealt in turn."""
-    dealt: Array = (n[:, None] - np.arange(n_splits) + n_splits - 1) // n_splits
-    return dealt
+    return ends_by_label(totals, labels.first, n_splits)

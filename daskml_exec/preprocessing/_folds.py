@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daskml_exec.kernels.folds import InOrder, Ranges, ends_by_label, even_ends
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Query
 
@@ -23,45 +24,36 @@ class Folds(Protocol):
         """Return the fold of each row."""
 
 
-@dataclass(frozen=True)
-class OneFold:
-    """All rows together."""
-
-    n_folds: int = 1
-
-    def of(self, partition: Partition) -> NDArray[np.intp]:
-        """As of `Folds`."""
-        return np.zeros(partition.n_rows, np.intp)
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """As scikit-learn's KFold without shuffling.
+@dataclass(frozen=True, eq=False)
+class ByRow:
+    """Folds of consecutive rows, as scikit-learn's KFold without shuffling.
 
     Attributes
     ----------
-    n_folds, rows : int
+    rule : Ranges
     """
 
-    n_folds: int
-    rows: int
+    rule: Ranges
+
+    @property
+    def n_folds(self) -> int:
+        """How many there are."""
+        return len(self.rule.ends)
 
     def of(self, partition: Partition) -> NDArray[np.intp]:
         """As of `Folds`."""
-        sizes = np.full(self.n_folds, self.rows // self.n_folds)
-        sizes[: self.rows % self.n_folds] += 1
-        rows = np.arange(partition.start, partition.start + partition.n_rows)
-        return np.searchsorted(np.cumsum(sizes), rows, side="right")
+        found: NDArray[np.intp] = self.rule.folds(partition.start, partition.n_rows).astype(np.intp)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
-class Stratified:
-    """As scikit-learn's StratifiedKFold without shuffling.
+class ByClass:
+    """Folds of the rows of each class in turn, as scikit-learn's StratifiedKFold without shuffling.
 
     Attributes
     ----------
     ends : ndarray of shape (n_classes, n_folds)
-        Which rows of a class each fold stops before.
+        How many rows of a class are in a fold or one before it.
     before : ndarray of shape (n_partitions, n_classes)
         Rows of each class in the partitions before.
     """
@@ -76,13 +68,16 @@ class Stratified:
 
     def of(self, partition: Partition) -> NDArray[np.intp]:
         """As of `Folds`."""
-        folds = np.zeros(partition.n_rows, np.intp)
-        for label, (ends, before) in enumerate(
-            zip(self.ends, self.before[partition.index], strict=True)
-        ):
-            rows = np.flatnonzero(partition.y == label)
-            folds[rows] = np.searchsorted(ends, before + np.arange(len(rows)), side="right")
+        classes = np.arange(len(self.ends))
+        rule = InOrder(classes, self.ends, self.before[partition.index])
+        found = rule.folds(partition.start, partition.n_rows, partition.y)
+        folds: NDArray[np.intp] = found.astype(np.intp)
         return folds
+
+
+def ranges(rows: int, n_folds: int) -> ByRow:
+    """Return folds of so many rows, in order."""
+    return ByRow(Ranges(even_ends(rows, n_folds)))
 
 
 @dataclass(frozen=True)
@@ -124,7 +119,7 @@ class CountClasses(Query[ClassRows]):
         return ClassRows(counts[None], first[None])
 
 
-def stratified(found: ClassRows, n_folds: int) -> Stratified:
+def stratified(found: ClassRows, n_folds: int) -> ByClass:
     """Return the folds: each class is dealt in order of first rows, as scikit-learn does it.
 
     Raises
@@ -137,14 +132,5 @@ def stratified(found: ClassRows, n_folds: int) -> Stratified:
         raise ValueError(
             f"n_splits={n_folds} cannot be greater than the number of members in each class."
         )
-    met = np.argsort(found.first.min(axis=0), kind="stable")
-    ends = np.cumsum(total[met])
-    allocation: Any = np.empty((len(total), n_folds), np.int64)
-    for place, label in enumerate(met.tolist()):
-        start, stop = int(ends[place] - total[label]), int(ends[place])
-        # Of the rows in order of classes, each fold takes every n-th from its number on.
-        allocation[label] = [
-            len(range(start + (fold - start) % n_folds, stop, n_folds)) for fold in range(n_folds)
-        ]
-    before = np.cumsum(found.counts, axis=0) - found.counts
-    return Stratified(np.cumsum(allocation, axis=1), before)
+    ends = ends_by_label(total, found.first.min(axis=0), n_folds)
+    return ByClass(ends, np.cumsum(found.counts, axis=0) - found.counts)

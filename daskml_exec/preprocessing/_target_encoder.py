@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils._set_output import _wrap_data_with_container
 
 from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant, configured_number
+from daskml_exec.kernels.folds import MOST_FOLDS
 from daskml_exec.kernels.target_sums import encodings, places_among
 from daskml_exec.partitions import (
     FRAME,
@@ -34,7 +35,7 @@ from daskml_exec.partitions import (
 )
 from daskml_exec.preprocessing._categories import LIMIT
 from daskml_exec.preprocessing._encoders import CategoryBlock, CategoryPreprocessor, Counted
-from daskml_exec.preprocessing._folds import CountClasses, Folds, OneFold, Ranges, stratified
+from daskml_exec.preprocessing._folds import CountClasses, Folds, ranges, stratified
 from daskml_exec.preprocessing._target_sums import TargetAnswer, TargetSums
 from daskml_exec.training import all_or_nothing, labels_of_columns, learn_features, reduce
 
@@ -227,7 +228,7 @@ class TargetEncoder(CategoryPreprocessor):
                 n_classes = 0 if classes is None else len(classes)
                 if self.target_type == "binary" and n_classes != 2:
                     raise ValueError(f"target_type='binary', and y has {n_classes} classes")
-                folds = self._folds(data, n_classes) if cross else OneFold()
+                folds = self._folds(data, n_classes) if cross else ranges(sum(data.rows), 1)
                 query = TargetSums(folds, n_classes, configured_number(LIMIT))
                 answer = reduce(query, data.partitions, name=name)
                 seen = Seen(classes, answer.as_one_fold())
@@ -280,13 +281,15 @@ class TargetEncoder(CategoryPreprocessor):
             raise ValueError(f"cv={splitter!r}, and y has numbers; allowed is KFold")
         n_folds = int(getattr(splitter, "n_splits", splitter))
         rows = sum(data.rows)
+        if n_folds > MOST_FOLDS:
+            raise ValueError(f"cv={splitter!r}; allowed are up to {MOST_FOLDS:,} folds")
         if n_folds > rows:
             raise ValueError(
                 f"Cannot have number of splits n_splits={n_folds} greater than the number of "
                 f"samples: n_samples={rows}."
             )
         if not n_classes or isinstance(splitter, KFold):
-            return Ranges(n_folds, rows)
+            return ranges(rows, n_folds)
         counts = reduce(CountClasses(n_classes), data.partitions, name=type(self).__name__)
         return stratified(counts, n_folds)
 
