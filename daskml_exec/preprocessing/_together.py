@@ -92,14 +92,14 @@ def fit_together(members: Sequence[Member], X: Any, y: Any) -> dict[str, Any]:
     for member in members:
         if failed is not None and member is failed.member:
             raise failed.error
-        if _joins(member, X):
-            continue
-        if member.cross and any(
-            isinstance(each, TargetEncoder) for each in steps_of(member.transformer)
-        ):
-            crossed[member.name] = member.transformer.fit_transform(X[member.columns], y)
-        else:
-            member.transformer.fit(X[member.columns], y)
+        if not _joins(member, X):
+            try:
+                made = _fit_alone(member, X, y)
+            except Exception as error:
+                _note(error, member)
+                raise
+            if made is not None:
+                crossed[member.name] = made
     return crossed
 
 
@@ -159,8 +159,23 @@ def _fit_joined(members: Sequence[Member], X: Any) -> _Failed | None:
     if asking.error is None:
         return None
     member = members[asking.stop]
-    asking.error.add_note(f"in the transformer {member.name!r}")
+    _note(asking.error, member)
     return _Failed(member, asking.error)
+
+
+def _fit_alone(member: Member, X: Any, y: Any) -> Any:
+    """Fit one that does not join; return what rows have become, where that was asked for."""
+    X = X[member.columns]
+    if member.cross and any(
+        isinstance(each, TargetEncoder) for each in steps_of(member.transformer)
+    ):
+        return member.transformer.fit_transform(X, y)
+    member.transformer.fit(X, y)
+    return None
+
+
+def _note(error: Exception, member: Member) -> None:
+    error.add_note(f"in the transformer {member.name!r}")
 
 
 class _Asking:

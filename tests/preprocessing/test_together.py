@@ -192,6 +192,7 @@ def test_of_several_failures_that_of_the_first_transformer_is_raised(executor):
     X.loc[1300, "size"] = np.inf  # in the last one
     lazy = cut(X)
     weight = ("weights", MinMaxScaler(), ["age", "weight"])
+    words = ("words", CountVectorizer(vocabulary=["be", "be"]), "text")
     size = ("sizes", make_pipeline(FunctionTransformer(np.abs), StandardScaler()), ["size"])
     second = ("second", make_pipeline(MinMaxScaler(), OneHotEncoder(drop=["no"])), ["age"])
     place = r"infinity in partition \d, column 1 \('weight'\)"
@@ -200,6 +201,8 @@ def test_of_several_failures_that_of_the_first_transformer_is_raised(executor):
         ([size, weight], r"infinity in partition \d, column 0 \('size'\)", "sizes"),
         ([second, weight], "drop", "second"),  # asked later than what fails at once
         ([weight, second], place, "weights"),
+        ([words, weight], "be", "words"),
+        ([weight, words], place, "weights"),
     ]:
         with pytest.raises(ValueError, match=expected) as raised:
             ColumnTransformer(given).fit(lazy)
