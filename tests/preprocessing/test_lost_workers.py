@@ -1,22 +1,28 @@
-"""A Worker that dies between two fits changes no bit of what is learned."""
+"""A Worker that dies between two fits, or two questions, changes no bit of what is learned."""
 
 import os
 import signal
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
 
 from daskml_exec import Executor
 from daskml_exec.preprocessing import (
+    ColumnTransformer,
     LabelEncoder,
     OneHotEncoder,
     OrdinalEncoder,
     QuantileTransformer,
     RobustScaler,
     SimpleImputer,
+    StandardScaler,
     TargetEncoder,
 )
+from daskml_exec.training._rows import RowsAnswerer
 from tests.preprocessing.kit import fingerprint
 
 
@@ -51,3 +57,35 @@ def test_a_lost_worker_changes_nothing():
         assert learned(X) == before
     with Executor(processes=False, n_workers=1):
         assert learned(rows) == before
+
+
+def piece(number):
+    rng = np.random.default_rng(number)
+    sizes = np.where(rng.random(300) < 0.1, np.nan, rng.normal(size=300))
+    return pd.DataFrame({"size": sizes, "word": rng.choice(["a", "b", "c"], 300)})
+
+
+@pytest.mark.slow
+def test_a_worker_lost_between_two_steps_changes_nothing(monkeypatch):
+    rows = dd.from_map(piece, range(6), meta=piece(0)[:0])
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    given = [("numbers", numbers, ["size"]), ("words", OneHotEncoder(), ["word"])]
+
+    def fitted():
+        model = ColumnTransformer(given).fit(rows)
+        steps = [each for _, each in model.named_transformers_["numbers"].steps]
+        return [fingerprint(each) for each in (*steps, model.named_transformers_["words"])]
+
+    with Executor(n_workers=2) as executor:
+        before, answer = fitted(), RowsAnswerer.answer
+        pids = [executor.workers()[0].pid]
+
+        def answer_and_kill(self, query):
+            found = answer(self, query)
+            while pids:
+                os.kill(pids.pop(), signal.SIGKILL)
+            return found
+
+        monkeypatch.setattr(RowsAnswerer, "answer", answer_and_kill)
+        assert fitted() == before
+        assert not pids
