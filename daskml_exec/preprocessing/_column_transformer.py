@@ -16,8 +16,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.partitions import FRAME, kind_of, map_rows
-from daskml_exec.preprocessing._categories import readable
+from daskml_exec.partitions import FRAME, gaps_as_nan, kind_of, map_rows
 from daskml_exec.preprocessing._crossed import CrossedBlock, beside
 from daskml_exec.preprocessing._preprocessor import BlockFunction
 from daskml_exec.preprocessing._together import Member, fit_together, learns, steps_of
@@ -350,7 +349,7 @@ class _Readable:
     model: Any
 
     def transform(self, X: Any) -> Any:
-        return self.model.transform(readable(X))
+        return self.model.transform(gaps_as_nan(X))
 
 
 def _reads_categories(transformer: Any) -> bool:
