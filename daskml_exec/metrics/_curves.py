@@ -21,6 +21,7 @@ from daskml_exec.kernels.score_runs import (
     run_of,
 )
 from daskml_exec.metrics._label_pairs import factorised, merged_labels
+from daskml_exec.metrics._row_means import require_weight
 
 MAX_DISTINCT = 1_000_000
 _EXACT = 2**53
@@ -78,6 +79,11 @@ class Curves:
     rows: Array
     """Numbers of rows by label."""
     weighted: bool
+
+    def require_weight(self) -> None:
+        """Raise ValueError where no row has weight."""
+        if self.weighted:
+            require_weight(float(self.runs[0].weights.sum()))
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,7 @@ class RocArea:
 
     def __call__(self, curves: Curves) -> Any:
         """Return the area, or that of each class."""
+        curves.require_weight()
         if len(curves.runs) == 1:
             if len(curves.labels) > 2:
                 raise ValueError(
@@ -229,6 +236,7 @@ class PrecisionArea:
 
     def __call__(self, curves: Curves) -> Any:
         """Return the average precision, or that of each class."""
+        curves.require_weight()
         if len(curves.runs) == 1 and len(curves.labels) <= 2:
             present = curves.labels.tolist()
             if self.pos_label not in present and len(present) == 2:

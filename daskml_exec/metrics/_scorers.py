@@ -162,7 +162,7 @@ _SCORERS: dict[str, tuple[Callable[[], Metric], str, int]] = {
     **{
         f"roc_auc_{form}{suffix}": (
             partial(_MAKERS["roc_auc"], multi_class=form, average=average),
-            "predict_proba",
+            "areas",
             1,
         )
         for form in ("ovr", "ovo")
@@ -235,7 +235,7 @@ def _response(estimator: Any, X: Any, response: str) -> Any:
     if response == "side" and hasattr(estimator, "decision_function"):
         return estimator.decision_function(X)
     probabilities = estimator.predict_proba(X)
-    if response == "predict_proba":
+    if response == "predict_proba" or (response == "areas" and len(estimator.classes_) > 2):
         return probabilities
     return _second_column(probabilities)
 

@@ -18,6 +18,7 @@ from daskml_exec.partitions._from_dataset import DatasetSamples, from_dataset
 from daskml_exec.partitions._grid import Cell, Grid
 from daskml_exec.partitions._grid_columns import ColumnChunks, column_chunks
 from daskml_exec.partitions._kinds import (
+    ARRAY,
     FRAME,
     FUTURES,
     SERIES,
@@ -60,6 +61,7 @@ from daskml_exec.partitions._trees import leaves_of, map_leaves
 from daskml_exec.partitions._where_they_are import WHERE_THEY_ARE
 
 __all__ = [
+    "ARRAY",
     "FRAME",
     "FUTURES",
     "NO_TARGET",

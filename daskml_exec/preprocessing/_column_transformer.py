@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -16,8 +17,9 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.partitions import FRAME, gaps_as_nan, kind_of, map_rows
+from daskml_exec.partitions import ARRAY, FRAME, FUTURES, Data, gaps_as_nan, kind_of, map_rows
 from daskml_exec.preprocessing._crossed import CrossedBlock, beside
+from daskml_exec.preprocessing._lazy_columns import side_by_side, sparse_enough
 from daskml_exec.preprocessing._preprocessor import BlockFunction
 from daskml_exec.preprocessing._together import Member, fit_together, learns, steps_of
 from daskml_exec.training import all_or_nothing
@@ -37,6 +39,7 @@ class _OverFrames:
     n_features_in_: int
     feature_names_in_: Any
     sparse_output_: bool
+    sparse_threshold: float
     output_indices_: dict[str, slice]
     _columns: list[Any]
     _transformer_to_input_indices: dict[str, list[int]]
@@ -45,6 +48,8 @@ class _OverFrames:
     _iter: Any
     _none: Any
     """What `transform` returns for no rows."""
+    _sparse_chunks: bool
+    """Whether those of a Dask array are."""
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit all transformers.
@@ -84,7 +89,9 @@ class _OverFrames:
             tell. Where there is such, the Dask dataframe stays on the Workers with the result.
         """
         if kind_of(X) != FRAME:
-            self.__dict__.pop("_none", None)
+            _require_rows(X)
+            for name in ("_none", "_sparse_chunks"):
+                self.__dict__.pop(name, None)
             return super().fit_transform(X, y, **params)  # type: ignore[misc]
         with all_or_nothing(self):
             kept, crossed = self._fit_on_frame(X, y, params, cross=True)
@@ -108,10 +115,19 @@ class _OverFrames:
         Returns
         -------
         array, sparse matrix or dataframe
-            For a Dask dataframe lazily: a Dask dataframe with its index, or, where the result is
-            sparse, a Dask array of CSR chunks.
+            For a Dask dataframe lazily: a Dask dataframe with its index, of objects where texts are
+            among the results, or, where the result is sparse, a Dask array of CSR chunks. For a
+            Dask array lazily a Dask array.
+
+        Raises
+        ------
+        ValueError
+            X is a Dask array with chunks of unknown sizes.
+        TypeError
+            X is a list of futures or a `Data`.
         """
         if kind_of(X) != FRAME:
+            _require_rows(X)
             made = super().transform(X, **params)  # type: ignore[misc]
             if isinstance(made, np.ndarray) and isinstance(X, pd.DataFrame) and self._of_frames:
                 return pd.DataFrame(made, X.index, list(self.get_feature_names_out()))
@@ -139,6 +155,15 @@ class _OverFrames:
             for (name, each, of), (_, ours, _) in pairs
         ]
         return model
+
+    def _hstack(self, Xs: Any, *, n_samples: int) -> Any:
+        """As scikit-learn, which would not see which chunks of Dask arrays are sparse."""
+        if not (Xs and all(isinstance(X, da.Array) for X in Xs)):
+            return super()._hstack(Xs, n_samples=n_samples)  # type: ignore[misc]
+        if not hasattr(self, "_sparse_chunks"):  # in a fit
+            self._sparse_chunks = sparse_enough(Xs, self.sparse_threshold)
+            self.sparse_output_ = self._sparse_chunks
+        return side_by_side(Xs, sparse=self._sparse_chunks)
 
     @property
     def _of_frames(self) -> bool:
@@ -227,6 +252,20 @@ class _OverFrames:
         ]
         self._none = made.to_numpy()[:0] if isinstance(made, pd.DataFrame) else made[:0]
         return kept, crossed
+
+
+def _require_rows(X: Any) -> None:
+    """Raise for what scikit-learn cannot count the rows of."""
+    if isinstance(X, Data) or kind_of(X) == FUTURES:
+        raise TypeError(
+            f"X is a {type(X).__name__}; a ColumnTransformer takes columns of a dataframe or an "
+            "array, in memory or of Dask: dask.dataframe.from_delayed(futures)"
+        )
+    if kind_of(X) == ARRAY and np.isnan(X.chunks[0]).any():
+        raise ValueError(
+            "X is a Dask array with chunks of unknown sizes; allowed are known ones: "
+            "X.compute_chunk_sizes()"
+        )
 
 
 class ColumnTransformer(_OverFrames, compose.ColumnTransformer):

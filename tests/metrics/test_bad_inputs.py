@@ -105,7 +105,17 @@ def test_weights_that_are_none(executor, weight):
         metrics.log_loss(in_chunks(TWO, 70), CHANCE, sample_weight=weights)
 
 
-@pytest.mark.parametrize("name", ["accuracy_score", "log_loss", "r2_score", "brier_score_loss"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "accuracy_score",
+        "log_loss",
+        "r2_score",
+        "brier_score_loss",
+        "roc_auc_score",
+        "average_precision_score",
+    ],
+)
 def test_weights_that_sum_to_zero(executor, name):
     with pytest.raises(ValueError, match="Sample weights must contain at least one non-zero"):
         getattr(metrics, name)(in_chunks(TWO, 70), TWO, sample_weight=np.zeros(N))

@@ -16,7 +16,16 @@ WEIGHT = np.random.default_rng(0).random(300)
 
 @pytest.mark.parametrize(
     "name",
-    ["accuracy", "roc_auc", "average_precision", "neg_log_loss", "neg_brier_score", "f1_macro"],
+    [
+        "accuracy",
+        "roc_auc",
+        "roc_auc_ovr",
+        "roc_auc_ovo_weighted",
+        "average_precision",
+        "neg_log_loss",
+        "neg_brier_score",
+        "f1_macro",
+    ],
 )
 def test_classifiers(executor, name):
     model = LogisticRegression().fit(X, Y)

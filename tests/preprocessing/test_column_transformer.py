@@ -7,6 +7,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose
 from sklearn import compose
 from sklearn import preprocessing as sk
@@ -21,6 +22,7 @@ from daskml_exec.preprocessing import (
     ColumnTransformer,
     MaxAbsScaler,
     MinMaxScaler,
+    OneHotEncoder,
     StandardScaler,
 )
 
@@ -155,3 +157,40 @@ def test_a_fit_that_fails_leaves_it_as_it_was(executor):
     with pytest.raises(ValueError, match="word"):
         model.fit(lazy)
     assert vars(model) == given
+
+
+@pytest.mark.parametrize("threshold", [0, 0.3, 0.9])
+def test_parts_of_an_array_are_all_dense_or_all_sparse(threshold):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=20), rng.integers(0, 4, 20)])
+    theirs = compose.ColumnTransformer(
+        [("n", sk.StandardScaler(), [0]), ("o", sk.OneHotEncoder(), [1])],
+        sparse_threshold=threshold,
+    )
+    ours = ColumnTransformer(
+        [("n", StandardScaler(), [0]), ("o", OneHotEncoder(), [1])], sparse_threshold=threshold
+    )
+    wanted, lazy = theirs.fit_transform(X), da.from_array(X, chunks=((0, 7, 7, 6), (2,)))
+    for made in (ours.fit_transform(lazy), ours.transform(lazy)):
+        assert made.chunks == ((0, 7, 7, 6), (5,))
+        assert sp.issparse(made._meta) == sp.issparse(wanted) == ours.sparse_output_
+        found = made.compute()
+        assert type(found) is type(wanted)
+        assert_allclose(
+            *(each.toarray() if sp.issparse(each) else each for each in (found, wanted))
+        )
+    with pytest.raises(ValueError, match=r"unknown sizes; allowed .* X.compute_chunk_sizes\(\)"):
+        ours.fit(lazy[lazy[:, 1] > 0])
+
+
+def test_a_transformer_without_columns():
+    frame = dd.from_pandas(pd.DataFrame({"c": list("abca")}), npartitions=2)
+    numbers = make_column_selector(dtype_include="number")
+    made = ColumnTransformer([("n", StandardScaler(), numbers), ("o", OneHotEncoder(), ["c"])])
+    assert made.fit_transform(frame).compute().shape == (4, 3)
+
+
+def test_futures_are_no_table(executor):
+    pieces = executor.client.scatter([np.ones((2, 1))] * 2, hash=False)
+    with pytest.raises(TypeError, match="X is a list; a ColumnTransformer takes columns"):
+        ColumnTransformer([("n", StandardScaler(), [0])]).fit(pieces)
