@@ -29,6 +29,7 @@ from daskml_exec.partitions._kinds import (
     require_matrix,
     weight_column,
 )
+from daskml_exec.partitions._lazy_columns import columns_side_by_side, sparse_enough
 from daskml_exec.partitions._lazy_sums import lazy_sums
 from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._made_rows import made_rows
@@ -98,6 +99,7 @@ __all__ = [
     "column_chunks",
     "column_labels",
     "column_sums",
+    "columns_side_by_side",
     "combine_sums",
     "dealt",
     "exchange",
@@ -136,6 +138,7 @@ __all__ = [
     "row_sums",
     "scaled",
     "scaled_of",
+    "sparse_enough",
     "to_memory",
     "tokens",
     "total_deviance",

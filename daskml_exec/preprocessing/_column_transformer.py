@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
-import dask.array as da
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -17,9 +16,18 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
-from daskml_exec.partitions import ARRAY, FRAME, FUTURES, Data, gaps_as_nan, kind_of, map_rows
+from daskml_exec.partitions import (
+    ARRAY,
+    FRAME,
+    FUTURES,
+    Data,
+    columns_side_by_side,
+    gaps_as_nan,
+    kind_of,
+    map_rows,
+    sparse_enough,
+)
 from daskml_exec.preprocessing._crossed import CrossedBlock, beside
-from daskml_exec.preprocessing._lazy_columns import side_by_side, sparse_enough
 from daskml_exec.preprocessing._preprocessor import BlockFunction
 from daskml_exec.preprocessing._together import Member, fit_together, learns, steps_of
 from daskml_exec.training import all_or_nothing
@@ -158,12 +166,12 @@ class _OverFrames:
 
     def _hstack(self, Xs: Any, *, n_samples: int) -> Any:
         """As scikit-learn, which would not see which chunks of Dask arrays are sparse."""
-        if not (Xs and all(isinstance(X, da.Array) for X in Xs)):
+        if not (Xs and all(kind_of(X) == ARRAY for X in Xs)):
             return super()._hstack(Xs, n_samples=n_samples)  # type: ignore[misc]
         if not hasattr(self, "_sparse_chunks"):  # in a fit
             self._sparse_chunks = sparse_enough(Xs, self.sparse_threshold)
             self.sparse_output_ = self._sparse_chunks
-        return side_by_side(Xs, sparse=self._sparse_chunks)
+        return columns_side_by_side(Xs, sparse=self._sparse_chunks)
 
     @property
     def _of_frames(self) -> bool:

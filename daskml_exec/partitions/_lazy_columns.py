@@ -30,7 +30,7 @@ def sparse_enough(parts: Sequence[Any], threshold: float) -> bool:
     return bool(total and stored / total < threshold)
 
 
-def side_by_side(parts: Sequence[Any], *, sparse: bool) -> Any:
+def columns_side_by_side(parts: Sequence[Any], *, sparse: bool) -> Any:
     """Return one Dask array of the columns of all parts, lazily.
 
     Parameters
