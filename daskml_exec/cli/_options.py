@@ -39,6 +39,11 @@ class TrainOptions:
                 "--target, --text and --drop are for files whose columns have names: .csv and "
                 ".parquet"
             )
+        if arguments.target is not None and arguments.target in arguments.drop:
+            arguments.wrong_usage(
+                f"--drop {arguments.target} is also what --target names; allowed is another "
+                "column, to leave out"
+            )
         if arguments.text is not None and arguments.text in (arguments.target, *arguments.drop):
             arguments.wrong_usage(
                 f"--text {arguments.text} is also what --target or --drop names; allowed is "

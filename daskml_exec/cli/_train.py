@@ -21,7 +21,7 @@ from daskml_exec.cli._report import NAME_WIDTH, Report
 from daskml_exec.cli._save import Destination
 from daskml_exec.cli._streams import tell
 from daskml_exec.executor import Executor, LostSchedulerError, dashboard_link
-from daskml_exec.metrics import confusion_matrix
+from daskml_exec.metrics import accuracy_score, confusion_matrix
 
 
 def train(options: TrainOptions, *, out: TextIO | None, log: TextIO) -> None:
@@ -85,7 +85,7 @@ def _fit(
         if destination is not None:
             # First of all: scores, the end of the cluster and the report may fail.
             destination.write(fitted, {"first_index": data.first_index, "converged": converged})
-        test_accuracy, confusion = (None, None) if test is None else _tested(fitted, test)
+        test_accuracy, confusion = (None, None) if test is None else _tested(executor, fitted, test)
         return Report(
             n_rows=data.n_rows,
             n_features=data.n_features,
@@ -102,13 +102,15 @@ def _fit(
         )
 
 
-def _tested(fitted: Any, test: Data) -> tuple[float, Confusion | None]:
+def _tested(executor: Executor, fitted: Any, test: Data) -> tuple[float, Confusion | None]:
     """Return the accuracy on test rows, and which labels were taken for which."""
-    accuracy = fitted.score(test.X, test.y)
+    # Held, since both ask for them: to predict is the dear part.
+    predicted = executor.client.persist(fitted.predict(test.X))
+    accuracy = accuracy_score(test.y, predicted)
     if not accuracy:  # the model may know none of the labels, which scikit-learn refuses
         return accuracy, None
     labels = fitted.classes_
-    matrix = confusion_matrix(test.y, fitted.predict(test.X), labels=labels)
+    matrix = confusion_matrix(test.y, predicted, labels=labels)
     return accuracy, Confusion(labels, matrix, test.n_rows)
 
 

@@ -14,6 +14,7 @@ from daskml_exec import open_model
 from daskml_exec.cli._errors import CommandError
 from daskml_exec.cli._frames import count_rows, require_texts
 from daskml_exec.datasets._tables import is_table
+from daskml_exec.linear_model import LogisticRegression as ours
 from tests.cli.toolbox import error_line
 
 
@@ -59,6 +60,19 @@ def test_a_table(run, files, kind):
     assert "city_Rome:" in result.out and "age:" in result.out
     accuracy = next(line for line in lines if line.startswith("test accuracy"))
     assert float(accuracy.split()[-1].rstrip("%")) > 85
+
+
+@pytest.mark.parametrize("asked", ["predict", "score"])
+def test_test_rows_are_predicted_once(run, files, monkeypatch, asked):
+    rows, method = [], getattr(ours, asked)
+
+    def counted(self, X, *others):
+        rows.append(len(X))
+        return method(self, X, *others)
+
+    monkeypatch.setattr(ours, asked, counted)
+    assert run(files["train.csv"], *ABOUT, "--test", files["test.csv"]).code == 0
+    assert rows == {"predict": [50], "score": [150]}[asked]
 
 
 def test_a_network(run, files):
@@ -235,6 +249,7 @@ def test_wrong_usage(run, files, libsvm):
         [libsvm(), "--target", "y"],
         [libsvm(), "--text", "y"],
         [table, "--target", "bought", "--text", "bought"],
+        [table, "--target", "bought", "--drop", "id", "--drop", "bought"],
         [table, "--target", "bought", "--text", "id", "--drop", "id"],
     ):
         with pytest.raises(SystemExit) as stopped:
