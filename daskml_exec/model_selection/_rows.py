@@ -68,6 +68,19 @@ class Rows:
         """
         return self._folds.picked(data, self._chosen, "data")
 
+    def __repr__(self) -> str:
+        lengths = self._folds.rows
+        return f"<Rows among {sum(lengths):,} in {len(lengths):,} partitions>"
+
+    def __array__(self, *arguments: Any, **options: Any) -> Array:
+        # scikit-learn's searches ask for this, and would take what NumPy makes of it for a name.
+        raise TypeError(
+            "rows of a split of Dask data are no array of row numbers, which scikit-learn's "
+            "cross_val_score and searches want: with Dask arrays of known chunks use a splitter of "
+            "scikit-learn as cv, compute other data first, or loop over splits and fit on "
+            "train(X), train(y), as docs/splits.md shows; mask() brings a bool for each row"
+        )
+
     def mask(self) -> Array:
         """Return whether each row is one of these, on the driver.
 
