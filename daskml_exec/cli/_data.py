@@ -5,9 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from daskml_exec.cli._errors import CommandError, is_expected, one_line
-from daskml_exec.cli._frames import apart, count_rows, require_texts
+from daskml_exec.cli._frames import apart, require_alike, to_learn_from, to_test_with
 from daskml_exec.cli._options import TrainOptions
+from daskml_exec.cli._values import look_at, require_usable
 from daskml_exec.datasets import read_idx
 from daskml_exec.datasets._idx import is_idx
 from daskml_exec.datasets._libsvm import read_with_options
@@ -49,13 +53,15 @@ def load_training(executor: Executor, options: TrainOptions) -> Data:
     url, partitions = options.file, options.partitions
     with _reading(url):
         if options.target is not None:
-            frame, text = read_table(url, partitions), options.text
-            X, y = apart(frame, options.target, options.drop, text, url)
-            return _held_frame(executor, X, y, text, url)
+            target, dropped, text = options.target, options.drop, options.text
+            frame = read_table(
+                url, partitions, lambda names: to_learn_from(names, target, dropped, text, url)
+            )
+            return _held_frame(executor, frame, target, text, url)
         if is_idx(url):
             return _held_images(executor, *read_idx(url, npartitions=partitions), 0)
         (X, y), reading = read_with_options(url, npartitions=partitions, finite=True)
-        return _held(executor, X, y, 0 if reading.zero_based else 1)
+        return _held(executor, X, y, 0 if reading.zero_based else 1, url)
 
 
 def load_test(executor: Executor, url: str, training: Data, options: TrainOptions) -> Data:
@@ -72,14 +78,7 @@ def load_test(executor: Executor, url: str, training: Data, options: TrainOption
     zero_based = training.first_index == 0
     with _reading(url):
         if options.target is not None:
-            X, y = apart(read_table(url, None), options.target, (), options.text, url)
-            missing = [name for name in training.X.columns if name not in X.columns]
-            if missing:
-                raise CommandError(
-                    f"--test {url} lacks the columns {', '.join(missing)} of the training file"
-                )
-            X = X[list(training.X.columns)]
-            return _held_frame(executor, X, y, options.text, f"--test {url}")
+            return _held_frame_to_test(executor, url, training, options.target, options.text)
         if is_idx(url):
             X, y = read_idx(url)
             if X.shape[1] != training.n_features:
@@ -98,7 +97,7 @@ def load_test(executor: Executor, url: str, training: Data, options: TrainOption
             (X, y), _ = read_with_options(
                 url, n_features=training.n_features, zero_based=zero_based, finite=True
             )
-        return _held(executor, X, y, training.first_index)
+        return _held(executor, X, y, training.first_index, f"--test {url}")
 
 
 @contextmanager
@@ -116,10 +115,16 @@ def _reading(url: str) -> Iterator[None]:
         raise CommandError(f"cannot read {url}: {one_line(error)}") from error
 
 
-def _held(executor: Executor, X: Any, y: Any, first_index: int | None) -> Data:
+def _held(executor: Executor, X: Any, y: Any, first_index: int | None, url: str) -> Data:
     X, y = executor.client.persist([X, y])
     # A partition's rows and labels come from one parse: whoever has the labels has parsed all.
-    executor.client.compute(y.sum()).result()
+    if executor.client.compute((y % 1 != 0).any()).result():
+        labels = y.compute()
+        row = int(np.flatnonzero(labels % 1)[0])
+        raise CommandError(
+            f"{url} has labels that are not whole numbers, the first of which is {labels[row]} in "
+            f"row {row} (counted from 0); allowed are whole numbers"
+        )
     return Data(X, y, int(X.shape[0]), first_index)
 
 
@@ -130,9 +135,20 @@ def _held_images(executor: Executor, X: Any, y: Any, first_index: int | None) ->
     return Data(X, y, int(X.shape[0]), first_index)
 
 
-def _held_frame(executor: Executor, X: Any, y: Any, text: str | None, url: str) -> Data:
-    X, y = executor.client.persist([X, y])
-    counted = X.map_partitions(count_rows, text, meta=count_rows(X._meta, text))
-    counts = executor.client.compute(counted).result()
-    require_texts(counts, text, url)
-    return Data(X, y, int(counts["rows"].sum()), None)
+def _held_frame(executor: Executor, frame: Any, target: str, text: str | None, url: str) -> Data:
+    X, y = executor.client.persist(apart(frame, target, text, url))
+    seen = X.map_partitions(look_at, y, text, meta=pd.Series([], dtype=object))
+    blocks = executor.client.compute(seen).result()
+    return Data(X, y, require_usable(blocks, target, text, url), None)
+
+
+def _held_frame_to_test(
+    executor: Executor, url: str, training: Data, target: str, text: str | None
+) -> Data:
+    types = {**training.X.dtypes, target: training.y.dtype}
+    texts = [name for name, dtype in types.items() if not pd.api.types.is_numeric_dtype(dtype)]
+    frame = read_table(
+        url, None, lambda names: to_test_with(names, list(training.X.columns), target, url), texts
+    )
+    require_alike(frame, types, url)
+    return _held_frame(executor, frame, target, text, f"--test {url}")

@@ -1,13 +1,14 @@
 """Files whose columns have names: CSV and Parquet, and what makes numbers of them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from daskml_exec.cli._errors import CommandError
+from daskml_exec.cli._values import refused
 from daskml_exec.feature_extraction.text import TfidfVectorizer
 from daskml_exec.preprocessing import (
     ColumnTransformer,
@@ -17,68 +18,87 @@ from daskml_exec.preprocessing import (
 )
 
 
-def apart(
-    frame: Any, target: str, dropped: Sequence[str], text: str | None, url: str
-) -> tuple[Any, Any]:
+def to_learn_from(
+    columns: Sequence[str], target: str, dropped: Sequence[str], text: str | None, url: str
+) -> list[str]:
+    """Return which of the columns of a file are wanted: the target, and those to learn from.
+
+    Raises
+    ------
+    CommandError
+        The file has no such column, or none beside the target.
+    """
+    read = [] if text is None else [text]
+    for option, names in (("--target", [target]), ("--drop", dropped), ("--text", read)):
+        for name in names:
+            if name not in columns:
+                raise CommandError(
+                    f"{option} {name}: {url} has no such column; allowed are "
+                    f"{', '.join(map(str, columns))}"
+                )
+    wanted = [name for name in columns if name not in dropped]
+    if len(wanted) == 1:
+        raise CommandError(f"{url} has no column beside {target}: there is nothing to learn from")
+    return wanted
+
+
+def to_test_with(columns: Sequence[str], names: Sequence[str], target: str, url: str) -> list[str]:
+    """Return the columns of a test file that are wanted: those that a model learnt from.
+
+    Raises
+    ------
+    CommandError
+        The file lacks one.
+    """
+    missing = [name for name in (*names, target) if name not in columns]
+    if missing:
+        raise CommandError(
+            f"--test {url} lacks the columns {', '.join(missing)} of the training file"
+        )
+    return [*names, target]
+
+
+def apart(frame: Any, target: str, text: str | None, url: str) -> tuple[Any, Any]:
     """Return the columns to learn from and the one to predict.
 
     Raises
     ------
     CommandError
-        The file has no such column, or no other, or one of dates, or no texts in that of texts.
+        A column has dates, or no texts where these are wanted.
     """
-    read = [] if text is None else [text]
-    for option, names in (("--target", [target]), ("--drop", dropped), ("--text", read)):
-        for name in names:
-            if name not in frame.columns:
-                raise CommandError(
-                    f"{option} {name}: {url} has no such column; allowed are "
-                    f"{', '.join(map(str, frame.columns))}"
-                )
-    X = frame.drop(columns=[target, *dropped])
-    if not len(X.columns):
-        raise CommandError(f"{url} has no column beside {target}: there is nothing to learn from")
-    for name, dtype in X.dtypes.items():
+    for name, dtype in frame.dtypes.items():
         if pd.api.types.is_datetime64_any_dtype(dtype) or dtype.kind == "m":
-            raise CommandError(
-                f"the column {name} of {url} has dates ({dtype}); allowed are numbers and texts: "
-                f"leave it out with --drop {name}"
-            )
+            raise CommandError(refused(str(name), f"dates ({dtype})", target, text, url))
         if name == text and pd.api.types.is_numeric_dtype(dtype):
-            raise CommandError(
-                f"--text {text}: the column of {url} has numbers ({dtype}); allowed are texts"
-            )
-    return X, frame[target]
+            raise CommandError(refused(text, f"numbers ({dtype})", target, text, url))
+    if re.match("decimal|binary|large_binary", str(frame.dtypes[target])):
+        raise CommandError(refused(target, str(frame.dtypes[target]), target, text, url))
+    X = frame.drop(columns=[target])
+    # Whose gaps are no NaN, and which encoders and imputers take for objects.
+    decimals = [name for name, dtype in X.dtypes.items() if str(dtype).startswith("decimal")]
+    return X.astype(dict.fromkeys(decimals, "Float64")), frame[target]
 
 
-def count_rows(block: pd.DataFrame, text: str | None) -> pd.DataFrame:
-    """Return a row: how many rows a block has, how many have no text, and the first of these."""
-    gaps = np.zeros(len(block), bool) if text is None else block[text].isna().to_numpy(bool)
-    first = int(gaps.argmax()) if gaps.any() else 0
-    return pd.DataFrame({"rows": [len(block)], "gaps": [int(gaps.sum())], "first": [first]})
-
-
-def require_texts(counts: pd.DataFrame, text: str | None, url: str) -> None:
-    """Raise CommandError if a row has no text.
+def require_alike(frame: Any, training: Mapping[str, Any], url: str) -> None:
+    """Raise CommandError where columns have numbers in one file and texts in the other.
 
     Parameters
     ----------
-    counts : DataFrame
-        What `count_rows` says of each partition.
-    text : str or None
-        The column.
+    frame : Dask dataframe
+        Of the test file.
+    training : mapping of str to dtype
+        The types of columns in the training file.
     url : str
-        The file.
+        The test file.
     """
-    with_gaps = np.flatnonzero(counts["gaps"])
-    if len(with_gaps):
-        partition = int(with_gaps[0])
-        row = int(counts["rows"].iloc[:partition].sum() + counts["first"].iloc[partition])
-        raise CommandError(
-            f"--text {text}: {url} has no text in {int(counts['gaps'].sum()):,} of "
-            f"{int(counts['rows'].sum()):,} rows, the first of which is row {row} (counted from 0; "
-            f"in partition {partition}); leave such rows out of the file"
-        )
+    for name, dtype in frame.dtypes.items():
+        ours, theirs = map(pd.api.types.is_numeric_dtype, (dtype, training[name]))
+        if ours != theirs:
+            kinds = {True: "numbers", False: "texts"}
+            raise CommandError(
+                f"--test {url}: the column {name} has {kinds[ours]} ({dtype}), and "
+                f"{kinds[theirs]} ({training[name]}) in the training file; allowed is one kind"
+            )
 
 
 def in_front(estimator: Any, X: Any, text: str | None) -> Pipeline:

@@ -15,8 +15,8 @@ import numpy as np
 from dask.tokenize import tokenize
 from fsspec.core import OpenFile
 
+from daskml_exec.datasets._byte_ranges import TextFile, UrlPath, find_files
 from daskml_exec.datasets._libsvm_arguments import check_blocksize, check_count
-from daskml_exec.datasets._libsvm_ranges import TextFile, UrlPath, find_files
 from daskml_exec.kernels.arrays import Array
 
 _DTYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}

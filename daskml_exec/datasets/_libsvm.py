@@ -11,6 +11,13 @@ import numpy as np
 from dask.tokenize import tokenize
 from numpy.typing import DTypeLike
 
+from daskml_exec.datasets._byte_ranges import (
+    ByteRange,
+    UrlPath,
+    cut_by_size,
+    cut_into,
+    find_files,
+)
 from daskml_exec.datasets._libsvm_arguments import (
     check_blocksize,
     check_bool,
@@ -24,13 +31,6 @@ from daskml_exec.datasets._libsvm_parse import (
     RowRange,
     parse_range,
     parse_text,
-)
-from daskml_exec.datasets._libsvm_ranges import (
-    ByteRange,
-    UrlPath,
-    cut_by_size,
-    cut_into,
-    find_files,
 )
 from daskml_exec.datasets._libsvm_scan import Scan, scan_range
 from daskml_exec.kernels.arrays import Array

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.datasets import load_svmlight_file
 
-from daskml_exec.datasets._libsvm_ranges import ByteRange
+from daskml_exec.datasets._byte_ranges import ByteRange
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.moments import first_non_finite
 

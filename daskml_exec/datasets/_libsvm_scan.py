@@ -11,7 +11,7 @@ import io
 import sys
 from dataclasses import dataclass
 
-from daskml_exec.datasets._libsvm_ranges import ByteRange
+from daskml_exec.datasets._byte_ranges import ByteRange
 
 # No index is as large as the first, which the parser cannot hold, or as small as the second.
 _TOO_LARGE = sys.maxsize

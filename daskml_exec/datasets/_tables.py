@@ -1,9 +1,12 @@
 """Files whose columns have names: CSV and Parquet, as Dask reads them."""
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask.dataframe as dd
+
+from daskml_exec.datasets._csv import read_csv
 
 _CSV = re.compile(r"\.csv(\.(gz|bz2|xz|zip))?$", re.IGNORECASE)
 _PARQUET = re.compile(r"\.(parquet|pq)/?$", re.IGNORECASE)
@@ -20,7 +23,12 @@ def is_table(url: str) -> bool:
     return bool(_CSV.search(url) or _PARQUET.search(url))
 
 
-def read_table(url: str, partitions: int | None) -> Any:
+def read_table(
+    url: str,
+    partitions: int | None,
+    choose: Callable[[Sequence[str]], Sequence[str]],
+    texts: Sequence[str] = (),
+) -> Any:
     """Return the rows of a file as a Dask dataframe.
 
     Parameters
@@ -29,10 +37,24 @@ def read_table(url: str, partitions: int | None) -> Any:
         A path, a URL or a glob.
     partitions : int or None
         Row ranges to cut it into; None for those of the file.
+    choose : callable
+        Given the names of all columns, returns those to read.
+    texts : sequence of str
+        Columns that a CSV file is to have as texts, whatever they look like.
     """
     if _PARQUET.search(url):
-        frame = dd.read_parquet(url)
+        frame = _read_parquet(url)
+        frame = frame[list(choose(list(frame.columns)))]
     else:
-        packed = _CSV.search(url).group(1) is not None  # type: ignore[union-attr]
-        frame = dd.read_csv(url, **({"blocksize": None} if packed else {}))
+        frame = read_csv(url, choose, texts)
     return frame if partitions is None else frame.repartition(npartitions=partitions)
+
+
+def _read_parquet(url: str) -> Any:
+    try:
+        return dd.read_parquet(url)
+    except Exception as error:
+        # Dask writes of its dispatch in front of what is wrong with the file.
+        if error.__cause__ is not None and str(error.__cause__) in str(error):
+            raise error.__cause__ from None
+        raise

@@ -11,8 +11,6 @@ from sklearn.metrics import confusion_matrix
 from sklearn.pipeline import make_pipeline
 
 from daskml_exec import open_model
-from daskml_exec.cli._errors import CommandError
-from daskml_exec.cli._frames import count_rows, require_texts
 from daskml_exec.datasets._tables import is_table
 from daskml_exec.linear_model import LogisticRegression as ours
 from tests.cli.toolbox import error_line
@@ -181,18 +179,6 @@ def test_a_row_without_text_is_named(run, texts, tmp_path, kind):
     result = run(texts[f"train.{kind}"], *OF_TEXTS, "--test", str(path))
     assert result.code == 1
     assert f"--text text: --test {path} {told}" in error_line(result.out, result.err)
-
-
-def test_the_partition_of_a_gap():
-    blocks = [reviews(5), reviews(0), reviews(4), reviews(3)]
-    blocks[2].loc[[1, 3], "text"] = None
-    blocks[3].loc[[0], "text"] = None
-    counts = pd.concat([count_rows(block, "text") for block in blocks])
-    with pytest.raises(CommandError, match=r"3 of 12 rows, .* row 6 \(.* in partition 2\)"):
-        require_texts(counts, "text", "file")
-    counts = pd.concat([count_rows(block, None) for block in blocks])
-    require_texts(counts, None, "file")
-    assert counts["rows"].tolist() == [5, 0, 4, 3]
 
 
 @pytest.mark.parametrize(

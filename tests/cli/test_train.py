@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from daskml_exec.cli import _train, main
-from daskml_exec.datasets._libsvm_ranges import find_files
+from daskml_exec.datasets._byte_ranges import find_files
 from tests.cli.toolbox import ROWS, Terminal, error_line
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from daskml_exec.datasets import read_libsvm
-from daskml_exec.datasets._libsvm_ranges import cut_by_size, cut_into, find_files
+from daskml_exec.datasets._byte_ranges import cut_by_size, cut_into, find_files
 
 ROW = "1 1:1\n"
 

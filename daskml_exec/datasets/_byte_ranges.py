@@ -38,6 +38,10 @@ class TextFile:
         """Whether reading may start in the middle of the file."""
         return self.compression is None and self.size is not None
 
+    def open(self) -> OpenFile:
+        """Return the file to be entered with ``with``, decompressed."""
+        return OpenFile(self.fs, self.path, compression=self.compression)
+
     def __dask_tokenize__(self) -> tuple[str, str]:
         # A file system's own token differs between processes and threads.
         return (self.name, self.fingerprint)
@@ -60,7 +64,7 @@ class ByteRange:
         """Return the whole lines of this range, decompressed."""
         file = self.file
         try:
-            with OpenFile(file.fs, file.path, compression=file.compression) as stream:
+            with file.open() as stream:
                 if self.stop is None:
                     return bytes(stream.read())
                 return read_block(stream, self.start, self.stop - self.start, delimiter=b"\n")
