@@ -70,7 +70,7 @@ def apart(frame: Any, target: str, text: str | None, url: str) -> tuple[Any, Any
         if pd.api.types.is_datetime64_any_dtype(dtype) or dtype.kind == "m":
             raise CommandError(refused(str(name), f"dates ({dtype})", target, text, url))
         if name == text and pd.api.types.is_numeric_dtype(dtype):
-            raise CommandError(refused(text, f"numbers ({dtype})", target, text, url))
+            raise CommandError(refused(str(name), f"numbers ({dtype})", target, text, url))
     if re.match("decimal|binary|large_binary", str(frame.dtypes[target])):
         raise CommandError(refused(target, str(frame.dtypes[target]), target, text, url))
     X = frame.drop(columns=[target])

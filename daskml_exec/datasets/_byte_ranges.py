@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from dask.utils import natural_sort_key
 from fsspec import AbstractFileSystem
@@ -38,9 +39,16 @@ class TextFile:
         """Whether reading may start in the middle of the file."""
         return self.compression is None and self.size is not None
 
-    def open(self) -> OpenFile:
-        """Return the file to be entered with ``with``, decompressed."""
-        return OpenFile(self.fs, self.path, compression=self.compression)
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Open the file, decompressed."""
+        try:
+            with OpenFile(self.fs, self.path, compression=self.compression) as stream:
+                yield stream
+        except Exception as error:
+            # Decompressors and remote file systems do not say which file they were reading.
+            error.add_note(f"while reading {self.name} (compression: {self.compression})")
+            raise
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         # A file system's own token differs between processes and threads.
@@ -62,16 +70,11 @@ class ByteRange:
 
     def read(self) -> bytes:
         """Return the whole lines of this range, decompressed."""
-        file = self.file
-        try:
-            with file.open() as stream:
-                if self.stop is None:
-                    return bytes(stream.read())
-                return read_block(stream, self.start, self.stop - self.start, delimiter=b"\n")
-        except Exception as error:
-            # Decompressors and remote file systems do not say which file they were reading.
-            error.add_note(f"while reading {file.name} (compression: {file.compression})")
-            raise
+        with self.file.open() as stream:
+            if self.stop is None:
+                return stream.read()
+            data: bytes = read_block(stream, self.start, self.stop - self.start, delimiter=b"\n")
+            return data
 
 
 def find_files(urlpath: UrlPath | Sequence[UrlPath]) -> list[TextFile]:

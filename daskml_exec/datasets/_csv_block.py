@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import pandas as pd
 
@@ -47,13 +47,10 @@ def first_columns(file: TextFile) -> CsvColumns:
         The file has no header, or one that is not UTF-8.
     """
     with file.open() as stream:
-        for number, line in enumerate(stream):
-            if line.strip():
-                header = line.rstrip(b"\r\n")
-                _require_utf8(header, file, number, stream.tell() - len(line))
-                names = names_in(header)
-                return CsvColumns(header, names, names, file.name)
-    raise _no_header(file)
+        found = _first_line(stream)
+    header = _header(found, file)
+    names = names_in(header)
+    return CsvColumns(header, names, names, file.name)
 
 
 def names_in(header: bytes) -> tuple[str, ...]:
@@ -112,27 +109,41 @@ def parse_block(
 
 def _behind_header(data: bytes, file: TextFile, columns: CsvColumns) -> int:
     """Return where the rows start in what a file begins with."""
-    stream = io.BytesIO(data)
+    found = _first_line(io.BytesIO(data))
+    header = _header(found, file)
+    if header != columns.header and names_in(header) != columns.names:
+        raise ValueError(
+            f"{file.name} has the columns {', '.join(names_in(header))}, and {columns.file} has "
+            f"{', '.join(columns.names)}; allowed are the same ones in the same order"
+        )
+    return found.offset + len(found.line)
+
+
+class _Line(NamedTuple):
+    """The first line with something in it, how many are in front of it, and how many bytes."""
+
+    line: bytes
+    number: int
+    offset: int
+
+
+def _first_line(stream: BinaryIO) -> _Line:
+    offset = 0
     for number, line in enumerate(stream):
         if line.strip():
-            header = line.rstrip(b"\r\n")
-            if header != columns.header:
-                _require_utf8(header, file, number, stream.tell() - len(line))
-                if names_in(header) != columns.names:
-                    raise ValueError(
-                        f"{file.name} has the columns {', '.join(names_in(header))}, and "
-                        f"{columns.file} has {', '.join(columns.names)}; allowed are the same ones "
-                        "in the same order"
-                    )
-            return stream.tell()
-    raise _no_header(file)
+            return _Line(line, number, offset)
+        offset += len(line)
+    return _Line(b"", 0, offset)
 
 
-def _no_header(file: TextFile) -> ValueError:
-    return ValueError(
-        f"{file.name} is empty; allowed is a line with the names of the columns, and a line for "
-        "each row"
-    )
+def _header(found: _Line, file: TextFile) -> bytes:
+    if not found.line:
+        raise ValueError(
+            f"{file.name} is empty; allowed is a line with the names of the columns, and a line "
+            "for each row"
+        )
+    _require_utf8(found.line, file, found.number, found.offset)
+    return found.line.rstrip(b"\r\n")
 
 
 def _before(block: ByteRange) -> tuple[int, int]:

@@ -174,6 +174,14 @@ def test_files_with_other_columns_are_named(written, executor, tmp_path):
         read(tmp_path / "*.csv")
 
 
+def test_a_broken_compressed_file(written, executor):
+    with pytest.raises(OSError, match="gzip") as raised:
+        read(written("a,b\n1,2\n", "rows.csv.gz"))
+    assert (
+        "while reading" in raised.value.__notes__[0] and "rows.csv.gz" in raised.value.__notes__[0]
+    )
+
+
 def test_a_missing_file(tmp_path, executor):
     with pytest.raises(FileNotFoundError, match=r"nope\.csv"):
         read(tmp_path / "nope.csv")
