@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from daskml_exec import open_model
 from daskml_exec.cli._errors import CommandError
 from daskml_exec.cli._values import look_at, require_usable
 from daskml_exec.datasets import _csv
@@ -63,15 +62,18 @@ def test_a_type_that_shows_late(run, written, small_blocks, name):
     assert f"240 rows x {told}" in result.out
 
 
-def test_texts_that_look_like_numbers_in_the_test_file(run, written, tmp_path):
-    shops = ["7", "007", "x"] * 80
-    train, saved = written(table(shop=shops)), str(tmp_path / "model.safetensors")
-    tested = table(shop=shops)[lambda f: f["shop"] != "x"]
-    about = ("--target", "bought", "--save", saved, "--test", written(tested, "test.csv"))
-    result = run(train, *about)
-    assert result.code == 0, result.err
-    found = open_model(saved).predict(tested)
-    assert f"test accuracy      {np.mean(found == tested['bought']):.2%}" in result.out
+def test_texts_that_look_like_numbers_in_the_test_file(run, written):
+    shops = np.array(["7", "007", "x"] * 80)
+    # Half of the rows are sold by shop alone, so that an unknown shop would be seen.
+    bought = table()["bought"].where(np.arange(240) < 120, np.where(shops == "7", "yes", "no"))
+    told = []
+    for words in ({"7": "7", "007": "007", "x": "x"}, {"7": "seven", "007": "agent", "x": "ex"}):
+        frame = table(bought=bought, shop=[words[each] for each in shops])
+        tested = written(frame[shops != "x"], "test.csv")
+        result = run(written(frame), "--target", "bought", "--test", tested)
+        assert result.code == 0, result.err
+        told += [line for line in result.out.splitlines() if line.startswith("test accuracy")]
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

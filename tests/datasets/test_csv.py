@@ -36,6 +36,13 @@ def whole(frame):
     return pd.concat(blocks, ignore_index=True)
 
 
+def assert_like_pandas(found, wanted):
+    """Texts have the type that Dask has for them, which is not pandas's in all releases."""
+    texts = [name for name, dtype in wanted.dtypes.items() if dtype.kind == "O"]
+    assert all(pd.api.types.is_string_dtype(found.dtypes[name]) for name in texts)
+    assert_frame_equal(found, wanted.astype({name: found.dtypes[name] for name in texts}))
+
+
 @pytest.fixture
 def written(tmp_path):
     def write(text, name="rows.csv"):
@@ -67,7 +74,7 @@ def test_a_type_that_shows_late(written, executor, name, block_bytes):
     found = read(written(text), block_bytes)
     wanted = pd.read_csv(io.StringIO(text), dtype={"a": kind})
     assert (found.npartitions > 1) == (block_bytes < 2**26)
-    assert_frame_equal(whole(found), wanted)
+    assert_like_pandas(whole(found), wanted)
 
 
 # Without integers of more than 64 bits: beside fractions pandas takes those by what comes first.
@@ -102,7 +109,7 @@ def test_cuts_change_nothing(tmp_path_factory, executor, rows, block_bytes, end)
 @pytest.mark.parametrize("values", [["1", "2"], ["1", ""], ["x", ""], ["1.5", "2"], ["True", "x"]])
 def test_types_are_those_of_pandas(written, executor, values):
     text = "a,b\n" + "".join(f"{value},0\n" for value in values)
-    assert_frame_equal(whole(read(written(text))), pd.read_csv(io.StringIO(text)))
+    assert_like_pandas(whole(read(written(text))), pd.read_csv(io.StringIO(text)))
 
 
 def test_texts_that_are_known(written, executor):
