@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pandas as pd
 
@@ -192,5 +192,5 @@ def _long_line(block: ByteRange, data: bytes, start: int, columns: CsvColumns) -
 def _not_parsed(error: Exception, block: ByteRange, first: int, last: int) -> ValueError:
     whole = block.start == 0 and block.stop in (None, block.file.size)
     hint = "" if whole else ": files are cut at ends of lines, so that longer texts want Parquet"
-    reason: Any = str(error).removeprefix("Error tokenizing data. C error: ")
+    reason = str(error).removeprefix("Error tokenizing data. C error: ")
     return ValueError(f"{block.file.name}, lines {first + 1} to {last}: {reason}{hint}")
