@@ -69,7 +69,8 @@ def metric(name: str, **options: Any) -> Metric:
     Parameters
     ----------
     name : str
-        As its function without ``_score``, such as "accuracy" and "log_loss".
+        As its function without ``_score``, such as "accuracy" and "log_loss", but for
+        "brier_score_loss". An unknown one is answered by the list of all.
     **options
         Those of the function, but for `sample_weight` and `compute`.
 

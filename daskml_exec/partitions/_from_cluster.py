@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from distributed import Future
-from sklearn.utils.validation import _get_feature_names
 
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.array_namespace import host_dtype
 from daskml_exec.partitions._aligned import aligned_partitions
 from daskml_exec.partitions._assemble import astype
 from daskml_exec.partitions._gather import gather, refusing
-from daskml_exec.partitions._kinds import Reading
+from daskml_exec.partitions._kinds import Reading, names_of
 from daskml_exec.partitions._partition import Partition, Partitions
 from daskml_exec.partitions._refusals import column_labels
 from daskml_exec.partitions._row_leaves import bytes_of, row_count
@@ -196,15 +195,3 @@ def _names(columns: list[Any] | None, *, raw: bool) -> tuple[str, ...] | None:
     if columns is None or (raw and not all(isinstance(name, str) for name in columns)):
         return None
     return names_of(pd.DataFrame(columns=columns))
-
-
-def names_of(data: Any) -> tuple[str, ...] | None:
-    """Return the names of the columns of a frame; None for what has none.
-
-    Raises
-    ------
-    TypeError
-        Some names are strings and some are not.
-    """
-    names = _get_feature_names(data)
-    return None if names is None else tuple(names)

@@ -16,7 +16,7 @@ from distributed import Future
 from daskml_exec.executor import Band, Executor, ship, tuning
 from daskml_exec.partitions._assemble import astype, matrix, side_by_side
 from daskml_exec.partitions._blocks import blocks_of
-from daskml_exec.partitions._from_cluster import names_of, rows_on_cluster
+from daskml_exec.partitions._from_cluster import rows_on_cluster
 from daskml_exec.partitions._gather import gather, refusing
 from daskml_exec.partitions._given import Given
 from daskml_exec.partitions._grid import Cell, Grid
@@ -27,6 +27,7 @@ from daskml_exec.partitions._kinds import (
     frame_meta,
     is_collection,
     kind_of,
+    names_of,
     require_matrix,
 )
 from daskml_exec.partitions._memory import row_bounds

@@ -10,6 +10,7 @@ import dask.dataframe as dd
 import numpy as np
 from distributed import Future
 from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import _get_feature_names
 
 ARRAY, FRAME, SERIES, FUTURES = "dask.array", "dask.dataframe", "dask.series", "futures"
 BAG = "dask.bag"
@@ -70,13 +71,35 @@ def bag_blocks(bag: Any) -> list[Any]:
 
 
 def require_matrix(X: Any) -> None:
-    """Raise ValueError for a collection that has not two dimensions, as far as that is known."""
+    """Refuse a collection that has not two dimensions, as far as that is known, or mixed names.
+
+    Raises
+    ------
+    ValueError
+        It has another number of dimensions.
+    TypeError
+        Some names of columns are strings and some are not.
+    """
     refuse_bag(X, "X")
     if kind_of(X) != FUTURES and X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D {kind_of(X)} instead: X has rows and features. "
             "Reshape your data, for one feature with X.reshape((-1, 1)) or X.to_frame()"
         )
+    if kind_of(X) == FRAME:
+        names_of(X._meta)
+
+
+def names_of(data: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns of a frame; None for what has none.
+
+    Raises
+    ------
+    TypeError
+        Some names are strings and some are not.
+    """
+    names = _get_feature_names(data)
+    return None if names is None else tuple(names)
 
 
 def require_column(column: Any, name: str) -> None:

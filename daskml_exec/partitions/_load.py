@@ -13,10 +13,10 @@ from sklearn.utils import check_array
 from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.partitions._classification import Labels
 from daskml_exec.partitions._data import Data
-from daskml_exec.partitions._from_cluster import names_of, rows_on_cluster
+from daskml_exec.partitions._from_cluster import rows_on_cluster
 from daskml_exec.partitions._given import Given
 from daskml_exec.partitions._grid_data import grid_of
-from daskml_exec.partitions._kinds import ARRAY, is_collection, kind_of
+from daskml_exec.partitions._kinds import ARRAY, is_collection, kind_of, names_of
 from daskml_exec.partitions._memory import rows_in_memory
 from daskml_exec.partitions._recipes import Owner, loaded_safely
 from daskml_exec.partitions._refusals import column_labels, naming_columns, refuse_unreadable

@@ -26,7 +26,8 @@ from daskml_exec.partitions import (
     refuse_unreadable,
 )
 from daskml_exec.preprocessing._categories import Categories, count_categories, few
-from daskml_exec.training import Query, all_or_nothing, reduce
+from daskml_exec.preprocessing._questions import answered, ask_once
+from daskml_exec.training import Query, all_or_nothing
 
 
 class LabelEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -164,7 +165,7 @@ class LabelEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             loaded = load_checked(executor, y, None, None, target=NO_TARGET, raw=True)
             with loaded as data:
                 query = _CountLabels(count_categories(None).most)
-                answer = reduce(query, data.partitions, name=type(self).__name__)
+                answer = answered(ask_once(query), data.partitions, type(self).__name__)
             answer = answer if reset else self._seen + answer
             found = answer.columns
             self.classes_ = np.empty(0) if found is None else found[0].values

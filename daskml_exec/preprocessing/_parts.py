@@ -1,4 +1,7 @@
-"""What several transformers ask of their columns of the same rows, as one question."""
+"""Questions whose failures are answers: of one transformer, or of several about the same rows.
+
+A task that raises has its worker log the traceback, also of what the user is told by an error.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 import cloudpickle
 
-from daskml_exec.executor import NotWanted
+from daskml_exec.executor import NotWanted, takes_prepared
 from daskml_exec.executor._raised import Raised, carried
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Query
@@ -78,6 +81,36 @@ class AskParts(Query[tuple[Any, ...]]):
             _guarded(_combined, part.query, *pair)
             for part, *pair in zip(self.parts, left, right, strict=True)
         )
+
+
+@dataclass(frozen=True)
+class Guarded(Query[Any]):
+    """A question whose failure is its answer: of several, that of the first partition.
+
+    Attributes
+    ----------
+    query : Query
+    """
+
+    query: Query[Any]
+
+    @property
+    def step(self) -> str:
+        """As of the question."""
+        return self.query.step
+
+    def prepare(self) -> Any:
+        """As the question does."""
+        return self.query.prepare()
+
+    def partial(self, partition: Any, prepared: Any) -> Any:
+        """Answer, or return what was raised."""
+        given = (prepared,) if takes_prepared(type(self.query)) else ()
+        return _guarded(self.query.partial, partition, *given)
+
+    def combine(self, left: Any, right: Any) -> Any:
+        """Combine two answers."""
+        return _guarded(_combined, self.query, left, right)
 
 
 def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:

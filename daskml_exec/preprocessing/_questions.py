@@ -6,6 +6,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from daskml_exec.executor._raised import Raised, original
+from daskml_exec.partitions import ColumnError, ColumnTypeError
+from daskml_exec.preprocessing._parts import Guarded
 from daskml_exec.training import Query, reduce
 
 A = TypeVar("A")
@@ -53,7 +56,11 @@ def answered(questions: Questions[A], data: Any, name: str) -> A:
     try:
         query = next(questions)
         while True:
-            query = questions.send(reduce(query, data, name=name))
+            answer = reduce(Guarded(query), data, name=name)
+            raised = isinstance(answer, Raised)
+            query = questions.throw(original(answer)) if raised else questions.send(answer)
     except StopIteration as end:
         found: A = end.value
         return found
+    except (ColumnError, ColumnTypeError) as error:
+        raise error.named(data.feature_names) from None

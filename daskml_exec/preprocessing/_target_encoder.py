@@ -36,6 +36,7 @@ from daskml_exec.partitions import (
 from daskml_exec.preprocessing._categories import LIMIT
 from daskml_exec.preprocessing._encoders import CategoryBlock, CategoryPreprocessor, Counted
 from daskml_exec.preprocessing._folds import CountClasses, Folds, ranges, stratified
+from daskml_exec.preprocessing._questions import answered, ask_once
 from daskml_exec.preprocessing._target_sums import TargetAnswer, TargetSums
 from daskml_exec.training import all_or_nothing, labels_of_columns, learn_features, reduce
 
@@ -230,7 +231,7 @@ class TargetEncoder(CategoryPreprocessor):
                     raise ValueError(f"target_type='binary', and y has {n_classes} classes")
                 folds = self._folds(data, n_classes) if cross else ranges(sum(data.rows), 1)
                 query = TargetSums(folds, n_classes, configured_number(LIMIT))
-                answer = reduce(query, data.partitions, name=name)
+                answer = answered(ask_once(query), data.partitions, name)
                 seen = Seen(classes, answer.as_one_fold())
                 seen = seen if reset else self._seen + seen
                 self._take_over(self._finished(seen))

@@ -249,6 +249,13 @@ def test_sparse_rows_are_refused(executor):
             MinMaxScaler().fit(given_X)
 
 
+def test_names_of_several_types_are_refused(executor):
+    frame = pd.DataFrame(rows()[:, :2], columns=["a", 1])
+    for X in (frame, dd.from_pandas(frame, npartitions=2)):
+        with pytest.raises(TypeError, match="Feature names are only supported"):
+            StandardScaler().fit(X)
+
+
 def test_other_columns_are_refused(executor):
     frame = pd.DataFrame(rows(), columns=list("abcde"))
     scaler = StandardScaler().fit(frame)
@@ -285,3 +292,12 @@ def test_checks_in_memory(estimator, check):
 @parametrize_with_checks([transformer_over_cut_memory(each) for each in CHECKED])
 def test_checks_in_several_partitions(estimator, check):
     check(estimator)
+
+
+def test_what_is_refused_is_in_no_log(executor, caplog):
+    """Of several partitions that are refused, the error is of the first."""
+    X = rows()
+    X[[20, 40], 1] = np.inf
+    with pytest.raises(ValueError, match="infinity in partition 1, column 1"):
+        StandardScaler().fit(da.from_array(X, chunks=(15, 5)))
+    assert not caplog.records
