@@ -81,9 +81,9 @@ def mapped(
     function: Callable[..., Any],
     futures: Sequence[Future[Any]],
     *common: Any,
-    name: str,
+    name: str | list[Any],
 ) -> list[Future[Any]]:
-    """Return futures of ``function(what each holds, *common)``."""
+    """Return futures of ``function(what each holds, *common)``, by one name or the key of each."""
     n = len(futures)
     made: list[Future[Any]] = executor.client.map(
         function, futures, *([each] * n for each in common), pure=False, key=name

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
-from daskml_exec.executor import heap_kept
+import dask.array as da
+
+from daskml_exec.executor import heap_kept, is_opened_by_nobody
 from daskml_exec.partitions._derived import mapped
 from daskml_exec.partitions._gather import gather
 from daskml_exec.partitions._held_results import as_block
@@ -43,14 +46,21 @@ def made_rows(
     """
     client, kind = partitions.executor.client, kind_of(like)
     model = shared_model(client, function)
-    futures = mapped(partitions.executor, _made, partitions.futures, model, name="rows")
+    name = f"rows-{uuid.uuid4().hex}"
+    keys = [(name, index, *(0,) * (meta.ndim - 1)) for index in range(len(partitions.futures))]
+    futures = mapped(partitions.executor, _made, partitions.futures, model, name=keys)
     for future in partitions.futures:
         future.release()
     if kind == FUTURES:
         return futures
     if kind is None:
         return stacked(gather(client, futures, {}))
-    return joined_lazily([as_block(future) for future in futures], meta, partitions.rows)
+    if is_opened_by_nobody(client):
+        return joined_lazily([as_block(future) for future in futures], meta, partitions.rows)
+    # As what Dask has persisted: futures of chunks under the names of the chunks.
+    graph = dict(zip(keys, futures, strict=True))
+    chunks = (partitions.rows, *((width,) for width in meta.shape[1:]))
+    return da.Array(graph, name, chunks, dtype=meta.dtype, meta=meta)
 
 
 def _made(partition: Any, function: Callable[[Any], Any]) -> Any:
