@@ -5,16 +5,18 @@
     cd asv_bench
     python -m preprocessing             # 800 MB in two worker processes, and in scikit-learn's
     python -m preprocessing --small     # little data, many partitions, few columns, in memory
+    python -m preprocessing --dask-ml   # with a third side, after ``pip install dask-ml``
 
-The two sides take turns. Printed are scikit-learn's seconds over ours: above 1 is sooner. Ours
-runs in two worker processes of one thread each, with the rows in their memory; scikit-learn's in
-this process, with its own threads. Peak memory of workers while fits run is compared to what they
-had before, over the bytes of X. Reads of X are not counted: a fit asks one question, which goes
-once through blocks that stay in cache while they are used twice; medians and quantiles read each
-group of columns once.
+The two sides take turns. Printed are scikit-learn's seconds over ours: above 1 is sooner. Ours runs
+in two worker processes of one thread each, with the rows in their memory; scikit-learn's in this
+process, with its own threads; dask-ml's on the same workers and rows as ours. Peak memory of
+workers while fits run is compared to what they had before, over the bytes of X. Reads of X are not
+counted: a fit asks one question, which goes once through blocks that stay in cache while they are
+used twice; medians and quantiles read each group of columns once.
 """
 
 import argparse
+import importlib
 import statistics
 import threading
 import time
@@ -80,19 +82,32 @@ def seconds(fit: Callable[..., Any], X: Any) -> float:
     return time.perf_counter() - began
 
 
-def compare(name: str, X: Any, rows: Any, repeats: int, pids: list[int]) -> None:
-    """Print how many times as fast as scikit-learn's our fit is."""
+def dask_mls(name: str) -> Any:
+    """Return dask-ml's estimator of a name in `FITS`."""
+    module = importlib.import_module(
+        "dask_ml.impute" if name.startswith("SimpleImputer") else "dask_ml.preprocessing"
+    )
+    return getattr(module, name.split()[0])()
+
+
+def compare(name: str, X: Any, rows: Any, repeats: int, pids: list[int], third: Any = None) -> None:
+    """Print how many times as fast as scikit-learn's, and a third side's, our fit is."""
     mine, theirs = FITS[name]
     mine.fit(X)
-    ratios, took, over = [], [], []
+    if third is not None:
+        third.fit(X)
+    ratios, others, took, over = [], [], [], []
     for _ in range(repeats):
         with Peak(pids) as peak:
             took.append(seconds(mine.fit, X))
         over.append(peak.over / rows.nbytes)
         ratios.append(seconds(theirs.fit, rows) / took[-1])
+        if third is not None:
+            others.append(seconds(third.fit, X) / took[-1])
     memory = f", {max(over):.1%} of X more memory in workers" if pids else ""
     print(
-        f"{name:>20}: {spread(ratios)} times as fast, {statistics.median(took):.3f} s{memory}",
+        f"{name:>20}: {spread(ratios)} times as fast, {statistics.median(took):.3f} s{memory}"
+        + (f"; {spread(others)} times as fast as dask-ml" if others else ""),
         flush=True,
     )
 
@@ -107,6 +122,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--slow-repeats", type=int, default=1, help="of medians and quantiles")
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--dask-ml", action="store_true", help="beside it, too")
     given = parser.parse_args()
     warnings.filterwarnings("ignore", "n_quantiles")
     with Executor(n_workers=2, threads_per_worker=1) as executor:
@@ -128,7 +144,8 @@ def main() -> None:
 def _all(X: Any, rows: Any, given: Any, pids: list[int]) -> None:
     for name in FITS:
         slow = name in ("RobustScaler", "QuantileTransformer")
-        compare(name, X, rows, given.slow_repeats if slow else given.repeats, pids)
+        third = dask_mls(name) if given.dask_ml else None
+        compare(name, X, rows, given.slow_repeats if slow else given.repeats, pids, third)
 
 
 def _on_workers(executor: Executor, n: int, d: int, partitions: int) -> Any:
