@@ -14,6 +14,7 @@ from daskml_exec import Executor
 from daskml_exec.linear_model import LogisticRegression
 from daskml_exec.model_selection import KFold
 from tests.conftest import ROOT
+from tests.tiers import slow
 
 PAGE = (ROOT / "docs" / "splits.md").read_text()
 SHOWN = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -43,7 +44,7 @@ def executor():
         yield executor
 
 
-@pytest.mark.parametrize("given", [as_arrays, as_frames])
+@pytest.mark.parametrize("given", [as_arrays, slow(as_frames)])
 def test_what_the_page_shows(given, executor, capsys):
     names = dict(zip("Xy", given(), strict=True))
     for block in SHOWN:
