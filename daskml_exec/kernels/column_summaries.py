@@ -156,6 +156,39 @@ def present_moments(X: Any, sample_weight: Any) -> ColumnMoments:
         return _moments(X, sample_weight) if is_host(X) else _moments_on_device(X, sample_weight)
 
 
+def present_means(X: Any) -> ColumnMoments:
+    """Return weight and mean of what is not NaN in each column of one block of rows.
+
+    A third of the work of `present_moments` where no spread is wanted: it is zero here.
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (n, d), of floats
+        In float64 on the host. A device sums in its own dtype.
+
+    Returns
+    -------
+    ColumnMoments
+        Not finite where a column has infinities.
+
+    Examples
+    --------
+    >>> found = present_means(np.array([[1.0, np.nan], [3.0, 3.0]]))
+    >>> found.weight, found.mean
+    (array([2., 1.]), array([2., 3.]))
+    """
+    n, d = X.shape
+    none = np.zeros(d)
+    if n == 0 or sp.issparse(X) or not is_host(X):
+        found = present_moments(X, None)
+        return ColumnMoments(found.weight, found.mean, none, found.rest)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums, weight = X.sum(axis=0), np.full(d, float(n))
+        if np.isnan(sums).any() and (gaps := np.isnan(X)).any():
+            sums, weight = np.where(gaps, 0.0, X).sum(axis=0), n - gaps.sum(axis=0, dtype=float)
+        return ColumnMoments(weight, _over(sums, weight), none, none)
+
+
 def _moments(X: Array, sample_weight: Array | None) -> ColumnMoments:
     n, d = X.shape
     sums = X.sum(axis=0) if sample_weight is None else sample_weight @ X

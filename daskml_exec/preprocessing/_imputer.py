@@ -166,7 +166,7 @@ class SimpleImputer(InvertiblePreprocessor):
 
     def _query(self, partitions: Any) -> Any:
         if self.strategy == "mean":
-            return Summaries(("moments",), missing=self._missing)
+            return Summaries(("means",), missing=self._missing)
         return CountPresent(
             self.missing_values, self.strategy == "most_frequent", configured_number(LIMIT)
         )
@@ -205,7 +205,7 @@ class SimpleImputer(InvertiblePreprocessor):
             return self._of_present(answer)
         form, rows = answer.form, answer.form.rows
         if isinstance(answer, Summary):
-            present, found = answer.moments.weight, answer.moments.mean
+            present, found = answer.means.weight, answer.means.mean
         else:
             columns = of_columns(answer, _median)
             present, found = (np.array([pair[part] for pair in columns]) for part in (0, 1))

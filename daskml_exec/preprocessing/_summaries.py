@@ -17,16 +17,18 @@ from daskml_exec.kernels.column_summaries import (
     ColumnMoments,
     column_counts,
     present_extremes,
+    present_means,
     present_moments,
 )
 from daskml_exec.partitions import Partition, not_finite, number_blocks, scaled
 from daskml_exec.training import Query
 
-Kind = Literal["moments", "extremes", "counts"]
+Kind = Literal["moments", "means", "extremes", "counts"]
 
 _OF_BLOCK: Mapping[Kind, Callable[[Any, Any], Any]] = MappingProxyType(
     {
         "moments": present_moments,
+        "means": lambda X, sample_weight: present_means(X),
         "extremes": lambda X, sample_weight: present_extremes(X),
         "counts": lambda X, sample_weight: column_counts(X),
     }
@@ -94,6 +96,11 @@ class Summary:
         return found
 
     @property
+    def means(self) -> ColumnMoments:
+        found: ColumnMoments = self.found["means"]
+        return found
+
+    @property
     def extremes(self) -> ColumnExtremes:
         found: ColumnExtremes = self.found["extremes"]
         return found
@@ -116,7 +123,8 @@ class Summaries(Query[Summary]):
 
     Attributes
     ----------
-    kinds : tuple of {"moments", "extremes", "counts"}
+    kinds : tuple of {"moments", "means", "extremes", "counts"}
+        Means are without weights.
     exponent : int
         Weights of the partitions are to be taken times ``2**exponent``.
     missing : float

@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from daskml_exec.kernels.column_summaries import (
     column_counts,
     present_extremes,
+    present_means,
     present_moments,
 )
 
@@ -44,6 +45,20 @@ def test_moments_are_those_of_what_is_there(make, has_weights):
     found = present_moments(make(X), w)
     for got, wanted in zip((found.weight, found.mean, found.spread), weighted(X, w), strict=True):
         assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make", [np.asarray, sp.csr_array, xp.asarray], ids=["dense", "csr", "device"]
+)
+def test_means_are_those_of_what_is_there(make):
+    for X in (with_gaps(), with_gaps()[:, 2:3] * 1e200, with_gaps()[:0], np.ones((3, 2))):
+        found, (weight, mean, _) = present_means(make(X)), weighted(X / 1e200, None)
+        assert_array_equal(found.weight, weight)
+        assert_allclose(found.mean / 1e200, mean, rtol=1e-12, atol=1e-300)
+        assert not found.spread.any()
+    parts = with_gaps()[:7], with_gaps()[7:]
+    both = present_means(make(parts[0])) + present_means(make(parts[1]))
+    assert_allclose(both.mean, weighted(with_gaps(), None)[1], rtol=1e-14, atol=1e-14)
 
 
 def test_extremes_and_counts():
