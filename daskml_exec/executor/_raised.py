@@ -6,10 +6,14 @@ raises is carried to the driver inside an ordinary exception, with traceback, ca
 """
 
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import cloudpickle
 from dask.sizeof import sizeof
 from tblib import pickling_support
+
+from daskml_exec.executor._cancelled import NotWanted
 
 # Of the text that stands for the exception in a worker's log and on the dashboard.
 _TEXT_LENGTH = 1_000
@@ -68,6 +72,18 @@ def carried(error: BaseException) -> Raised:
     except BaseException as problem:  # it runs code of the user's
         pickled = _pickled_stand_in(error, text, problem)
     return Raised(pickled, text).with_traceback(error.__traceback__)
+
+
+def guarded(
+    function: Callable[..., Any], *arguments: Any, failed: Callable[[Exception], Any] = carried
+) -> Any:
+    """Return what a call returns, or what is made of an exception that it raises."""
+    try:
+        return function(*arguments)
+    except NotWanted:  # no failure: the task itself is to end
+        raise
+    except Exception as error:
+        return failed(error)
 
 
 def original(error: BaseException) -> BaseException:

@@ -130,28 +130,24 @@ def orders_of(
         As of `Orders`.
     """
     rows, width = sum(partitions.rows), partitions.n_features
-    small = 8 * rows * width <= _KEPT
-    answers: list[Any] = []
+    if condense is None or 8 * rows * width <= _KEPT:
+        answers = []
+        for start, stop in _groups(rows, width):
+            answers.append((yield Orders(start, stop, missing)))
+        return OrderAnswer(answers[0].form, tuple(each for one in answers for each in one.columns))
+    found: list[Future[Condensed]] = []
     with ThreadPoolExecutor(1) as behind:  # Workers need not wait for what is done here
         for start, stop in _groups(rows, width):
             answer: OrderAnswer = yield Orders(start, stop, missing)
-            if condense is None or small:
-                answers.append(answer)
-                continue
-            if answers:
-                answers[-1].result()  # of two there is room
-            answers.append(behind.submit(_condensed, answer, condense))
-    if answers and isinstance(answers[0], Future):
-        answers = [each.result() for each in answers]
-    form = answers[0].form
-    if isinstance(answers[0], Condensed):
-        return Condensed(form, tuple(each for one in answers for each in one.found))
-    return OrderAnswer(form, tuple(each for one in answers for each in one.columns))
+            if found:
+                found[-1].result()  # of two there is room
+            found.append(behind.submit(_condensed, answer, condense))
+    all_ = [each.result() for each in found]
+    return Condensed(all_[0].form, tuple(each for one in all_ for each in one.found))
 
 
 def _condensed(answer: OrderAnswer, condense: OfColumn) -> Condensed:
-    form = answer.form
-    return Condensed(form, tuple(condense(each, form) for each in answer.columns))
+    return Condensed(answer.form, tuple(of_columns(answer, condense)))
 
 
 def of_columns(answer: OrderAnswer | Condensed, condense: OfColumn) -> Sequence[Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import cloudpickle
 
-from daskml_exec.executor import NotWanted, takes_prepared
-from daskml_exec.executor._raised import Raised, carried
+from daskml_exec.executor import takes_prepared
+from daskml_exec.executor._raised import Raised, guarded
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Query
 
@@ -71,14 +71,14 @@ class AskParts(Query[tuple[Any, ...]]):
     ) -> tuple[Any, ...]:
         """Answer each with a partition of its own columns."""
         return tuple(
-            _guarded(_partial, part, maps, partition)
+            guarded(_partial, part, maps, partition)
             for part, maps in zip(self.parts, prepared, strict=True)
         )
 
     def combine(self, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
         """Combine the answers to each."""
         return tuple(
-            _guarded(_combined, part.query, *pair)
+            guarded(_combined, part.query, *pair)
             for part, *pair in zip(self.parts, left, right, strict=True)
         )
 
@@ -106,20 +106,11 @@ class Guarded(Query[Any]):
     def partial(self, partition: Any, prepared: Any) -> Any:
         """Answer, or return what was raised."""
         given = (prepared,) if takes_prepared(type(self.query)) else ()
-        return _guarded(self.query.partial, partition, *given)
+        return guarded(self.query.partial, partition, *given)
 
     def combine(self, left: Any, right: Any) -> Any:
         """Combine two answers."""
-        return _guarded(_combined, self.query, left, right)
-
-
-def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return function(*arguments)
-    except NotWanted:  # no failure: the task itself is to end
-        raise
-    except Exception as error:
-        return carried(error)
+        return guarded(_combined, self.query, left, right)
 
 
 def _partial(part: Part, maps: tuple[BlockMap, ...], partition: Partition) -> Any:

@@ -1,11 +1,12 @@
 """Several algorithms at once, that share each round trip."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from traceback import format_exception
 from typing import Any
 
-from daskml_exec.executor import NotWanted, Query, takes_prepared
+from daskml_exec.executor import Query, takes_prepared
+from daskml_exec.executor._raised import guarded
 from daskml_exec.training._algorithm import Algorithm, Measured
 from daskml_exec.training._answering import tell
 from daskml_exec.training._payload import payload_nbytes
@@ -151,13 +152,7 @@ def many(*algorithms: Algorithm[Any]) -> Many:
     return Many(algorithms)
 
 
-def _guarded(function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return function(*arguments)
-    except NotWanted:  # no failure: the task itself is to end
-        raise
-    except Exception as error:
-        return Failed.of(error)
+_guarded = partial(guarded, failed=Failed.of)
 
 
 def _asked(algorithm: Algorithm[Any], state: Any) -> Any:

@@ -30,7 +30,7 @@ from daskml_exec.feature_extraction.text._counting import (
 )
 from daskml_exec.feature_extraction.text._documents import given_documents
 from daskml_exec.feature_extraction.text._saved import MADE_AGAIN
-from daskml_exec.kernels.term_counts import Terms, TermsOf
+from daskml_exec.kernels.term_counts import Numbers, Terms, TermsOf, renumbered
 from daskml_exec.kernels.term_weights import chosen
 from daskml_exec.partitions import (
     blocks_in_memory,
@@ -249,8 +249,12 @@ class DocumentVectorizer:
             self._settle(fold(list(map(add.partial, counts)), add.combine))
             if not keep:
                 return None
-            of_counts: Any = OfCounts.of(self.vocabulary_, self._finish())
-            made = threads.map(of_counts, counts)  # there is no fault among them
+            columns, finish = Numbers(self.vocabulary_), self._finish()
+
+            def matrix_of(counted: Any) -> Any:  # there is no fault among them
+                return finish(renumbered(counted, columns))
+
+            made = threads.map(matrix_of, counts)
         return made[0] if len(made) == 1 else sp.vstack(made, format="csr")
 
     def _settle(self, terms: Terms | Fault) -> tuple[int, ...]:
