@@ -35,6 +35,7 @@ from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._made_rows import made_rows
 from daskml_exec.partitions._map_rows import beside_blocks, block_map, map_rows
 from daskml_exec.partitions._map_samples import map_samples
+from daskml_exec.partitions._mapped import exchanged, made_of
 from daskml_exec.partitions._mapped_blocks import Block, blocks_in_memory, mapped_blocks
 from daskml_exec.partitions._number_blocks import number_blocks
 from daskml_exec.partitions._partition import Partition, Partitions, Pieces
@@ -103,6 +104,7 @@ __all__ = [
     "combine_sums",
     "dealt",
     "exchange",
+    "exchanged",
     "explained_share",
     "fold_rows",
     "frame_meta",
@@ -119,6 +121,7 @@ __all__ = [
     "load_samples",
     "loaded_again",
     "loaded_safely",
+    "made_of",
     "made_rows",
     "map_leaves",
     "map_rows",

@@ -109,6 +109,25 @@ def asked_of(parent: Partitions, query: Any, *, samples: bool) -> Asked:
     return Asked(partitions, is_matrix=True)
 
 
+def made_of(parent: Partitions, query: Any) -> Partitions:
+    """Return what a query makes of each partition, of any kind and with any number of rows.
+
+    What it makes has one leading axis, whose length is asked for.
+    """
+    executor, client = parent.executor, parent.executor.client
+    lost_before = len(executor.events.workers_lost)
+    shared = share(client, query, nbytes_of(query), name="query", in_process=False)
+    futures = mapped(
+        executor, _asked, parent.futures, shared, False, name=f"map-{uuid.uuid4().hex}"
+    )
+    seen: list[_Seen] = gather(
+        client, client.map(_see, futures, [False] * len(futures), pure=False, key="seen"), {}
+    )
+    return _of_any_kind(
+        executor, futures, [each.rows for each in seen], [each.nbytes for each in seen], lost_before
+    )
+
+
 def exchanged(parent: Partitions, key: Key, n_partitions: int) -> Partitions:
     """Return partitions whose rows were dealt by a key."""
     executor, client = parent.executor, parent.executor.client

@@ -1,0 +1,1 @@
+"""Recommenders of items to users, trained over blocks of both."""
