@@ -3,9 +3,7 @@
 import numpy as np
 
 from daskml_exec.kernels.arrays import Array
-
-ROWS = 32
-"""Blocks begin at multiples of so many rows: sums over such chunks do not depend on the cuts."""
+from daskml_exec.kernels.factors.chunks import ROWS
 
 
 def half_step_costs(counts: Array, n_factors: int) -> Array:
@@ -36,7 +34,7 @@ def cut_by_cost(costs: Array, n_blocks: int) -> Array:
     Returns
     -------
     ndarray of int64 of shape (n_blocks + 1,)
-        All but the last are multiples of `ROWS`; blocks may be without rows.
+        All but the last are multiples of `chunks.ROWS`; blocks may be without rows.
 
     Examples
     --------
