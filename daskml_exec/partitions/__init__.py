@@ -30,6 +30,7 @@ from daskml_exec.partitions._kinds import (
     weight_column,
 )
 from daskml_exec.partitions._lazy_columns import columns_side_by_side, sparse_enough
+from daskml_exec.partitions._lazy_frames import lazy_frame
 from daskml_exec.partitions._lazy_sums import lazy_sums
 from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
 from daskml_exec.partitions._made_rows import made_rows
@@ -113,6 +114,7 @@ __all__ = [
     "is_collection",
     "is_matrix",
     "kind_of",
+    "lazy_frame",
     "lazy_sums",
     "leaves_of",
     "levelled",

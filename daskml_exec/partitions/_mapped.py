@@ -287,5 +287,7 @@ def _piece(hand: Hand, target: int) -> tuple[Any, Any]:
 
 def _merged(index: int, start: int, pieces: list[tuple[Any, Any]]) -> Any:
     keys = np.concatenate([keys for keys, _ in pieces])
-    made = tree_taken(tree_stacked([piece for _, piece in pieces]), np.argsort(keys, kind="stable"))
+    made = tree_stacked([piece for _, piece in pieces])
+    if (keys[1:] < keys[:-1]).any():
+        made = tree_taken(made, np.argsort(keys, kind="stable"))
     return replace(made, index=index, start=start) if isinstance(made, Partition) else made

@@ -1,1 +1,16 @@
 """Recommenders of items to users, trained over blocks of both."""
+
+from daskml_exec.recommendation._als import AlternatingLeastSquares
+from daskml_exec.recommendation._list_scores import RankingScores
+from daskml_exec.recommendation._ranking_scores import ranking_scores
+from daskml_exec.recommendation._seen import Seen
+from daskml_exec.training import History, RoundRecord, let_save, publish
+
+__all__ = ["AlternatingLeastSquares", "RankingScores", "ranking_scores"]
+
+publish(__name__, __all__)
+let_save(
+    (AlternatingLeastSquares,),
+    # Files hold their indices: a new one comes last.
+    states=(History, RoundRecord, Seen),
+)

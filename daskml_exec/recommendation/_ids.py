@@ -178,7 +178,7 @@ def _whole(values: Array, name: str, where: str) -> Array:
     odd = (values != np.floor(values)) | (np.abs(values) >= _LARGEST_EXACT)
     if odd.any():
         raise ValueError(
-            f"column {name!r} of ids{where} has {values[odd][0]!r} in row "
+            f"column {name!r} of ids{where} has {values[odd][0]} in row "
             f"{int(np.flatnonzero(odd)[0])}; allowed are integers and texts"
         )
     return values.astype(np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ import scipy.sparse as sp
 from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
 from daskml_exec.executor._raised import Raised, guarded, original
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.factors.cuts import ROWS, cut_by_cost
+from daskml_exec.kernels.factors.chunks import ROWS
+from daskml_exec.kernels.factors.cuts import cut_by_cost
 from daskml_exec.kernels.factors.pairs import Duplicates
 from daskml_exec.partitions import (
     ARRAY,
@@ -29,12 +30,13 @@ from daskml_exec.partitions import (
     refuse_unreadable,
 )
 from daskml_exec.recommendation._blocks import Block, Code, Cuts, MakeBlock, block_of
-from daskml_exec.recommendation._ids import Distinct, index_of, some
+from daskml_exec.recommendation._ids import Distinct, index_of
 from daskml_exec.recommendation._triples import (
     ALLOWED,
     OF_TRIPLES,
     Columns,
     Triples,
+    raise_repeated,
     triples_of,
 )
 from daskml_exec.training import Query, reduce
@@ -140,6 +142,8 @@ def _given(interactions: Any) -> Any:
     if isinstance(interactions, Data):
         raise TypeError(f"interactions are a Data; allowed are {ALLOWED}")
     given = as_dask_futures(interactions)
+    if sp.issparse(given):
+        _shape_of(given)
     if isinstance(given, (str, bytes)) or given is None:
         raise TypeError(f"interactions are of {type(given).__name__}; allowed are {ALLOWED}")
     if not isinstance(given, tuple):
@@ -168,20 +172,17 @@ def _on_cluster(executor: Executor, given: Any, rules: Rules) -> tuple[Partition
         sent = sp.csr_array(sent)
     read = mapped_blocks(executor, sent, _Read(columns))
     n_blocks = max(_LEAST_BLOCKS, _BLOCKS_PER_WORKER * len(executor.check_workers()))
-    try:
-        counts = reduce(_CountIds(), read)
-        found = _found(counts, given, rules, n_blocks)
+    with ExitStack() as stack:
+        stack.callback(read.release)
+        found = _found(reduce(_CountIds(), read), given, rules, n_blocks)
         coded = made_of(read, _code(given, found, rules))
-        try:
-            dealt = exchanged(coded, block_of, found.cuts.n_blocks)
-        finally:
-            coded.release()
-        try:
-            return made_of(dealt, MakeBlock(found.cuts, rules.duplicates, rules.zeros)), found
-        finally:
-            dealt.release()
-    finally:
-        read.release()
+        # Nobody asks for rows as they were read any more: Workers need not hold them both ways.
+        stack.pop_all().close()
+        stack.callback(coded.release)
+        dealt = exchanged(coded, block_of, found.cuts.n_blocks)
+        stack.pop_all().close()
+        stack.callback(dealt.release)
+        return made_of(dealt, MakeBlock(found.cuts, rules.duplicates, rules.zeros)), found
 
 
 def _code(given: Any, found: _Found, rules: Rules) -> Code:
@@ -233,12 +234,7 @@ def _checked(partitions: Any, found: _Found, rules: Rules) -> Loaded:
     repeated = sum(part.n_repeated for part in parts)
     if repeated and not rules.repeats:
         user, item = next(part.repeated for part in parts if part.repeated is not None)
-        raise ValueError(
-            f"{repeated:,} rows of interactions are of pairs of a user and an item that came "
-            f"before, the first of user {some(found.users[user : user + 1])} and item "
-            f"{some(found.items[item : item + 1])}; with explicit feedback allowed are "
-            "duplicates='mean' and 'last', and pairs that come once"
-        )
+        raise_repeated(repeated, found.users[user : user + 1], found.items[item : item + 1])
     users, items = (np.concatenate([getattr(part, name) for part in parts]) for name in _SIDES)
     n_entries = int(users.sum())
     if not n_entries:
@@ -246,7 +242,8 @@ def _checked(partitions: Any, found: _Found, rules: Rules) -> Loaded:
             f"all {found.n_rows:,} rows of interactions have a rating of zero, which implicit "
             "feedback leaves out; allowed is at least one other"
         )
-    return Loaded(partitions, found.users, found.items, users, items, n_entries, found.n_zeros)
+    n_zeros = 0 if rules.zeros else found.n_zeros
+    return Loaded(partitions, found.users, found.items, users, items, n_entries, n_zeros)
 
 
 @dataclass(frozen=True)

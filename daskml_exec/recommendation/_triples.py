@@ -56,8 +56,8 @@ class Triples:
     Attributes
     ----------
     user, item : ndarray of shape (n,)
-        Ids: int64, or objects that are texts.
-    rating : ndarray of float64 of shape (n,)
+        Ids: int64, or objects that are texts; of a matrix int32 where that is enough.
+    rating : ndarray of float32 or float64 of shape (n,)
     """
 
     user: Array
@@ -106,26 +106,19 @@ def triples_of(block: Any, columns: Columns, start: int | None = 0, where: str =
                 "interactions are a Dask array with chunks of unknown sizes, so that rows have no "
                 "numbers; allowed are known ones: interactions.compute_chunk_sizes()"
             )
-        entries = block.tocoo()
-        if len(entries.shape) != 2:
-            raise ValueError(
-                f"interactions{where} have {len(entries.shape)} dimensions; allowed: 2"
-            )
-        user, item = entries.row.astype(np.int64) + start, entries.col.astype(np.int64)
-        rating = entries.data
+        rows = block.tocsr()
+        # SciPy's own conversion wants indices and indptr of one dtype.
+        user = np.repeat(_numbers_from(start, rows.shape[0]), np.diff(rows.indptr))
+        item, rating = rows.indices, rows.data
     elif isinstance(block, tuple) and len(block) in (2, 3):
         user, item, rating = (*block, None)[:3]
     else:
         raise TypeError(f"interactions{where} are of {type(block).__name__}; allowed are {ALLOWED}")
-    made = Triples(
-        ids_of(user, columns.user, where),
-        ids_of(item, columns.item, where),
-        np.ones(0)
-        if rating is None
-        else _numbers(rating, "rating" if columns.rating is None else columns.rating, where),
-    )
-    if rating is None:
-        made = Triples(made.user, made.item, np.ones(len(made.user)))
+    if not sp.issparse(block):
+        user, item = ids_of(user, columns.user, where), ids_of(item, columns.item, where)
+    name = "rating" if columns.rating is None else columns.rating
+    numbers = np.ones(len(user)) if rating is None else _numbers(rating, name, where)
+    made = Triples(user, item, numbers)
     lengths = {len(each) for each in (made.user, made.item, made.rating)}
     if len(lengths) > 1:
         raise ValueError(
@@ -136,15 +129,23 @@ def triples_of(block: Any, columns: Columns, start: int | None = 0, where: str =
     return made
 
 
+def _numbers_from(start: int, n: int) -> Array:
+    dtype = np.int32 if start + n <= np.iinfo(np.int32).max else np.int64
+    return np.arange(start, start + n, dtype=dtype)
+
+
 def _numbers(rating: Any, name: str, where: str) -> Array:
     refuse_unreadable(rating, f"column {name!r}")
     try:
         if isinstance(rating, pd.Series):
-            values = rating.to_numpy(dtype=np.float64, na_value=np.nan)
+            dtype = np.float32 if rating.dtype == np.float32 else np.float64
+            values = rating.to_numpy(dtype=dtype, na_value=np.nan)
         elif type(rating).__module__.partition(".")[0] == "polars":
             values = rating.cast(float).to_numpy()
         else:
-            values = np.asarray(rating).astype(np.float64)
+            values = np.asarray(rating)
+            if values.dtype != np.float32:
+                values = values.astype(np.float64)
     except Exception as error:
         raise TypeError(
             f"column {name!r} of ratings{where} has what is no number ({error}); allowed are "
@@ -163,9 +164,18 @@ def _require_finite(triples: Triples, columns: Columns, where: str) -> None:
     if odd.any():
         rows = np.flatnonzero(odd)
         row = int(rows[0])
+        user, item = (some(ids[row : row + 1]) for ids in (triples.user, triples.item))
         raise ValueError(
             f"column {columns.rating or 'rating'!r} of ratings{where} has {len(rows):,} values "
-            f"that are missing or not finite, the first {triples.rating[row]} in row {row}, of user "
-            f"{some(triples.user[row : row + 1])} and item {some(triples.item[row : row + 1])}; "
-            "allowed are finite numbers: leave these rows out"
+            f"that are missing or not finite, the first {triples.rating[row]} in row {row}, of "
+            f"user {user} and item {item}; allowed are finite numbers: leave these rows out"
         )
+
+
+def raise_repeated(n: int, user: Any, item: Any) -> None:
+    """Raise ValueError for pairs that came before."""
+    raise ValueError(
+        f"{n:,} rows of interactions are of pairs of a user and an item that came before, the "
+        f"first of user {some(user)} and item {some(item)}; with explicit feedback allowed are "
+        "duplicates='mean' and 'last', and pairs that come once"
+    )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from daskml_exec.torch._arguments import COMMON
-from daskml_exec.training._listening import ListeningEstimator
+from daskml_exec.training import ListeningEstimator
 
 
 class HandingOn(ListeningEstimator):

@@ -13,6 +13,7 @@ from daskml_exec.training._features import check_features, labels_of_columns, le
 from daskml_exec.training._fit_warnings import FitWarning, warn_of
 from daskml_exec.training._history import History, RoundRecord
 from daskml_exec.training._lines import RoundLines, losses_in_words
+from daskml_exec.training._listening import ListeningEstimator
 from daskml_exec.training._many import Failed, many
 from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training._publish import publish
@@ -47,6 +48,7 @@ __all__ = [
     "Fitted",
     "History",
     "Labels",
+    "ListeningEstimator",
     "Measured",
     "Partition",
     "PartitionedEstimator",

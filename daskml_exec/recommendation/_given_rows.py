@@ -1,0 +1,136 @@
+"""Interactions in memory, by the codes of a fitted model: for few users, new or known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from daskml_exec.executor import as_dask_futures
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.factors.pairs import Duplicates, sorted_pairs
+from daskml_exec.partitions import ARRAY, is_collection, kind_of, refuse_unreadable, to_memory
+from daskml_exec.recommendation._ids import Distinct, codes_of, index_of, some
+from daskml_exec.recommendation._seen import Seen
+from daskml_exec.recommendation._triples import Columns, Triples, raise_repeated, triples_of
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a fitted model reads interactions.
+
+    Attributes
+    ----------
+    columns : Columns
+    duplicates : {"sum", "mean", "last"}
+    repeats : bool
+        Whether a pair may come several times at all.
+    zeros : bool
+        Whether ratings of zero are kept.
+    dtype : numpy.dtype
+    """
+
+    columns: Columns
+    duplicates: Duplicates
+    repeats: bool
+    zeros: bool
+    dtype: Any
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """Rows of users.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n,)
+        Sorted ids; of a matrix the numbers of all its rows.
+    rows : Seen
+        What each has, by the codes of known items.
+    n_unknown : int
+        Entries of items that are not known, which were left out.
+    unknown : str
+        The first of these items, in words.
+    is_matrix : bool
+        Whether a matrix was given.
+    """
+
+    users: Array
+    rows: Seen
+    n_unknown: int
+    unknown: str
+    is_matrix: bool
+
+
+def triples_in_memory(interactions: Any, columns: Columns) -> tuple[Triples, Any]:
+    """Return interactions as triples on the driver, and the shape of a matrix, or None."""
+    given = as_dask_futures(interactions)
+    if not isinstance(given, tuple):
+        refuse_unreadable(given, "interactions", dates=False)
+    if is_collection(given):
+        if kind_of(given) != ARRAY and hasattr(given, "columns"):
+            columns.require_in(list(given.columns), "")
+            given = given[columns.names()]
+        given = to_memory(given, None, "interactions")
+    shape = given.shape if sp.issparse(given) else None
+    return triples_of(given, columns), shape
+
+
+def given_rows(interactions: Any, items: Array, n_users: int, how: Encoding) -> GivenRows:
+    """Read interactions of users with the items of a model.
+
+    Parameters
+    ----------
+    interactions : as in `fit`
+    items : ndarray
+        Sorted ids that the model knows.
+    n_users : int
+        How many users it knows, for messages.
+    how : Encoding
+
+    Raises
+    ------
+    ValueError
+        A matrix has not as many columns as there are items; a pair comes twice where it must not.
+    """
+    triples, shape = triples_in_memory(interactions, how.columns)
+    if shape is not None:
+        require_width(shape, len(items), n_users)
+        users, item = np.arange(shape[0]), triples.item
+        user = triples.user
+    else:
+        users = Distinct.of(triples.user).sorted(how.columns.user).values
+        user = codes_of(index_of(users), triples.user)
+        item = codes_of(index_of(items), triples.item)
+    known = item >= 0
+    pairs = sorted_pairs(
+        user[known],
+        item[known],
+        triples.rating[known].astype(how.dtype),
+        (len(users), len(items)),
+        duplicates=how.duplicates,
+        zeros=how.zeros,
+    )
+    if pairs.repeated is not None and not how.repeats:
+        row, column = pairs.repeated
+        raise_repeated(pairs.n_repeated, users[row : row + 1], items[column : column + 1])
+    return GivenRows(
+        users,
+        Seen(pairs.indptr, pairs.columns, pairs.values),
+        int((~known).sum()),
+        some(np.unique(triples.item[~known])),
+        shape is not None,
+    )
+
+
+def require_width(shape: tuple[int, int], n_items: int, n_users: int) -> None:
+    """Raise ValueError unless a matrix has a column for each item."""
+    if shape[1] != n_items:
+        turned = "; it may be transposed: interactions.T" if shape[0] == n_items else ""
+        raise ValueError(
+            f"interactions is a matrix of {shape[0]:,} rows and {shape[1]:,} columns, and the "
+            f"model has {n_users:,} users and {n_items:,} items; allowed is a column for each item"
+            f"{turned}"
+        )
