@@ -208,7 +208,7 @@ def test_a_search_of_scikit_learn(frame):
 def test_partial_fit_refuses_to_sum_explicit_ratings(frame):
     model = als(feedback="explicit").fit(frame)
     before = dict(vars(model))
-    with pytest.raises(ValueError, match="1 rows .* duplicates='mean' and 'last'"):
+    with pytest.raises(ValueError, match=r"1 rows .* duplicates='mean' and 'last'"):
         model.partial_fit(frame[:1])
     assert vars(model) == before
     model.set_params(duplicates="last").partial_fit(frame[:1].assign(rating=9.0))
