@@ -50,7 +50,7 @@ from daskml_exec.partitions._recipes import loaded_again, loaded_safely
 from daskml_exec.partitions._refusals import column_labels, naming_columns, refuse_unreadable
 from daskml_exec.partitions._regression import Numbers
 from daskml_exec.partitions._relative import scaled
-from daskml_exec.partitions._row_pieces import FoldRows, fold_rows, row_lengths
+from daskml_exec.partitions._row_pieces import FoldRows, fold_rows, known_folds, row_lengths
 from daskml_exec.partitions._row_sums import row_sums
 from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
 from daskml_exec.partitions._samples import load_samples
@@ -114,6 +114,7 @@ __all__ = [
     "is_collection",
     "is_matrix",
     "kind_of",
+    "known_folds",
     "lazy_frame",
     "lazy_sums",
     "leaves_of",

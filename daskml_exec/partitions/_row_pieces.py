@@ -113,6 +113,19 @@ def fold_rows(executor: Executor, rule: Rule, lengths: Sequence[int]) -> FoldRow
     return FoldRows(executor, tuple(futures), tuple(lengths))
 
 
+def known_folds(executor: Executor, folds: Array, lengths: Sequence[int]) -> FoldRows:
+    """Return folds that the driver knows, as bools, in blocks of such lengths.
+
+    A task for each block brings its own, a bit for each row: so they can be made again.
+    """
+    parts = np.split(folds, np.cumsum(lengths)[:-1])
+    futures = [
+        executor.client.submit(_unpacked, np.packbits(part), len(part), pure=False)
+        for part in parts
+    ]
+    return FoldRows(executor, tuple(futures), tuple(lengths))
+
+
 def row_lengths(executor: Executor, data: Any) -> list[int]:
     """Return the rows of each block of a collection, computed on Workers where they are unknown.
 
@@ -140,6 +153,10 @@ def _no_rows(data: Any) -> Any:
 
 def _folds(rule: Rule, start: int, n: int) -> Array:
     return rule.folds(start, n, None)
+
+
+def _unpacked(bits: Array, n: int) -> Array:
+    return np.unpackbits(bits, count=n).astype(np.uint16)
 
 
 def _wanted(pieces: list[Array], ranges: list[tuple[int, int]], chosen: Chosen) -> Array:
