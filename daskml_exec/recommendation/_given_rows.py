@@ -64,18 +64,21 @@ class GivenRows:
     is_matrix: bool
 
 
-def triples_in_memory(interactions: Any, columns: Columns) -> tuple[Triples, Any]:
-    """Return interactions as triples on the driver, and the shape of a matrix, or None."""
-    given = as_dask_futures(interactions)
+def triples_in_memory(interactions: Any, columns: Columns, where: str = "") -> tuple[Triples, Any]:
+    """Return interactions as triples on the driver, and the shape of a matrix, or None.
+
+    Messages say where they are: such as " of test".
+    """
+    given, name = as_dask_futures(interactions), f"interactions{where}"
     if not isinstance(given, tuple):
-        refuse_unreadable(given, "interactions", dates=False)
+        refuse_unreadable(given, name, dates=False)
     if is_collection(given):
         if kind_of(given) != ARRAY and hasattr(given, "columns"):
-            columns.require_in(list(given.columns), "")
+            columns.require_in(list(given.columns), where)
             given = given[columns.names()]
-        given = to_memory(given, None, "interactions")
+        given = to_memory(given, None, name)
     shape = given.shape if sp.issparse(given) else None
-    return triples_of(given, columns), shape
+    return triples_of(given, columns, where=where), shape
 
 
 def given_rows(interactions: Any, items: Array, n_users: int, how: Encoding) -> GivenRows:

@@ -9,12 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from daskml_exec.executor import as_dask_futures
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.partitions import FRAME, is_collection, kind_of, to_memory
+from daskml_exec.recommendation._given_rows import triples_in_memory
 from daskml_exec.recommendation._ids import codes_of, ids_of, index_of
 from daskml_exec.recommendation._list_scores import ItemsOfUsers, RankingScores, scores_of_lists
-from daskml_exec.recommendation._triples import Columns, Triples, triples_of
+from daskml_exec.recommendation._triples import Columns, Triples
 
 
 class Recommender(Protocol):
@@ -55,12 +54,12 @@ def ranking_scores(model: Any, train: Any, test: Any, k: int = 10) -> RankingSco
         exclude_seen=)``, which returns a dataframe with the columns of users and items, the best
         first. It is given `train` as three arrays, and asked for no users who are in neither of
         `users_` and `train`, or who have all of `items_` in `train`.
-    train : dataframe, tuple of arrays, sparse matrix or Dask dataframe, or None
+    train : dataframe, tuple of arrays, sparse matrix or Dask collection, or None
         What the model was fitted on, as `fit` takes it. Users whom the model does not know get a
         list by what they have here, if it makes such lists. None means what the model itself has
         kept; then a pair of `test` that was in it counts as relevant, although no list has it.
     test : the same kinds
-        What users took later. Both are held in memory on the driver: of Dask dataframes, these
+        What users took later. Both are held in memory on the driver; of Dask dataframes, these
         columns are computed.
     k : int, default=10
         Items in a list, at least 1.
@@ -102,8 +101,8 @@ def ranking_scores(model: Any, train: Any, test: Any, k: int = 10) -> RankingSco
     k = int(k)
     recommender: Recommender = model
     columns = Columns(recommender.user, recommender.item, recommender.rating)
-    later = _read(test, columns, " of test")
-    before = None if train is None else _read(train, columns, " of train")
+    later, _ = triples_in_memory(test, columns, " of test")
+    before = None if train is None else triples_in_memory(train, columns, " of train")[0]
     pairs = _pairs(later, before)
     users, items = index_of(recommender.users_), index_of(recommender.items_)
     reached = (codes_of(users, pairs.users) >= 0) | pairs.in_train()
@@ -193,11 +192,3 @@ def _joined(first: Array, second: Array) -> Array:
     if first.dtype != second.dtype:  # else integers would be texts
         first, second = first.astype(object), second.astype(object)
     return np.concatenate([first, second])
-
-
-def _read(interactions: Any, columns: Columns, where: str) -> Triples:
-    given = as_dask_futures(interactions)
-    if is_collection(given) and kind_of(given) == FRAME:
-        columns.require_in(list(given.columns), where)
-        given = given[columns.names()]
-    return triples_of(to_memory(given, None, f"interactions{where}"), columns, where=where)

@@ -47,7 +47,11 @@ def rows_of_users(
     kind = kind_of(interactions)
     if kind == FRAME:
         _refuse("n_splits", n_splits, "a Dask dataframe")
-        return _LazyTable(interactions, user, time, Executor.current())
+        _require_columns(list(interactions.columns), user, time)
+        executor = Executor.current()
+        # Both the number of rows of each partition and what is in them are asked for.
+        needed = interactions[[user] if time is None else [user, time]]
+        return _LazyTable(interactions, executor.client.persist(needed), user, time, executor)
     if _is_table(interactions):
         return _Table(interactions, user, time)
     if sp.issparse(interactions) and len(interactions.shape) == 2:
@@ -89,19 +93,18 @@ class _LazyTable:
     """A Dask dataframe."""
 
     frame: Any
+    needed: Any
+    """Its columns of users and times, on Workers."""
     user: str
     time: str | None
     executor: Executor
 
     def columns(self) -> tuple[Array, Array | None]:
-        _require_columns(list(self.frame.columns), self.user, self.time)
-        names = [self.user] if self.time is None else [self.user, self.time]
-        known = to_memory(self.frame[names], self.executor, "interactions")
+        known = to_memory(self.needed, self.executor, "interactions")
         return _Table(known, self.user, self.time).columns()
 
     def parts(self, in_test: Array) -> tuple[Any, Any]:
-        lengths = row_lengths(self.executor, self.frame[[self.user]])
-        folds = known_folds(self.executor, in_test, lengths)
+        folds = known_folds(self.executor, in_test, row_lengths(self.executor, self.needed))
         train, test = (folds.picked(self.frame, _One(fold), "interactions") for fold in (0, 1))
         return train, test
 

@@ -212,6 +212,19 @@ def test_any_partitions_equal_the_whole(executor, n_partitions, time):
         pd.testing.assert_frame_equal(part.compute(), other, check_dtype=False)
 
 
+def test_a_split_reads_once(executor):
+    data, reads = table(5, 9, 1, 8), []
+
+    def read(place):
+        reads.append(place)
+        return data[place::3]
+
+    lazy = dd.from_map(read, range(3), meta=data[:0])
+    parts = split_interactions(lazy, random_state=0)
+    assert sorted(reads) == [0, 1, 2]
+    assert sum(map(len, parts)) == len(data)
+
+
 def test_numbers_of_users_beyond_floats(executor):
     data = table(3, 3).assign(user=lambda each: (each["user"] == "u1") + 2**53)
     lazy = dd.from_pandas(data, npartitions=2)
