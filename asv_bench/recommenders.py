@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from implicit.als import AlternatingLeastSquares as ImplicitALS
 from threadpoolctl import threadpool_limits
@@ -38,7 +39,7 @@ from daskml_exec.recommendation import (
     split_interactions,
 )
 from interactions import interactions
-from peers.table import aligned, spread
+from peers.table import spread
 from torch_measure import processor_of
 
 ALPHA, REG, THREADS = 1.0, 5.0, 2
@@ -96,14 +97,13 @@ def objective(matrix: Any, users: Any, items: Any) -> float:
 class Lists:
     """The lists of `implicit` as `ranking_scores` asks for them."""
 
-    user, item = "user", "item"
+    user, item, rating = "user", "item", "rating"
 
     def __init__(self, model: Any, seen: Any) -> None:
         self._model, self._seen = model, sp.csr_matrix(seen)
+        self.users_, self.items_ = map(np.arange, seen.shape)
 
     def recommend(self, users: Any, n: int, *, interactions: Any, exclude_seen: bool) -> Any:
-        import pandas as pd
-
         users = np.asarray(users)
         with threadpool_limits(1, "blas"):
             items, scores = self._model.recommend(users, self._seen[users], N=n)
@@ -147,7 +147,7 @@ def main() -> None:
         given.users, given.items, given.entries, given.factors, given.pairs = 400, 200, 8000, 8, 1
     warnings.simplefilter("ignore")
     matrix = interactions(given.users, given.items, given.entries)
-    k, found = given.factors, []
+    k = given.factors
     with Executor(n_workers=THREADS) as executor:
         pids = [os.getpid(), *(worker.pid for worker in executor.workers())]
         processor = processor_of(pids)
@@ -172,23 +172,24 @@ def main() -> None:
             for who, (wall, cpu) in {**sides, "implicit Cholesky": cholesky}.items():
                 seconds.setdefault(f"{who}, wall s", []).append(wall)
                 seconds.setdefault(f"{who}, CPU s", []).append(cpu)
-        found += [(name, spread(each)) for name, each in figures.items()]
-        found.append(("half-step beyond its busiest worker, s", spread(beyond)))
-        found += [(name, spread(each)) for name, each in seconds.items()]
-        found += quality(matrix, k, processor)
-        found += lists(matrix, k, processor, given.pairs)
+        tell([(name, spread(each)) for name, each in figures.items()])
+        tell([("half-step beyond its busiest worker, s", spread(beyond))])
+        tell([(name, spread(each)) for name, each in seconds.items()])
+        tell(quality(matrix, k, processor))
+        tell(lists(matrix, k, processor, given.pairs))
+        if given.spark:
+            settings = {"reg_exponent": 1.0, "reg": 0.1}
+            mine = [ours(matrix, k, 3, processor, **settings)[1][0] for _ in range(given.pairs)]
     if given.spark:
         theirs = spark(given.spark, matrix, k, given.pairs)
-        with Executor(n_workers=THREADS) as executor:
-            processor = processor_of([os.getpid()])
-            mine = [
-                ours(matrix, k, 3, processor, reg_exponent=1.0, reg=0.1)[1][0]
-                for _ in range(given.pairs)
-            ]
-        found.append(("Spark, s an iteration", spread(theirs)))
         ratio = statistics.median(mine) / statistics.median(theirs)
-        found.append(("exact / Spark, wall", f"{ratio:.3f}"))
-    print(aligned([("what", "median (smallest - largest)"), *found]))
+        tell([("Spark, s an iteration", spread(theirs)), ("exact / Spark, wall", f"{ratio:.3f}")])
+
+
+def tell(lines: list[tuple[str, str]]) -> None:
+    """Print what was found so far."""
+    for name, figure in lines:
+        print(f"{name:45} {figure}", flush=True)
 
 
 def quality(matrix: Any, k: int, processor: Callable[[], float]) -> list[tuple[str, str]]:
@@ -222,7 +223,10 @@ def lists(matrix: Any, k: int, processor: Callable[[], float], pairs: int) -> li
         ours_wall, ours_cpu = time.perf_counter() - started, processor() - began
         began, started = time.process_time(), time.perf_counter()
         with threadpool_limits(1, "blas"):
-            theirs.recommend(everyone, seen, N=10)
+            # All at once it holds a score of each user and item: 8 GB.
+            for at in range(0, len(everyone), 1000):
+                some = everyone[at : at + 1000]
+                theirs.recommend(some, seen[some], N=10)
         their_wall, their_cpu = time.perf_counter() - started, time.process_time() - began
         wall.append(ours_wall / their_wall)
         cpu.append(ours_cpu / their_cpu)

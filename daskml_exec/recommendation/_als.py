@@ -375,7 +375,7 @@ class AlternatingLeastSquares(FactorModel):
         """Return factors to begin with: random ones, or those of the last fit."""
         dtype, k = np.dtype(self.dtype), self.n_factors
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        items = initial_items(len(loaded.items), k, dtype, seed, positive=self.nonnegative)
+        items = initial_items(len(loaded.items), k, dtype, seed)
         users = np.zeros((len(loaded.users), k), dtype)
         if self.warm_start and hasattr(self, "item_factors_"):
             if self.item_factors_.shape[1] != k:

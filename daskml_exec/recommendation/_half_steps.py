@@ -247,8 +247,12 @@ def n_chunks(n_rows: int) -> int:
     return max(1, -(-n_rows // ROWS))
 
 
-def initial_items(n_items: int, n_factors: int, dtype: Any, seed: Any, *, positive: bool) -> Array:
-    """Return random factors to begin with, which depend on the seed and their number alone."""
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal((n_items, n_factors)) / np.sqrt(n_factors)
-    return (np.abs(values) if positive else values).astype(dtype)
+def initial_items(n_items: int, n_factors: int, dtype: Any, seed: Any) -> Array:
+    """Return random factors to begin with, which depend on the seed and their number alone.
+
+    They are even over [0, 1 / sqrt(k)): products of two such rows are of the size of preferences.
+    After ten iterations the objective was lower from there than from normal ones of either sign,
+    or from ones near zero.
+    """
+    values = np.random.default_rng(seed).random((n_items, n_factors)) / np.sqrt(n_factors)
+    return values.astype(dtype)

@@ -5,6 +5,7 @@ from typing import Any
 from daskml_exec.kernels.array_namespace import array_namespace
 from daskml_exec.kernels.factors.batched import solved
 from daskml_exec.kernels.factors.chunks import rotated
+from daskml_exec.kernels.factors.compiled import solved_by_loops
 from daskml_exec.kernels.factors.prepared import Prepared
 from daskml_exec.kernels.factors.ratings import Ratings
 
@@ -62,7 +63,8 @@ def half_step(ratings: Ratings, prepared: Prepared, start: Any = None) -> tuple[
     """
     if prepared.basis is not None and start is not None:
         start = rotated(start, prepared.basis)
-    factors, objectives = solved(ratings, prepared, start)
+    solve = solved if prepared.padded is None else solved_by_loops
+    factors, objectives = solve(ratings, prepared, start)
     if prepared.basis is not None:
         factors = rotated(factors, array_namespace(factors).matrix_transpose(prepared.basis))
     return factors, objectives

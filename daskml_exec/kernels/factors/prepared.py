@@ -19,6 +19,7 @@ from daskml_exec.kernels.array_namespace import (
 )
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.factors.objective import Objective
+from daskml_exec.kernels.factors.registers import compiled_rows, padded
 
 Solver = Literal["exact", "cg"]
 CG_STEPS = 3
@@ -33,6 +34,8 @@ class Prepared:
     ----------
     other : array of shape (m, k)
         The other side's factors: times `basis` where there is one.
+    padded : array of shape (m, k rounded up), or None
+        What `other` is a view of, for compiled loops, where there are some.
     basis : array of shape (k, k) in the dtype of `other`, or None
         Eigenvectors of the Gram matrix by columns; None for the coordinates as they are.
     spectrum : array of shape (k,) in float64, on the host
@@ -44,6 +47,7 @@ class Prepared:
     """
 
     other: Any
+    padded: Any
     basis: Any
     spectrum: Array
     gram: Array | None
@@ -92,15 +96,24 @@ def prepare(
         raise ValueError("gram is None: implicit feedback needs the Gram matrix of other")
     none = np.zeros((other.shape[1], other.shape[1]))
     system = np.asarray(gram, np.float64) if objective.implicit else none
-    trace = float(np.trace(system))
-    if nonnegative or not objective.implicit:
-        kept = system if nonnegative else None
-        return Prepared(
-            other, None, np.zeros(len(none)), kept, trace, objective, solver, nonnegative
-        )
-    spectrum, basis = np.linalg.eigh(system)
-    turned, basis = _turned(other, basis)
-    return Prepared(turned, basis, np.maximum(spectrum, 0.0), None, trace, objective, solver, False)
+    spectrum, basis = np.zeros(len(none)), None
+    if objective.implicit and not nonnegative:
+        spectrum, vectors = np.linalg.eigh(system)
+        spectrum = np.maximum(spectrum, 0.0)
+        other, basis = _turned(other, vectors)
+    loops = is_host(other) and compiled_rows() is not None
+    whole = padded(other) if loops else None
+    return Prepared(
+        other if whole is None else whole[:, : len(none)],
+        whole,
+        basis,
+        spectrum,
+        system if nonnegative else None,
+        float(np.trace(system)),
+        objective,
+        solver,
+        nonnegative,
+    )
 
 
 def _turned(other: Any, basis: Array) -> tuple[Any, Any]:
