@@ -20,5 +20,7 @@ MODULES = sorted(
 def test_examples(name):
     if TORCH_IS_ABSENT and name.startswith("daskml_exec.torch."):
         pytest.skip(REASON)
+    if name.startswith("daskml_exec.kernels.factors.compiled."):
+        pytest.importorskip("numba", reason="numba is not installed")
     result = doctest.testmod(importlib.import_module(name))
     assert result.failed == 0

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from daskml_exec.kernels.array_namespace import array_namespace
 from daskml_exec.kernels.factors.batched import solved
 from daskml_exec.kernels.factors.chunks import rotated
-from daskml_exec.kernels.factors.compiled import solved_by_loops
-from daskml_exec.kernels.factors.prepared import Prepared
+from daskml_exec.kernels.factors.compiled import compiled_loops
+from daskml_exec.kernels.factors.objective import Objective
+from daskml_exec.kernels.factors.prepared import Prepared, Solver, prepare
 from daskml_exec.kernels.factors.ratings import Ratings
 
 
@@ -52,9 +55,6 @@ def half_step(ratings: Ratings, prepared: Prepared, start: Any = None) -> tuple[
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from daskml_exec.kernels.factors.objective import Objective
-    >>> from daskml_exec.kernels.factors.prepared import prepare
     >>> prepared = prepare(np.eye(2), None, Objective("explicit", 1.0, 1.0, 0.0), "exact")
     >>> indptr, indices = np.array([0, 2, 2]), np.array([0, 1], np.int32)
     >>> half_step(Ratings(indptr, indices, np.array([2.0, 4.0])), prepared)
@@ -63,8 +63,24 @@ def half_step(ratings: Ratings, prepared: Prepared, start: Any = None) -> tuple[
     """
     if prepared.basis is not None and start is not None:
         start = rotated(start, prepared.basis)
-    solve = solved if prepared.padded is None else solved_by_loops
+    solve = solved if prepared.padded is None else compiled_loops().solved
     factors, objectives = solve(ratings, prepared, start)
     if prepared.basis is not None:
         factors = rotated(factors, array_namespace(factors).matrix_transpose(prepared.basis))
     return factors, objectives
+
+
+def compile_half_steps(dtype: Any, solver: Solver, nonnegative: bool = False) -> None:
+    """Compile the loops of such half-steps, or load them, where Numba is installed.
+
+    It takes some ten seconds once on a machine. The first half-step would do it otherwise.
+
+    Examples
+    --------
+    >>> compile_half_steps("float32", "cg")
+    """
+    if compiled_loops() is None:
+        return
+    other, objective = np.ones((1, 1), dtype), Objective("explicit", 1.0, 1.0, 1.0)
+    one = Ratings(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, dtype))
+    half_step(one, prepare(other, None, objective, solver, nonnegative))

@@ -18,8 +18,8 @@ from daskml_exec.kernels.array_namespace import (
     to_device_of,
 )
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.factors.compiled import compiled_loops
 from daskml_exec.kernels.factors.objective import Objective
-from daskml_exec.kernels.factors.registers import compiled_rows, padded
 
 Solver = Literal["exact", "cg"]
 CG_STEPS = 3
@@ -101,8 +101,8 @@ def prepare(
         spectrum, vectors = np.linalg.eigh(system)
         spectrum = np.maximum(spectrum, 0.0)
         other, basis = _turned(other, vectors)
-    loops = is_host(other) and compiled_rows() is not None
-    whole = padded(other) if loops else None
+    loops = compiled_loops() if is_host(other) else None
+    whole = None if loops is None else loops.padded(other)
     return Prepared(
         other if whole is None else whole[:, : len(none)],
         whole,

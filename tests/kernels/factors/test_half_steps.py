@@ -7,12 +7,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daskml_exec.kernels import stop_points
+from daskml_exec.kernels.factors import batched
+from daskml_exec.kernels.factors import prepared as prepared_module
 from daskml_exec.kernels.factors.chunks import ROWS
-from daskml_exec.kernels.factors.half_steps import half_step
+from daskml_exec.kernels.factors.compiled import compiled_loops
+from daskml_exec.kernels.factors.half_steps import compile_half_steps, half_step
 from daskml_exec.kernels.factors.objective import Objective
 from daskml_exec.kernels.factors.prepared import prepare
 from daskml_exec.kernels.factors.ratings import Ratings
 from tests.kernels.factors.oracle import exact, objectives, part, random_ratings, systems
+
+
+@pytest.fixture(scope="module", params=["compiled", "stacked"], autouse=True)
+def way(request):
+    """By compiled loops, and by stacks of rows as where Numba is not installed."""
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="numba is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "stacked":
+            patch.setattr(prepared_module, "compiled_loops", lambda: None)
+        yield request.param
+
 
 FEEDBACKS = ("implicit", "explicit")
 DTYPES = (np.float32, np.float64)
@@ -258,6 +274,107 @@ def test_the_objective_never_rises(feedback, dtype, solver):
         total = losses.sum() + penalties[counts > 0].sum()
         assert total <= before * (1 + (1e-7 if dtype == np.float32 else 1e-14))
         before = total
+
+
+def read_only(array, odd=False):
+    array = np.frombuffer(b"x" * odd + array.tobytes(), array.dtype, offset=int(odd)).reshape(
+        array.shape
+    )
+    assert not array.flags.writeable and array.flags.aligned != odd
+    return array
+
+
+@on_dtypes
+@pytest.mark.parametrize("odd", [False, True])
+@pytest.mark.parametrize("solver", ["exact", "cg", "nonnegative"])
+def test_shared_arrays_and_those_at_odd_addresses(solver, dtype, odd):
+    ratings, other = problem(17, dtype)
+    start = np.full((len(ratings.indptr) - 1, 17), 0.5, dtype)
+
+    def step(given):
+        ratings_, other_, start_ = given
+        system, objective = gram(other_), Objective("implicit", 1.0, 0.1, 1.0)
+        system.flags.writeable = not odd
+        nonnegative = solver == "nonnegative"
+        name = "exact" if nonnegative else solver
+        return half_step(ratings_, prepare(other_, system, objective, name, nonnegative), start_)
+
+    there = Ratings(
+        read_only(ratings.indptr, odd),
+        read_only(ratings.indices, odd),
+        read_only(ratings.values, odd),
+    )
+    expected = step((ratings, other, start))
+    for found, wanted in zip(
+        step((there, read_only(other, odd), read_only(start, odd))), expected, strict=True
+    ):
+        assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("feedback", FEEDBACKS)
+@pytest.mark.parametrize("reg", [1e-6, 1e-2, 1.0, 100.0])
+@pytest.mark.parametrize("alpha", [0.1, 10.0, 1000.0])
+def test_badly_conditioned_rows_in_single_precision(feedback, reg, alpha):
+    rng = np.random.default_rng(0)
+    for k in (4, 32, 48):
+        counts = [k - 2, k - 1, k, k + 1, 2 * k, k // 2]
+        other = (rng.normal(size=(200, k)) * np.logspace(0, -1.5, k)).astype(np.float32)
+        ratings = random_ratings(rng, counts, 200, np.float32)
+        objective = Objective(feedback, alpha, reg, 0.0)
+        factors, _ = half_step(ratings, prepare(other, gram(other), objective, "exact"))
+        expected, _ = exact(ratings, other, objective)
+        assert relative(factors, expected) < 1e-5
+
+
+def test_long_rows(way, monkeypatch):
+    monkeypatch.setattr(batched, "_LONGEST", 50)
+    ratings, other = problem(12, np.float64, [250, 0, 51, 50, 3])
+    start = np.ones((5, 12))
+    for objective in KINDS.values():
+        expected, least = exact(ratings, other, objective)
+        prepared = prepare(other, gram(other), objective, "exact")
+        factors, losses = half_step(ratings, prepared)
+        assert relative(factors, expected) < 1e-10
+        np.testing.assert_allclose(losses, least, rtol=1e-10)
+        whole = prepare(other, gram(other), objective, "cg")
+        short = half_step(ratings, whole, start)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(batched, "_LONGEST", 4096)
+            np.testing.assert_allclose(short[0], half_step(ratings, whole, start)[0], rtol=1e-9)
+
+
+def test_a_half_step_can_be_stopped():
+    seen = []
+    ratings, other = problem(3, np.float32)
+    prepared = prepare(other, gram(other), KINDS["implicit-1"], "exact")
+    stop_points.look_with(lambda: seen.append(1))
+    try:
+        half_step(ratings, prepared)
+    finally:
+        stop_points.look_with(None)
+    assert seen
+
+
+@on_dtypes
+def test_loops_are_compiled_ahead(dtype):
+    for solver, nonnegative in (("exact", False), ("exact", True), ("cg", False)):
+        compile_half_steps(dtype, solver, nonnegative)
+    ratings, other = problem(3, dtype)
+    if (loops := compiled_loops()) is None:
+        return
+    before = len(loops.exact_rows.signatures)
+    half_step(ratings, prepare(other, gram(other), KINDS["implicit-1"], "exact"))
+    assert len(loops.exact_rows.signatures) == before
+
+
+def test_absent_numba_is_found_out(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    compiled_loops.cache_clear()
+    try:
+        assert compiled_loops() is None
+        compile_half_steps("float32", "exact")
+    finally:
+        compiled_loops.cache_clear()
 
 
 def test_what_cannot_be_prepared():

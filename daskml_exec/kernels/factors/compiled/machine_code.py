@@ -134,30 +134,19 @@ class _Code:
     def loop_from(self, begin: Any, end: Any, step: int) -> Any:
         return cgutils.for_range_slice(self.builder, begin, end, self.index(step), _INDEX)
 
-    def by_number(self, number: Any, choices: dict[int, Callable[[], None]]) -> None:
-        """Emit what is chosen by a number; nothing for another."""
-        for value, emit in choices.items():
-            same = self.builder.icmp_signed("==", number, self.index(value))
-            with self.builder.if_then(same):
-                emit()
+    def equal(self, number: Any, value: int) -> Any:
+        return self.builder.icmp_signed("==", number, self.index(value))
 
 
 def _function(emit: Callable[..., None]) -> Any:
-    """Return a function for compiled loops; it gets arrays as pointers to their first number."""
+    """Return a function of pointers and numbers for compiled loops."""
 
     def typed(typing: Any, *arguments: Any) -> Any:
-        given = [a if isinstance(a, types.Array) else types.int64 for a in arguments]
-        dtype = next(a.dtype for a in given if isinstance(a, types.Array))
+        given = [a if isinstance(a, types.CPointer) else types.int64 for a in arguments]
+        dtype = next(a.dtype for a in given if isinstance(a, types.CPointer))
 
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            operands = [
-                context.make_array(kind)(context, builder, value).data
-                if isinstance(kind, types.Array)
-                else value
-                for kind, value in zip(signature.args, values, strict=True)
-            ]
-            code = _Code(builder, context.get_value_type(dtype), dtype.name)
-            emit(code, *operands)
+        def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+            emit(_Code(builder, context.get_value_type(dtype), dtype.name), *operands)
             return context.get_dummy_value()
 
         return types.void(*given), generate
@@ -166,6 +155,46 @@ def _function(emit: Callable[..., None]) -> Any:
     # The compiler counts arguments; the first of them is its own here as it is there.
     typed.__signature__ = inspect.signature(emit)  # type: ignore[attr-defined]
     return intrinsic(typed)
+
+
+def _pointers(typing: Any, record: Any) -> Any:
+    """Return a named tuple with pointers to the first numbers of its arrays.
+
+    The arrays have to outlive it. To hand arrays on would be to count references to them, which
+    costs more than a small row.
+    """
+    kinds = tuple(
+        types.CPointer(kind.dtype) if isinstance(kind, types.Array) else kind
+        for kind in record.types
+    )
+    pointed = types.BaseTuple.from_types(kinds, record.instance_class)
+
+    def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+        values = cgutils.unpack_tuple(builder, operands[0], len(kinds))
+        values = [
+            context.make_array(kind)(context, builder, value).data
+            if isinstance(kind, types.Array)
+            else value
+            for kind, value in zip(record.types, values, strict=True)
+        ]
+        return context.make_tuple(builder, pointed, values)
+
+    return pointed(record), generate
+
+
+pointers: Any = intrinsic(_pointers)
+
+
+def _alike(typing: Any, one: Any, value: Any) -> Any:
+    """Return a number in the type of another."""
+
+    def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+        return context.cast(builder, operands[1], signature.args[1], signature.args[0])
+
+    return one(one, value), generate
+
+
+alike: Any = intrinsic(_alike)
 
 
 @_function
@@ -222,7 +251,7 @@ def eliminate(
 
     sums = accumulated(1, first)
     for offset in range(0, code.lanes, code.tile):
-        with builder.if_then(builder.icmp_signed("==", place, code.index(offset))):
+        with builder.if_then(code.equal(place, offset)):
             _diagonal_tile(code, code.read(sums), t, w, inverse, diagonal, ld, j, offset)
 
     def columns(width: int, vec: Any) -> None:
@@ -324,15 +353,17 @@ def _diagonal_tile(
         pivot = builder.select(enough, pivot, least)
         reciprocal = builder.fdiv(one, pivot)
         code.store_one(reciprocal, inverse, code.add(j, r))
-        scaled = code.only(
-            builder.fmul(rows[r], code.splat(reciprocal)), lambda i, lane=lane: i > lane
-        )
+        scaled = code.only(builder.fmul(rows[r], code.splat(reciprocal)), _after(lane))
         where = code.add(code.mul(code.add(j, r), ld), at)
         code.store(rows[r], t, where)
         code.store(scaled, w, where)
         for later in range(r + 1, code.tile):
             factor = code.shuffle(scaled, scaled, [offset + later] * code.lanes)
             rows[later] = code.less(factor, rows[r], rows[later])
+
+
+def _after(last: int) -> Callable[[int], bool]:
+    return lambda lane: lane > last
 
 
 @_function
@@ -357,17 +388,15 @@ def forward(code: _Code, y: Any, w: Any, ld: Any, j: Any, vecs: Any) -> None:
         for r in range(code.tile):
             row = code.load(w, code.add(code.mul(code.add(j, r), ld), at))
             if inside:
-                row = code.only(row, lambda i: i >= inside)
+                row = code.only(row, _after(inside - 1))
             rest = code.less(splats[r], row, rest)
         code.store(rest, y, at)
 
     place = builder.srem(end, code.index(code.lanes))
     for inside in range(code.tile, code.lanes, code.tile):
-        with builder.if_then(builder.icmp_signed("==", place, code.index(inside))):
+        with builder.if_then(code.equal(place, inside)):
             take(first, inside)
-    whole = builder.select(
-        builder.icmp_signed("==", place, code.index(0)), first, code.add(first, 1)
-    )
+    whole = builder.select(code.equal(place, 0), first, code.add(first, 1))
     with code.loop_from(whole, vecs, 1) as (vec, _):
         take(vec, 0)
 
@@ -448,14 +477,15 @@ def gather(
     indices: Any,
     scale: Any,
     q: Any,
+    begin: Any,
     n: Any,
     vecs: Any,
     ldz: Any,
 ) -> None:
-    """Emit z[i] = scale[i] other[indices[i]] and b += q[i] other[indices[i]]."""
+    """Emit z[i] = scale[i] y and b += q[i] y for y of indices[begin + i]."""
     with code.loop(n) as outer:
         i = outer.index
-        row = code.mul(code.builder.sext(code.load_one(indices, i), _INDEX), ldo)
+        row = code.mul(code.builder.sext(code.load_one(indices, code.add(begin, i)), _INDEX), ldo)
         to = code.mul(i, ldz)
         factor, weight = code.everywhere(scale, i), code.everywhere(q, i)
         with code.loop(vecs) as inner:
@@ -572,9 +602,9 @@ def normal_product(
                 y = code.load(other, code.add(row, at))
                 code.store(code.fma(weight, y, code.load(sums, at)), sums, at)
 
-    code.by_number(
-        vecs, {width: lambda width=width: in_registers(width) for width in range(1, few + 1)}
-    )
+    for width in range(1, few + 1):
+        with code.builder.if_then(code.equal(vecs, width)):
+            in_registers(width)
     more = code.builder.icmp_signed(">", vecs, code.index(few))
     with code.builder.if_then(more):
         in_memory()
