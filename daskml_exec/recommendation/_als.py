@@ -22,6 +22,7 @@ from daskml_exec.recommendation._half_steps import (
     Alternation,
     Factors,
     initial_items,
+    worth_compiling,
 )
 from daskml_exec.recommendation._ids import codes_of, index_of
 from daskml_exec.recommendation._loading import Loaded, Rules, loaded_blocks
@@ -349,6 +350,7 @@ class AlternatingLeastSquares(FactorModel):
                 self._objective(),
                 "cg" if self.solver == "cg" else "exact",
                 bool(self.nonnegative),
+                worth_compiling(loaded.n_entries, self.n_factors),
                 self.max_iter,
                 float(self.tol),
             )

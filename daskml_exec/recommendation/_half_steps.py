@@ -20,6 +20,18 @@ from daskml_exec.training import Measured, Query
 
 Solver = Literal["exact", "cg"]
 
+_FEW = 1_000_000
+
+
+def worth_compiling(n_entries: int, n_factors: int) -> bool:
+    """Return whether compiled loops are to solve half-steps of so many numbers.
+
+    To compile them takes some fifteen seconds once on a machine. Stacked rows take ten times as
+    long as they do, and a second for all of a fit of fewer than so many numbers. What is already
+    compiled must not matter: the last bits are others.
+    """
+    return n_entries * n_factors >= _FEW
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -127,6 +139,8 @@ class HalfStep(Query[Solved]):
     objective : Objective
     solver : {"exact", "cg"}
     nonnegative : bool
+    loops : bool
+        Whether rows are solved by compiled loops, where there are some.
     """
 
     side: SideName
@@ -137,6 +151,7 @@ class HalfStep(Query[Solved]):
     objective: Objective
     solver: Solver
     nonnegative: bool
+    loops: bool
 
     @property
     def step(self) -> str:
@@ -146,7 +161,12 @@ class HalfStep(Query[Solved]):
     def prepare(self) -> Prepared:
         """Return what all rows need of the other side."""
         return prepare(
-            self.other, self.gram, self.objective, self.solver, nonnegative=self.nonnegative
+            self.other,
+            self.gram,
+            self.objective,
+            self.solver,
+            nonnegative=self.nonnegative,
+            loops=self.loops,
         )
 
     def partial(self, partition: Partition, prepared: Prepared) -> Solved:
@@ -174,6 +194,7 @@ class AlternatingSteps:
     objective : Objective
     solver : {"exact", "cg"}
     nonnegative : bool
+    loops : bool
     max_iter : int
     tol : float
         Training has converged when an iteration lowers the objective by less than this share.
@@ -182,6 +203,7 @@ class AlternatingSteps:
     objective: Objective
     solver: Solver
     nonnegative: bool
+    loops: bool
     max_iter: int
     tol: float
 
@@ -202,6 +224,7 @@ class AlternatingSteps:
             self.objective,
             self.solver,
             self.nonnegative,
+            self.loops,
         )
 
     def tell(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from daskml_exec import open_model, save
-from daskml_exec.recommendation import AlternatingLeastSquares
+from daskml_exec.recommendation import AlternatingLeastSquares, _half_steps
 from tests.recommendation.oracle import objective, random_ratings, solved
 
 
@@ -86,6 +86,14 @@ def test_blocks_change_no_bit(seed, n_blocks, k):
     assert one.user_factors_.tobytes() == other.user_factors_.tobytes()
     assert one.item_factors_.tobytes() == other.item_factors_.tobytes()
     assert one.objective_ == other.objective_
+
+
+def test_compiled_loops_find_what_stacked_rows_find(plays, monkeypatch):
+    wanted = als().fit(plays)
+    monkeypatch.setattr(_half_steps, "_FEW", 0)
+    found = als().fit(plays)
+    np.testing.assert_allclose(found.user_factors_, wanted.user_factors_, rtol=1e-8, atol=1e-10)
+    assert found.objective_ == pytest.approx(wanted.objective_, rel=1e-12)
 
 
 def test_ways_to_hold_the_same_interactions(plays):

@@ -63,6 +63,7 @@ def prepare(
     objective: Objective,
     solver: Solver,
     nonnegative: bool = False,
+    loops: bool = True,
 ) -> Prepared:
     """Return what half-steps share, from the factors of the other side.
 
@@ -76,6 +77,8 @@ def prepare(
     solver : {"exact", "cg"}
     nonnegative : bool, default=False
         Whether factors are kept from being negative, which "exact" alone can do.
+    loops : bool, default=True
+        Whether compiled loops are used, where there are some; rows are stacked otherwise.
 
     Raises
     ------
@@ -101,8 +104,8 @@ def prepare(
         spectrum, vectors = np.linalg.eigh(system)
         spectrum = np.maximum(spectrum, 0.0)
         other, basis = _turned(other, vectors)
-    loops = compiled_loops() if is_host(other) else None
-    whole = None if loops is None else loops.padded(other)
+    compiled = compiled_loops() if loops and is_host(other) else None
+    whole = None if compiled is None else compiled.padded(other)
     return Prepared(
         other if whole is None else whole[:, : len(none)],
         whole,
