@@ -111,7 +111,7 @@ class FactorModel(ListeningEstimator):
             seen = self._kept() if exclude_seen else None
             return lists.lazily(Asked(self.users_, self.user_factors_, seen))
         asked = self._asked(users, interactions, exclude_seen=exclude_seen)
-        found = lists(asked)
+        found = lists.in_threads(asked)
         if users is not None:
             require_lists(found[self.user], asked, lists)
         return found

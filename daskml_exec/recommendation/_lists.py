@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daskml_exec.executor import in_threads, single_threaded_blas
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.factors.top_n import top_n
 from daskml_exec.partitions import lazy_frame
@@ -75,15 +76,23 @@ class Lists:
 
     def __call__(self, asked: Asked) -> pd.DataFrame:
         """Return a row per user and item, the best item first."""
-        found = [self._slab(piece) for piece in asked.pieces(_SLAB)]
-        index, scores, counts = (np.concatenate(each) for each in zip(*found, strict=True))
-        return self._frame(np.repeat(asked.users, counts), self.items[index], scores)
+        # Blocks of scores fit a core's cache: threads of BLAS would wait for one another.
+        with single_threaded_blas():
+            return self._joined(asked, map(self._slab, asked.pieces(_SLAB)))
+
+    def in_threads(self, asked: Asked) -> pd.DataFrame:
+        """Return the same, made on all cores of this machine."""
+        return self._joined(asked, in_threads(self._slab, asked.pieces(_SLAB)))
 
     def lazily(self, asked: Asked) -> Any:
         """Return the Dask dataframe of the lists, a partition per range of users."""
         # The dtype of texts is that of some, and not that of none.
         meta = self._frame(asked.users[:1], self.items[:1], self.vectors[:1, 0])[:0]
         return lazy_frame(self, list(asked.pieces(_USERS_A_PIECE)), meta)
+
+    def _joined(self, asked: Asked, slabs: Iterable[tuple[Array, Array, Array]]) -> pd.DataFrame:
+        index, scores, counts = (np.concatenate(each) for each in zip(*slabs, strict=True))
+        return self._frame(np.repeat(asked.users, counts), self.items[index], scores)
 
     def _slab(self, asked: Asked) -> tuple[Array, Array, Array]:
         seen = asked.seen

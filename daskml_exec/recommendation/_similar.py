@@ -28,4 +28,4 @@ def similar(codes: Rows, ids: Array, vectors: Array, n: int, name: str) -> pd.Da
     directions = (vectors / np.where(norms > 0, norms, 1)[:, None]).astype(vectors.dtype)
     itself = Seen(np.arange(len(codes) + 1), codes.astype(np.int32), np.empty(0))
     lists = Lists(ids, directions, n, None, (name, f"similar_{name}"))
-    return lists(Asked(ids[codes], directions[codes], itself))
+    return lists.in_threads(Asked(ids[codes], directions[codes], itself))
