@@ -79,10 +79,9 @@ class Seen:
     items: Array
 
     def of(self, rows: slice) -> Seen:
-        """Return those of some users."""
+        """Return those of some users, copied: a loop is compiled again for read-only arrays."""
         starts = self.starts[rows.start : rows.stop + 1]
-        items = self.items[starts[0] : starts[-1]]
-        return Seen(starts - starts[0], items.astype(np.int64, copy=False))
+        return Seen(starts - starts[0], self.items[starts[0] : starts[-1]].astype(np.int64))
 
     def among(self, allowed: Array) -> Seen:
         """Return those that are allowed, by their places among these."""

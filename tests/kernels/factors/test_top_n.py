@@ -145,15 +145,31 @@ def test_rows_of_a_larger_matrix(path):
 
 
 @on_paths
-def test_arrays_are_left_as_they_are(path):
+def test_arrays_may_be_read_only_and_in_any_order(path):
     rng = np.random.default_rng(0)
-    users, items = rng.normal(size=(64, 4)), np.asfortranarray(rng.normal(size=(64, 4)))
-    _, seen = random_seen(rng, 64, 64, 0.3)
-    given = users, items, *seen.values()
-    before = [each.copy() for each in given]
-    found_by(path, users, items, 4, **seen)
-    for each, copy in zip(given, before, strict=True):
-        assert_array_equal(each, copy)
+    users, items = rng.normal(size=(64, 4)), rng.normal(size=(80, 4))
+    _, seen = random_seen(rng, 64, 80, 0.3)
+    expected = found_by(path, users, items, 4, **seen)
+    strided = np.asfortranarray(items)
+    seen = {name: each.astype(np.int64) for name, each in seen.items()}
+    for each in (users, strided, *seen.values()):
+        each.flags.writeable = False
+    assert_equal(found_by(path, users, strided, 4, **seen), expected)
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
+def test_one_loop_is_compiled_for_each_precision():
+    rng = np.random.default_rng(0)
+    keep = module.compiled_keep()
+    for dtype in (np.float32, np.float64):
+        factors = rng.normal(size=(20, 3)).astype(dtype)
+        for indices in (np.int32, np.int64):
+            _, seen = random_seen(rng, 20, 20, 0.3)
+            seen["seen_indices"] = seen["seen_indices"].astype(indices)
+            seen["seen_indices"].flags.writeable = False
+            top_n(factors, factors, 4, **seen)
+            top_n(factors, factors, 4)
+    assert len(keep.signatures) == 2
 
 
 @pytest.mark.parametrize(("device", "dtype"), DEVICES)
