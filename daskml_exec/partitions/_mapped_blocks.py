@@ -100,7 +100,9 @@ def mapped_blocks(executor: Executor, X: Any, query: Any) -> Partitions:
         blocks = block_futures(client, X)
         n, starts = len(blocks), _starts(X, len(blocks))
     name = uuid.uuid4().hex
-    places = tuple(blocks) if all(block.done() for block in blocks) else None
+    # Blocks of the driver's own go at once: what is gone has no place to be asked for.
+    held = not in_memory and all(block.done() for block in blocks)
+    places = tuple(blocks) if held else None
     futures = client.map(
         _asked, blocks, range(n), starts, [shared] * n, pure=False, key=f"map-{name}"
     )
