@@ -1,0 +1,1 @@
+"""Small linear models, one for each user on the features of the user's items."""
