@@ -1,4 +1,4 @@
-"""How well a model of factors predicts interactions that it was not fitted on."""
+"""How well a model predicts interactions that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.recommendation._given_rows import triples_in_memory
-from daskml_exec.recommendation._pairs import PairScores
+from daskml_exec.recommendation._pairs import Scores
 from daskml_exec.recommendation._ranking_scores import ranking_scores
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._triples import Columns
 
 
-def negative_rmse(scores: PairScores, interactions: Any, columns: Columns) -> float:
+def negative_rmse(scores: Scores, interactions: Any, columns: Columns) -> float:
     """Return the negative root mean squared error of the pairs that are known.
 
     Raises
