@@ -20,6 +20,7 @@ from daskml_exec.recommendation._user_models import (
     Unasked,
     compile_models,
     costs_of_users,
+    worth_compiling,
 )
 from daskml_exec.training import (
     Callback,
@@ -104,8 +105,9 @@ class ContentRecommender(ContentModel):
 
     Of a user and an item that come several times the last rating counts.
 
-    With Numba, users are fitted one after another in compiled loops; without, users with equally
-    many items together.
+    With Numba, users are fitted one after another in compiled loops; without, or of fewer than
+    100,000 interactions, which take less time than to compile, users with equally many items
+    together.
 
     References
     ----------
@@ -181,8 +183,9 @@ class ContentRecommender(ContentModel):
             chunks, of which what is stored counts, zeros too.
         item_features : dataframe, ndarray or sparse matrix of shape (n_items, n_features)
             Of a pandas dataframe the index has ids of items: all of the interactions, and perhaps
-            more. Rows of an array or a sparse matrix follow the sorted ids of the items in the
-            interactions; where these are a matrix, its columns.
+            more; columns of pandas' sparse types make a sparse matrix. Rows of an array or a sparse
+            matrix follow the sorted ids of the items in the interactions; where these are a matrix,
+            its columns.
 
         Returns
         -------
@@ -233,7 +236,8 @@ class ContentRecommender(ContentModel):
 
     def _query(self, loaded: Loaded, features: ItemFeatures) -> FitUsers:
         rows = features.of(loaded.items)
-        return FitUsers(rows, self._loss(), float(self.alpha), self.fit_intercept)
+        loops = worth_compiling(loaded.n_entries)
+        return FitUsers(rows, self._loss(), float(self.alpha), self.fit_intercept, loops)
 
     def _trained(self, loaded: Loaded, query: FitUsers) -> Fitted[Any]:
         n = len(loaded.partitions.rows)
@@ -242,7 +246,8 @@ class ContentRecommender(ContentModel):
             f"{loaded.n_entries:,} interactions in {n:,} block{'s' * (n != 1)}"
         )
         self._say(plan)
-        compile_ahead(loaded.partitions, compile_models, "models of users", say=self._say)
+        if query.loops:
+            compile_ahead(loaded.partitions, compile_models, "models of users", say=self._say)
         return train(
             OnePass(query),
             Unasked(),

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from daskml_exec.executor import single_threaded_blas
 from daskml_exec.kernels.user_models.features import ready_features
 from daskml_exec.kernels.user_models.models import Loss, user_models
 from daskml_exec.recommendation._content_lists import AskedModels, ContentLists
@@ -19,6 +20,7 @@ from daskml_exec.recommendation._pairs import predicted
 from daskml_exec.recommendation._scores import negative_rmse
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._triples import Columns
+from daskml_exec.recommendation._user_models import worth_compiling
 from daskml_exec.training import FitWarning, ListeningEstimator, warn_of
 
 
@@ -203,13 +205,15 @@ class ContentModel(ListeningEstimator):
         """Return the models of new users."""
         shape = (rows.n_rows, len(self.items_))
         ratings = sp.csr_array((rows.values, rows.columns, rows.indptr), shape=shape)
-        found = user_models(
-            ratings,
-            ready_features(self.item_features_, fit_intercept=self.fit_intercept),
-            loss=self._loss(),
-            alpha=float(self.alpha),
-            fit_intercept=self.fit_intercept,
-        )
+        with single_threaded_blas():
+            found = user_models(
+                ratings,
+                ready_features(self.item_features_, fit_intercept=self.fit_intercept),
+                loss=self._loss(),
+                alpha=float(self.alpha),
+                fit_intercept=self.fit_intercept,
+                loops=worth_compiling(len(rows.columns)),
+            )
         dual = sp.csr_array((found.dual, rows.columns, rows.indptr), shape=shape)
         return AskedModels(np.arange(rows.n_rows), dual, found.intercepts, None)
 

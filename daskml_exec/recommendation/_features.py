@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.user_models.features import canonical
 from daskml_exec.partitions import is_collection
 from daskml_exec.recommendation._ids import ids_of, index_of, some
 
@@ -157,7 +158,8 @@ def _numbers(given: Any) -> Any:
     if given is None or isinstance(given, (str, bytes, dict)):
         raise TypeError(f"item_features is of {type(given).__name__}; allowed is {_ALLOWED}")
     try:
-        matrix: Any = sp.csr_array(given) if sp.issparse(given) else _dense(given)
+        given = _without_frame(given)
+        matrix: Any = sp.csr_array(given) if sp.issparse(given) else np.asarray(given)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"item_features has what is no number ({error}); allowed is {_ALLOWED}"
@@ -172,15 +174,19 @@ def _numbers(given: Any) -> Any:
     matrix = matrix.astype(np.promote_types(matrix.dtype, np.float32), copy=False)
     if matrix.dtype not in (np.float32, np.float64):
         matrix = matrix.astype(np.float64)
-    if sp.issparse(matrix):
-        matrix.sum_duplicates()
-    return matrix
+    return canonical(matrix) if sp.issparse(matrix) else matrix
 
 
-def _dense(given: Any) -> Array:
-    if isinstance(given, pd.DataFrame):
-        return given.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.asarray(given)
+def _without_frame(given: Any) -> Any:
+    """Return the values of a dataframe; a sparse matrix of sparse columns."""
+    if not isinstance(given, pd.DataFrame):
+        return given
+    if len(given.columns) and all(
+        isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0 for dtype in given.dtypes
+    ):
+        sparse: Any = given.sparse
+        return sparse.to_coo()
+    return given.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _require_finite(matrix: Any, ids: Array) -> None:

@@ -2,7 +2,6 @@
 
 import pickle
 
-import dask.array as da
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -10,38 +9,26 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 
-from daskml_exec import Executor, open_model, save
-from daskml_exec.recommendation import ContentRecommender, ranking_scores
-
-N_USERS, N_ITEMS, N_NEW, D = 90, 40, 6, 5
-RNG = np.random.default_rng(0)
-ITEMS = np.array([f"item {i:02d}" for i in range(N_ITEMS + N_NEW)], dtype=object)
-USERS = np.array([f"user {i:02d}" for i in range(N_USERS)], dtype=object)
-FEATURES = pd.DataFrame(
-    RNG.standard_normal((len(ITEMS), D)), index=ITEMS, columns=[f"f{j}" for j in range(D)]
+from daskml_exec import open_model, save
+from daskml_exec.kernels.user_models import models, stacked
+from daskml_exec.kernels.user_models.newton import Limits
+from daskml_exec.recommendation import ContentRecommender, _user_models, ranking_scores
+from tests.recommendation.content_examples import (
+    FEATURES,
+    ITEMS,
+    MATRIX,
+    N_ITEMS,
+    OLD,
+    RATINGS,
+    RNG,
+    SHUFFLED,
+    USERS,
+    D,
 )
-PICKED = np.sort(RNG.permutation(N_USERS * N_ITEMS)[: N_USERS * 11])
-RATINGS = pd.DataFrame(
-    {
-        "user": USERS[PICKED // N_ITEMS],
-        "item": ITEMS[PICKED % N_ITEMS],
-        "rating": RNG.integers(-2, 4, len(PICKED)).astype(float),
-    }
-)
-MATRIX = sp.csr_array(
-    (RATINGS.rating.to_numpy(), (PICKED // N_ITEMS, PICKED % N_ITEMS)), shape=(N_USERS, N_ITEMS)
-)
-SHUFFLED = RATINGS.sample(frac=1, random_state=0)
-OLD = FEATURES.iloc[:N_ITEMS]
-
-
-@pytest.fixture(scope="module")
-def executor():
-    with Executor(processes=False, n_workers=2) as executor:
-        yield executor
 
 
 @pytest.fixture(scope="module")
@@ -81,41 +68,14 @@ def test_predictions_are_probabilities_of_logistic_regression(classifier):
     assert n_compared > 5
 
 
-INTERACTIONS = {
-    "frame": lambda: SHUFFLED,
-    "columns": lambda: tuple(SHUFFLED[name].to_numpy() for name in ("user", "item", "rating")),
-    "dask": lambda: dd.from_pandas(SHUFFLED, npartitions=5, sort=False),
-}
-
-
-@pytest.mark.parametrize("loss", ["squared", "log"])
-@pytest.mark.parametrize("kind", INTERACTIONS)
-def test_any_input_gives_the_same_bits(kind, loss, executor):
-    expected = ContentRecommender(loss, n_blocks=1).fit(RATINGS, FEATURES)
-    for n_blocks in (None, 2):
-        found = ContentRecommender(loss, n_blocks=n_blocks).fit(INTERACTIONS[kind](), FEATURES)
-        assert_array_equal(found.users_, expected.users_)
-        assert_array_equal(found.items_, ITEMS)
-        assert_array_equal(found.dual_coef_.indices, expected.dual_coef_.indices)
-        assert_array_equal(found.dual_coef_.indptr, expected.dual_coef_.indptr)
-        assert_array_equal(found.dual_coef_.data, expected.dual_coef_.data)
-        assert_array_equal(found.intercept_, expected.intercept_)
-
-
-@pytest.mark.parametrize("sparse", [False, True])
-def test_matrices_have_numbers_as_ids(sparse, executor):
-    features = OLD.to_numpy()
-    expected = ContentRecommender().fit(RATINGS, OLD)
-    features = sp.csr_matrix(features) if sparse else features
-    chunks = da.from_array(MATRIX, chunks=(20, N_ITEMS))
-    for given in (MATRIX, sp.coo_matrix(MATRIX), chunks):
-        found = ContentRecommender().fit(given, features)
-        assert_array_equal(found.users_, np.arange(N_USERS))
-        assert_array_equal(found.items_, np.arange(N_ITEMS))
-        assert sp.issparse(found.item_features_) == sparse
-        # Sparse features are centred in the products, dense ones before.
-        assert_allclose(found.dual_coef_.data, expected.dual_coef_.data, rtol=1e-9, atol=1e-11)
-        assert_allclose(found.intercept_, expected.intercept_, rtol=1e-9)
+def test_frames_of_sparse_columns_make_sparse_matrices():
+    rows = sp.csr_array(np.round(FEATURES.to_numpy()))
+    features = pd.DataFrame.sparse.from_spmatrix(sp.csr_matrix(rows), ITEMS, FEATURES.columns)
+    found = ContentRecommender().fit(RATINGS, features)
+    assert sp.issparse(found.item_features_)
+    expected = ContentRecommender().fit(RATINGS, pd.DataFrame(rows.toarray(), ITEMS))
+    assert_allclose(found.dual_coef_.data, expected.dual_coef_.data, rtol=1e-9, atol=1e-11)
+    assert_array_equal(found.feature_names_in_, FEATURES.columns)
 
 
 def test_arrays_follow_the_sorted_items_of_interactions():
@@ -255,6 +215,22 @@ def test_only_one_class_is_warned_of():
         ContentRecommender("log", rating=None).fit(RATINGS[["user", "item"]], FEATURES)
 
 
+@pytest.mark.parametrize("few", [10**6, 1], ids=["stacked", "compiled"])
+def test_what_does_not_converge_is_warned_of(few, monkeypatch):
+    monkeypatch.setattr(_user_models, "_FEW", few)
+    monkeypatch.setattr(models, "LIMITS", Limits(most_steps=1))
+    monkeypatch.setattr(stacked, "LIMITS", Limits(most_steps=1))
+    with pytest.warns(ConvergenceWarning, match="of 90 users have not converged"):
+        ContentRecommender("log").fit(RATINGS, FEATURES)
+
+
+def test_a_search_over_interactions():
+    search = GridSearchCV(ContentRecommender(), {"alpha": [0.1, 1.0, 1e6]}, cv=3)
+    search.fit(SHUFFLED, item_features=FEATURES)
+    assert search.best_params_["alpha"] > 0.1
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
 def test_users_without_items_have_no_list():
     empty = MATRIX.tolil()
     empty[5] = 0
@@ -315,17 +291,6 @@ def test_saved_and_opened(tmp_path, classifier, sparse):
         assert opened.history_ == model.history_
 
 
-def test_callbacks_hear_of_the_one_pass(executor, capsys):
-    events = []
-    model = ContentRecommender(callbacks=[events.append], verbose=1)
-    model.fit(dd.from_pandas(RATINGS, npartitions=2), FEATURES)
-    assert "90 users x 40 items, 990 interactions in" in capsys.readouterr().out
-    (event,) = events
-    pd.testing.assert_frame_equal(event.estimator.recommend(USERS), model.recommend(USERS))
-    assert event.record == model.history_[0]
-    assert str(event.reached) == "iteration 1 of 1"
-
-
 BAD_FITS = {
     "alpha": ({"alpha": 0.0}, RATINGS, FEATURES, "'alpha'"),
     "alpha is NaN": ({"alpha": np.nan}, RATINGS, FEATURES, "'alpha'"),
@@ -352,7 +317,7 @@ BAD_FITS = {
 
 
 @pytest.mark.parametrize("name", BAD_FITS)
-def test_what_cannot_be_fitted_is_named_and_changes_nothing(name, executor):
+def test_what_cannot_be_fitted_is_named_and_changes_nothing(name):
     parameters, interactions, features, message = BAD_FITS[name]
     model = ContentRecommender(**parameters)
     with pytest.raises((TypeError, ValueError), match=message):
@@ -390,17 +355,24 @@ def test_what_cannot_be_recommended_is_named(name, model):
         model.recommend(**arguments)
 
 
-def test_pairs_on_a_cluster(model, classifier, executor):
-    pairs = dd.from_pandas(SHUFFLED, npartitions=3, sort=False)
-    for each in (model, classifier):
-        assert_array_equal(each.predict(pairs).compute(), each.predict(SHUFFLED))
-        assert each.score(pairs) == each.score(SHUFFLED)
-
-
 def test_ranking_scores(model):
     train, test = RATINGS[::2], RATINGS[1::2]
     found = ranking_scores(ContentRecommender().fit(train, FEATURES), train, test)
     assert 0 < found.ndcg < 1
+
+
+def test_what_is_given_stays_as_it_is():
+    features = sp.csr_matrix(np.round(OLD.to_numpy()))
+    twice = sp.csr_matrix(
+        (np.repeat(features.data, 2) / 2, np.repeat(features.indices, 2), 2 * features.indptr),
+        shape=features.shape,
+    )
+    for array in (twice.data, twice.indices, twice.indptr):
+        array.flags.writeable = False
+    found = ContentRecommender().fit(MATRIX, twice)
+    assert twice.nnz == 2 * features.nnz
+    expected = ContentRecommender().fit(MATRIX, features)
+    assert_allclose(found.dual_coef_.data, expected.dual_coef_.data, rtol=1e-12)
 
 
 def test_not_fitted():

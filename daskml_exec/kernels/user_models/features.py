@@ -43,8 +43,7 @@ def ready_features(features: Any, *, fit_intercept: bool) -> ReadyFeatures:
            [ 1.]]), offsets=array([-2.,  2.]))
     """
     if sp.issparse(features):
-        matrix = sp.csr_array(features, dtype=np.float64)
-        matrix.sum_duplicates()
+        matrix = canonical(sp.csr_array(features, dtype=np.float64))
         return ReadyFeatures(matrix, np.zeros(matrix.shape[0]))
     rows = np.ascontiguousarray(features, dtype=np.float64)
     if not fit_intercept or not len(rows):
@@ -52,3 +51,12 @@ def ready_features(features: Any, *, fit_intercept: bool) -> ReadyFeatures:
     center = rows.mean(axis=0)
     rows = rows - center
     return ReadyFeatures(rows, rows @ center)
+
+
+def canonical(matrix: Any) -> Any:
+    """Return a CSR matrix whose columns are sorted and come once in a row: itself, or a copy."""
+    if matrix.has_canonical_format:
+        return matrix
+    made = matrix.copy()
+    made.sum_duplicates()
+    return made

@@ -41,7 +41,13 @@ class UserModels:
 
 
 def user_models(
-    ratings: Any, features: ReadyFeatures, *, loss: Loss, alpha: float, fit_intercept: bool
+    ratings: Any,
+    features: ReadyFeatures,
+    *,
+    loss: Loss,
+    alpha: float,
+    fit_intercept: bool,
+    loops: bool = True,
 ) -> UserModels:
     r"""Fit one model for each user.
 
@@ -68,6 +74,8 @@ def user_models(
     alpha : float
         Above zero.
     fit_intercept : bool
+    loops : bool, default=True
+        Whether compiled loops are used, where there are some; users are stacked otherwise.
 
     Returns
     -------
@@ -88,16 +96,19 @@ def user_models(
     >>> found.dual, found.intercepts
     (array([-2.,  2., -1.,  1.]), array([2. , 1.5]))
     """
-    indptr, items = ratings.indptr.astype(np.int64), ratings.indices.astype(np.int32)
-    y = ratings.data.astype(np.float64)
+    indptr = ratings.indptr.astype(np.int64, copy=False)
+    items = ratings.indices.astype(np.int32, copy=False)
+    y = ratings.data.astype(np.float64, copy=False)
     if loss == "log":
         y = (y > 0).astype(np.float64)
     dual, intercepts = np.zeros(len(y)), np.empty(len(indptr) - 1)
+    compiled = _compiled() if loops else None
     missed = 0
     for start, stop in _ranges(np.diff(indptr)):
         stop_point()
         begin, end = indptr[start], indptr[stop]
         missed += _fit(
+            compiled,
             indptr[start : stop + 1] - begin,
             items[begin:end],
             y[begin:end],
@@ -131,6 +142,7 @@ def _compiled() -> Any:
 
 
 def _fit(
+    loops: Any,
     indptr: Array,
     items: Array,
     y: Array,
@@ -141,12 +153,12 @@ def _fit(
     dual: Array,
     intercepts: Array,
 ) -> int:
-    loops = _compiled()
     if loops is None:
         return fit_stacked(indptr, items, y, features, alpha, logistic, intercept, dual, intercepts)
     rows, sparse = features, (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
     if sp.issparse(features):
-        starts, columns = features.indptr.astype(np.int64), features.indices.astype(np.int32)
+        starts = features.indptr.astype(np.int64, copy=False)
+        columns = features.indices.astype(np.int32, copy=False)
         rows, sparse = np.empty((0, 0)), (starts, columns, features.data)
     given = [_read_only(each) for each in (indptr, items, y, rows, *sparse)]
     d = features.shape[1]

@@ -192,6 +192,18 @@ def test_what_came_in_a_message_is_read_only(path):
     assert_array_equal(fitted(ratings, features, "log").dual, expected.dual)
 
 
+def test_entries_that_come_twice_are_added_in_a_copy(path):
+    ratings, once = ratings_of([3, 12], 60), texts()
+    halves = (once.data / 2, once.indices, once.indptr)
+    doubled = sp.csr_array(
+        (np.repeat(halves[0], 2), np.repeat(halves[1], 2), 2 * halves[2]), shape=once.shape
+    )
+    before = doubled.data.copy()
+    found, expected = (fitted(ratings, each, "squared") for each in (doubled, once))
+    assert_allclose(found.dual, expected.dual, rtol=1e-12)
+    assert_array_equal(doubled.data, before)
+
+
 def test_both_paths_agree(monkeypatch):
     pytest.importorskip("numba", reason="numba is not installed")
     ratings = ratings_of(COUNTS, 60)
