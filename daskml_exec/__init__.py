@@ -26,7 +26,13 @@ def __getattr__(name: str) -> _Any:
     if name not in ("open_model", "save"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Estimators can be saved and opened once their packages are imported, which takes a while.
-    from daskml_exec import linear_model, neural_network, preprocessing, training  # noqa: F401
+    from daskml_exec import (  # noqa: F401
+        linear_model,
+        neural_network,
+        preprocessing,
+        recommendation,
+        training,
+    )
     from daskml_exec.feature_extraction import text  # noqa: F401
 
     return getattr(training, name)

@@ -22,6 +22,7 @@ PACKAGES = [
     ".model_selection",
     ".neural_network",
     ".preprocessing",
+    ".recommendation",
     ".torch",
 ]
 HANDED = [

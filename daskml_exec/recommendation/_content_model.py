@@ -11,13 +11,13 @@ from daskml_exec.executor import single_threaded_blas
 from daskml_exec.kernels.user_models.features import ready_features
 from daskml_exec.kernels.user_models.models import Loss, user_models
 from daskml_exec.recommendation._content_lists import AskedModels, ContentLists
-from daskml_exec.recommendation._content_pairs import ContentPairs, accuracy
+from daskml_exec.recommendation._content_pairs import ContentPairs
 from daskml_exec.recommendation._features import ItemFeatures, item_features_of
 from daskml_exec.recommendation._given_rows import Encoding, GivenRows, given_rows
 from daskml_exec.recommendation._ids import codes_of, index_of, some
 from daskml_exec.recommendation._lists import ids_in, known_codes, require_n
 from daskml_exec.recommendation._pairs import predicted
-from daskml_exec.recommendation._scores import negative_rmse
+from daskml_exec.recommendation._scores import accuracy, negative_rmse
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._triples import Columns
 from daskml_exec.recommendation._user_models import worth_compiling

@@ -11,7 +11,6 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.user_models.scores import scores_of_pairs
 from daskml_exec.recommendation._content_lists import predictions
 from daskml_exec.recommendation._features import ItemFeatures
-from daskml_exec.recommendation._given_rows import triples_in_memory
 from daskml_exec.recommendation._ids import codes_of
 from daskml_exec.recommendation._triples import Columns, triples_of
 
@@ -59,22 +58,3 @@ class ContentPairs:
         )
         scores[rows] = predictions(found, self.intercept[user[rows]], logistic=self.logistic)
         return scores, int((user < 0).sum()), int((item < 0).sum())
-
-
-def accuracy(pairs: ContentPairs, interactions: Any, columns: Columns) -> float:
-    """Return the share of known pairs whose class is predicted.
-
-    Raises
-    ------
-    ValueError
-        None is known.
-    """
-    triples, _ = triples_in_memory(interactions, columns)
-    found, _, _ = pairs.of((triples.user, triples.item))
-    known = ~np.isnan(found)
-    if not known.any():
-        raise ValueError(
-            f"no row of {len(triples):,} in interactions is of a user and an item that the model "
-            "knows; allowed is at least one"
-        )
-    return float(np.mean((found[known] >= 0.5) == (triples.rating[known] > 0)))

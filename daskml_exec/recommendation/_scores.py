@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from daskml_exec.kernels.arrays import Array
 from daskml_exec.recommendation._given_rows import triples_in_memory
 from daskml_exec.recommendation._pairs import Scores
 from daskml_exec.recommendation._ranking_scores import ranking_scores
@@ -21,6 +22,24 @@ def negative_rmse(scores: Scores, interactions: Any, columns: Columns) -> float:
     ValueError
         None is known.
     """
+    found, ratings = _known(scores, interactions, columns)
+    return -float(np.sqrt(np.mean((found.astype(np.float64) - ratings) ** 2)))
+
+
+def accuracy(scores: Scores, interactions: Any, columns: Columns) -> float:
+    """Return the share of the pairs that are known whose class is the more probable one.
+
+    Raises
+    ------
+    ValueError
+        None is known.
+    """
+    found, ratings = _known(scores, interactions, columns)
+    return float(np.mean((found >= 0.5) == (ratings > 0)))
+
+
+def _known(scores: Scores, interactions: Any, columns: Columns) -> tuple[Array, Array]:
+    """Return scores and ratings of the pairs that are known."""
     triples, _ = triples_in_memory(interactions, columns)
     found, n_users, n_items = scores.of((triples.user, triples.item))
     known = ~np.isnan(found)
@@ -29,8 +48,7 @@ def negative_rmse(scores: Scores, interactions: Any, columns: Columns) -> float:
             f"interactions has {len(triples):,} rows, of which {n_users:,} are of unknown users "
             f"and {n_items:,} of unknown items; allowed is at least one of a known pair"
         )
-    errors = found[known].astype(np.float64) - triples.rating[known]
-    return -float(np.sqrt(np.mean(errors**2)))
+    return found[known], triples.rating[known]
 
 
 def ndcg(model: Any, seen: Seen, interactions: Any) -> float:

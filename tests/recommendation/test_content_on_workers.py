@@ -22,7 +22,6 @@ from tests.recommendation.content_examples import (
     USERS,
 )
 
-
 KINDS = {"stacked": 10**6, "compiled": 1}
 
 
