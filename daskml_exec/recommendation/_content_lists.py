@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.special import expit
 
+from daskml_exec.executor import in_threads, single_threaded_blas
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.user_models.scores import best_items
 from daskml_exec.partitions import lazy_frame
@@ -19,6 +20,7 @@ from daskml_exec.recommendation._ids import some
 from daskml_exec.recommendation._lists import SCORE, column_of
 from daskml_exec.recommendation._seen import Seen
 
+_SLAB = 2048
 _USERS_A_PIECE = 8192
 
 
@@ -47,10 +49,10 @@ class AskedModels:
         seen = None if self.seen is None else self.seen.take(rows)
         return AskedModels(self.users[rows], self.dual[rows], self.intercept[rows], seen)
 
-    def pieces(self) -> Iterator[AskedModels]:
-        """Yield ranges of users."""
-        for start in range(0, max(1, len(self.users)), _USERS_A_PIECE):
-            yield self.take(np.arange(start, min(start + _USERS_A_PIECE, len(self.users))))
+    def pieces(self, length: int) -> Iterator[AskedModels]:
+        """Yield ranges of at most so many users."""
+        for start in range(0, max(1, len(self.users)), length):
+            yield self.take(np.arange(start, min(start + length, len(self.users))))
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,19 @@ class ContentLists:
 
     def __call__(self, asked: AskedModels) -> pd.DataFrame:
         """Return a row per user and item, the best item first."""
-        asked = asked.take(np.flatnonzero(~np.isnan(asked.intercept)))
-        if not len(asked.users) or not len(self.choice.ids):
-            return self._frame(asked.users[:0], self.choice.ids[:0], np.empty(0))
-        seen = self._seen(asked)
-        found = best_items(asked.dual, self.known.matrix, self.choice.matrix, self.n, seen)
-        there, rows = found.items >= 0, np.repeat(np.arange(len(asked.users)), found.counts)
-        scores = predictions(found.scores[there], asked.intercept[rows], logistic=self.logistic)
-        return self._frame(asked.users[rows], self.choice.ids[found.items[there]], scores)
+        # Blocks of scores fit a core's cache: threads of BLAS would wait for one another.
+        with single_threaded_blas():
+            return self._joined(map(self._slab, asked.pieces(_SLAB)))
+
+    def in_threads(self, asked: AskedModels) -> pd.DataFrame:
+        """Return the same, made on all cores of this machine."""
+        return self._joined(in_threads(self._slab, asked.pieces(_SLAB)))
 
     def lazily(self, asked: AskedModels) -> Any:
         """Return the Dask dataframe of the lists, a partition per range of users."""
         # The dtype of texts is that of some, and not that of none.
         meta = self._frame(asked.users[:1], self.known.ids[:1], asked.intercept[:1])[:0]
-        return lazy_frame(self, list(asked.pieces()), meta)
+        return lazy_frame(self, list(asked.pieces(_USERS_A_PIECE)), meta)
 
     def require_some(self, asked: AskedModels, listed: Any) -> None:
         """Raise ValueError where a user that was asked for has an empty list."""
@@ -104,6 +105,20 @@ class ContentLists:
                 f"to choose from: {some(without)}; allowed are other users, other candidates, and "
                 "exclude_seen=False"
             )
+
+    def _joined(self, slabs: Iterable[tuple[Array, Array, Array]]) -> pd.DataFrame:
+        return self._frame(*(np.concatenate(each) for each in zip(*slabs, strict=True)))
+
+    def _slab(self, asked: AskedModels) -> tuple[Array, Array, Array]:
+        """Return users, items and scores, a user's after one another."""
+        asked = asked.take(np.flatnonzero(~np.isnan(asked.intercept)))
+        if not len(asked.users) or not len(self.choice.ids):
+            return asked.users[:0], self.choice.ids[:0], np.empty(0)
+        seen = self._seen(asked)
+        found = best_items(asked.dual, self.known.matrix, self.choice.matrix, self.n, seen)
+        there, rows = found.items >= 0, np.repeat(np.arange(len(asked.users)), found.counts)
+        scores = predictions(found.scores[there], asked.intercept[rows], logistic=self.logistic)
+        return asked.users[rows], self.choice.ids[found.items[there]], scores
 
     def _seen(self, asked: AskedModels) -> Any:
         """Return what users have as a CSR array of users x items to choose from."""

@@ -92,7 +92,7 @@ class ContentModel(ListeningEstimator):
         if users is None and interactions is None:
             return lists.lazily(self._all(exclude_seen=exclude_seen))
         asked = self._asked(users, interactions, exclude_seen=exclude_seen)
-        found = lists(asked)
+        found = lists.in_threads(asked)
         if users is not None:
             lists.require_some(asked, found[self.user])
         return found

@@ -16,7 +16,12 @@ from sklearn.model_selection import GridSearchCV
 from daskml_exec import open_model, save
 from daskml_exec.kernels.user_models import models, stacked
 from daskml_exec.kernels.user_models.newton import Limits
-from daskml_exec.recommendation import ContentRecommender, _user_models, ranking_scores
+from daskml_exec.recommendation import (
+    ContentRecommender,
+    _content_lists,
+    _user_models,
+    ranking_scores,
+)
 from tests.recommendation.content_examples import (
     FEATURES,
     ITEMS,
@@ -123,9 +128,11 @@ def test_lists_are_the_best_of_what_is_unseen(loss, sparse):
             assert list(of_user.item) == best(model, user, 5, seen, features=features)
 
 
-def test_all_users_by_default(model):
+def test_all_users_by_default(model, monkeypatch):
+    monkeypatch.setattr(_content_lists, "_SLAB", 7)
+    monkeypatch.setattr(_content_lists, "_USERS_A_PIECE", 20)
     lists = model.recommend(n=3)
-    assert isinstance(lists, dd.DataFrame)
+    assert isinstance(lists, dd.DataFrame) and lists.npartitions == 5
     lists = lists.compute()
     assert list(lists.user) == [user for user in USERS for _ in range(3)]
     pd.testing.assert_frame_equal(lists, model.recommend(USERS, n=3))
