@@ -67,7 +67,7 @@ def public_names():
     """Names of all classes that a public module lists in its ``__all__``."""
     names = set()
     for module in pkgutil.walk_packages(daskml_exec.__path__, "daskml_exec."):
-        if any(part.startswith("_") for part in module.name.split(".")):
+        if any(part.startswith("_") or part == "kernels" for part in module.name.split(".")):
             continue
         public = importlib.import_module(module.name)
         names |= {f"{module.name}.{name}" for name in getattr(public, "__all__", ())}

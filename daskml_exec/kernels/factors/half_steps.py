@@ -81,6 +81,10 @@ def compile_half_steps(dtype: Any, solver: Solver, nonnegative: bool = False) ->
     """
     if compiled_loops() is None:
         return
-    other, objective = np.ones((1, 1), dtype), Objective("explicit", 1.0, 1.0, 1.0)
-    one = Ratings(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, dtype))
-    half_step(one, prepare(other, None, objective, solver, nonnegative))
+    # Two rows of the other side that are nearly alike: single precision is not enough for them.
+    other, objective = (
+        np.array([[1.0, 1.0], [1.0, 1.001]], dtype),
+        Objective("explicit", 1.0, 0.0, 0.0),
+    )
+    row = Ratings(np.array([0, 2]), np.array([0, 1], np.int32), np.ones(2, dtype))
+    half_step(row, prepare(other, None, objective, solver, nonnegative))

@@ -10,6 +10,7 @@ from daskml_exec.kernels.factors.compiled.rows import (
     Rows,
     conjugate_rows,
     exact_rows,
+    exact_rows_in_double,
     nonnegative_rows,
 )
 from daskml_exec.kernels.factors.compiled.systems import PANEL, Entries, Rules, Table, Work
@@ -58,7 +59,7 @@ def solved(ratings: Ratings, prepared: Prepared, start: Any) -> tuple[Array, Arr
     longest = int(np.diff(ratings.indptr).max(initial=0))
     table = Table(_given(other, other.dtype), spectrum, k, other.shape[1])
     entries = _entries(longest, other.dtype)
-    work = _work(k, other.dtype, rules)
+    work, doubtful = _work(k, other.dtype, rules), np.zeros(n, np.bool_)
     # Pages of what is not used are never there.
     wide = _aligned((longest, _up(k, lanes(_DOUBLE))), _DOUBLE)
     in_double = (
@@ -75,7 +76,10 @@ def solved(ratings: Ratings, prepared: Prepared, start: Any) -> tuple[Array, Arr
         elif prepared.solver == "cg":
             conjugate_rows(*slab, CG_STEPS, rows, table, rules, entries, work)
         else:
-            exact_rows(*slab, rows, table, rules, entries, work, *in_double)
+            exact_rows(*slab, rows, table, rules, entries, work, doubtful)
+            again = np.flatnonzero(doubtful[slice(*slab)]) + begin
+            if len(again) and other.dtype != _DOUBLE:
+                exact_rows_in_double(again, rows, table, rules, entries, *in_double)
     return factors, objectives
 
 

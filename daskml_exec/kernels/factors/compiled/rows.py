@@ -17,8 +17,8 @@ from daskml_exec.kernels.factors.compiled.systems import (
 )
 
 _STEEP, _CONDITION = 4.0, 1000.0
-"""A row in single precision is solved again in double if pivots differ by more than the first
-factor and the bound of the condition is above the second: then errors may come to 1e-5."""
+"""In single precision a row is doubtful if pivots differ by more than the first factor and the
+bound of the condition is above the second: then errors may come to 1e-5."""
 
 
 class Rows(NamedTuple):
@@ -40,30 +40,46 @@ def exact_rows(
     rules: Any,
     entries: Any,
     scratch: Any,
+    doubtful: Any,
+) -> None:
+    """Write the factors of rows from `begin` up to `end`, and their objectives.
+
+    Rows are marked as doubtful where single precision may not be enough.
+    """
+    given, one, own, work = pointers(rows), pointers(table), pointers(entries), pointers(scratch)
+    for row in range(begin, end):
+        n = _take(given, row, own)
+        if n == 0:
+            _keep_nothing(given, row, one.k)
+            continue
+        condition = penalise(one, own, n, rules, work)
+        steepness = solve(one, own, n, rules, work)
+        doubtful[row] = condition > _CONDITION and not steepness < _STEEP
+        _predict(one, own, n, work)
+        _keep(given, row, one, own, n, rules, work.x)
+
+
+@compiled
+def exact_rows_in_double(
+    numbers: Any,
+    rows: Any,
+    table: Any,
+    rules: Any,
+    entries: Any,
     table_in_double: Any,
     entries_in_double: Any,
     scratch_in_double: Any,
 ) -> None:
-    """Write the factors of rows from `begin` up to `end`, and their objectives."""
-    given, one, own, work = pointers(rows), pointers(table), pointers(entries), pointers(scratch)
+    """Write the factors of some rows as `exact_rows` does, computed in double."""
+    given, one, own = pointers(rows), pointers(table), pointers(entries)
     wide, copied = pointers(table_in_double), pointers(entries_in_double)
-    in_double = pointers(scratch_in_double)
-    x, k, width = work.x, one.k, one.width
-    for row in range(begin, end):
+    work = pointers(scratch_in_double)
+    for row in numbers:
         n = _take(given, row, own)
-        if n == 0:
-            _keep_nothing(given, row, k)
-            continue
-        condition = penalise(one, own, n, rules, work)
-        steepness = solve(one, own, n, rules, work)
-        if work.lanes > in_double.lanes and condition > _CONDITION and not steepness < _STEEP:
-            _in_double(one, own, n, wide, copied)
-            penalise(wide, copied, n, rules, in_double)
-            solve(wide, copied, n, rules, in_double)
-            for j in range(width):
-                x[j] = in_double.x[j] if j < k else 0.0
-        machine.predict(own.s, one.rows, width, own.places, x, n, width // work.lanes)
-        _keep(given, row, one, own, n, rules, x)
+        _in_double(one, own, n, wide, copied)
+        penalise(wide, copied, n, rules, work)
+        solve(wide, copied, n, rules, work)
+        _keep_rounded(given, row, wide, copied, n, rules, work)
 
 
 @compiled
@@ -153,13 +169,7 @@ def nonnegative_rows(
             for j in range(i, k):
                 system[i, j] = system[j, i] = work.t[i * wide.width + j] + gram[i, j]
         _pivot(system, mu, b, free, wrong, gradient, wide.width, work)
-        for j in range(k):  # the objective is that of what is kept, which may be rounded
-            given.factors[row * k + j] = x[j]
-            x[j] = given.factors[row * k + j]
-        machine.predict(
-            copied.s, wide.rows, wide.width, copied.places, x, n, wide.width // work.lanes
-        )
-        _keep(given, row, wide, copied, n, rules, x)
+        _keep_rounded(given, row, wide, copied, n, rules, work)
         for i in range(k):
             for j in range(k):
                 given.objectives[row] += x[i] * gram[i, j] * x[j]
@@ -226,6 +236,23 @@ def _keep_nothing(rows: Any, row: int, k: int) -> None:
     for j in range(k):
         rows.factors[row * k + j] = 0.0
     rows.objectives[row] = 0.0
+
+
+@inlined
+def _predict(table: Any, entries: Any, n: int, work: Any) -> None:
+    width = table.width
+    machine.predict(entries.s, table.rows, width, entries.places, work.x, n, width // work.lanes)
+
+
+@inlined
+def _keep_rounded(
+    rows: Any, row: int, table: Any, entries: Any, n: int, rules: Any, work: Any
+) -> None:
+    for j in range(table.k):  # the objective is that of what is kept
+        rows.factors[row * table.k + j] = work.x[j]
+        work.x[j] = rows.factors[row * table.k + j]
+    _predict(table, entries, n, work)
+    _keep(rows, row, table, entries, n, rules, work.x)
 
 
 @inlined

@@ -8,6 +8,8 @@ own rows above, so that the system itself is never written down where one panel 
 Arrays are given as pointers, with their lengths.
 """
 
+import hashlib
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -20,8 +22,26 @@ PANEL = 64
 
 # Sums may be reordered, for vector registers; what is not finite must stay so.
 _fast = {"reassoc", "contract", "nsz"}
-compiled: Any = numba.njit(fastmath=_fast, nogil=True, cache=True)
-inlined: Any = numba.njit(fastmath=_fast, nogil=True, cache=True, forceinline=True)
+# Inlined before anything is compiled: what is inlined later is first compiled by itself.
+inlined: Any = numba.njit(fastmath=_fast, inline="always")
+
+
+def _digest() -> str:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+
+
+_DIGEST = _digest()
+
+
+def compiled(function: Any) -> Any:
+    """Return a function compiled for each type of its arguments, from the cache if it is there.
+
+    Numba takes code from its cache while the file of the function is what it was. What is inlined
+    is of other files, so the name under which code is kept tells of all of them.
+    """
+    function.__qualname__ += f"_{_DIGEST}"
+    return numba.njit(fastmath=_fast, nogil=True, cache=True)(function)
 
 
 class Rules(NamedTuple):
@@ -130,7 +150,7 @@ def penalise(table: Any, entries: Any, n: int, rules: Any, work: Any) -> float:
     return 1.0 + largest
 
 
-@compiled
+@inlined
 def solve(table: Any, entries: Any, n: int, rules: Any, work: Any) -> float:
     """Write the solution of a row to `work.x`, and return its largest pivot over the smallest.
 
