@@ -20,6 +20,7 @@ from daskml_exec.recommendation._given_rows import (
 from daskml_exec.recommendation._half_steps import (
     AlternatingSteps,
     Alternation,
+    CompileHalfSteps,
     Factors,
     initial_items,
     worth_compiling,
@@ -34,6 +35,7 @@ from daskml_exec.training import (
     History,
     Reached,
     all_or_nothing,
+    compile_ahead,
     telling,
     train,
     warn_of,
@@ -354,6 +356,11 @@ class AlternatingLeastSquares(FactorModel):
                 self.max_iter,
                 float(self.tol),
             )
+            if algorithm.loops:
+                compiling = CompileHalfSteps(
+                    np.dtype(self.dtype), algorithm.solver, algorithm.nonnegative
+                )
+                compile_ahead(loaded.partitions, compiling, repr(compiling), say=self._say)
             reached = Reached("iteration", 0, self.max_iter)
             fitted = train(
                 algorithm,

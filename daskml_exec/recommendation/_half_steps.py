@@ -9,7 +9,7 @@ import numpy as np
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.factors.chunks import ROWS, chunk_sums, gram_nodes
-from daskml_exec.kernels.factors.half_steps import half_step
+from daskml_exec.kernels.factors.half_steps import compile_half_steps, half_step
 from daskml_exec.kernels.factors.objective import Objective
 from daskml_exec.kernels.factors.prepared import Prepared, prepare
 from daskml_exec.kernels.factors.ratings import Ratings
@@ -183,6 +183,26 @@ class HalfStep(Query[Solved]):
             gram_nodes(values, side.start, self.n_rows) if side.n_rows else {},
             n_chunks(self.n_rows),
         )
+
+
+@dataclass(frozen=True)
+class CompileHalfSteps:
+    """Compiles the loops of half-steps where a partition is.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    solver : {"exact", "cg"}
+    nonnegative : bool
+    """
+
+    dtype: Any
+    solver: Solver
+    nonnegative: bool
+
+    def __call__(self, partition: Partition) -> None:
+        """Compile them, or load what was compiled before."""
+        compile_half_steps(self.dtype, self.solver, self.nonnegative)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def test_all_users_by_default(model, monkeypatch):
     monkeypatch.setattr(_content_lists, "_USERS_A_PIECE", 20)
     lists = model.recommend(n=3)
     assert isinstance(lists, dd.DataFrame) and lists.npartitions == 5
-    lists = lists.compute()
+    lists = lists.compute().reset_index(drop=True)
     assert list(lists.user) == [user for user in USERS for _ in range(3)]
     pd.testing.assert_frame_equal(lists, model.recommend(USERS, n=3))
 
