@@ -97,11 +97,13 @@ class ContentRecommender(ContentModel):
     The coefficients of a user lie in the span of the features of the user's items, so that a user
     with n items and d features is a system of n numbers, or of d if there are more items than
     features. Then, too, the model is kept as one number for each item: the negative derivative of
-    the loss of the item, over alpha (over 2 alpha with "squared"). Of the sixteen digits of its
-    coefficients about as many are lost as alpha is smaller than the sum of the squares of the
-    features; no others lose any so. A Worker holds the features in
-    double precision, the block of its users, and for one user at a time the product of
-    min(n, d) x min(n, d) numbers, and n x d where n is above d.
+    the loss of the item, over alpha (over 2 alpha with "squared"). Of users with more items than
+    features, or with items of the same features, coefficients have sixteen digits less about as
+    many as alpha is smaller than the sum of the squares of the features.
+
+    A Worker holds the features in double precision, the block of its users, and for one user at a
+    time two matrices of min(n, d) x min(n, d) numbers, and two of n x d where n is above d. The
+    driver holds the features, and 12 bytes for each interaction.
 
     Of a user and an item that come several times the last rating counts.
 

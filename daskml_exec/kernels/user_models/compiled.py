@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.user_models.newton import Limits
+from daskml_exec.kernels.user_models.newton import ROUNDING, Limits
 
 # Sums may be reordered, for vector registers; what is not finite must stay so.
 _compiled = numba.njit(
@@ -274,7 +274,7 @@ def _share(
         change = z_next[i] - z[i] - (b_next - b)
         linear += alpha * a[i] * change
         quadratic += alpha * (a_next[i] - a[i]) * change
-    low, high, share = 0.0, np.inf, 1.0
+    low, high, share = 0.0, max(2.0, limits.longest_step / length), 1.0
     for _ in range(limits.most_steps):
         slope, curvature = linear + share * quadratic, quadratic
         for i in range(len(z)):
@@ -287,8 +287,8 @@ def _share(
         else:
             high = share
         better = share - slope / curvature
-        if not low < better < min(high, 4.0 * share):
-            better = 0.5 * (low + min(high, 8.0 * share))
+        if not low < better < high:
+            better = 0.5 * (low + high)
         if abs(better - share) * length <= limits.roughly:
             return better
         share = better
@@ -306,9 +306,8 @@ def _dual_step(
         row, kernel, scale = B[i], K[i], root[i]
         for j in range(i + 1):
             row[j] = scale * kernel[j] * root[j]
-        row[i] += alpha
         a[i], ones[i] = scale * u[i], scale
-    _factor(B, alpha)
+    _factor(B, _penalized(B, n, alpha))
     _solve(B, a, ones)
     b = 0.0
     if intercept:
@@ -337,9 +336,8 @@ def _primal_step(
         w[j] = total
     B = np.zeros((size, size))
     _products_of_rows(scaled, np.arange(size), size, B)
-    for j in range(size):
-        B[j, j] += alpha
-    _factor(B, alpha)
+    least = _penalized(B, size, alpha)
+    _factor(B, least)
     _solve(B, w, np.zeros(size))
     b = (_dot(D, u) / weight if intercept else 0.0) - _dot(means, w)
     for i in range(n):
@@ -349,8 +347,19 @@ def _primal_step(
         for i in range(n):
             z[i] += value * row[i]
     for i in range(n):
-        a[i] = D[i] * (u[i] - z[i]) / alpha
+        a[i] = D[i] * (u[i] - z[i]) / least
     return b
+
+
+@_compiled
+def _penalized(B: Array, n: int, alpha: float) -> float:
+    """Add the penalty to the diagonal; return it: no less than what roundings make of B."""
+    least = alpha
+    for i in range(n):
+        least = max(least, ROUNDING * B[i, i])
+    for i in range(n):
+        B[i, i] += least
+    return least
 
 
 @_compiled

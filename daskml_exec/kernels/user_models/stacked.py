@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from daskml_exec.kernels.arrays import Array, Rows
 from daskml_exec.kernels.block_sizes import block_sizes
-from daskml_exec.kernels.user_models.newton import LIMITS
+from daskml_exec.kernels.user_models.newton import LIMITS, ROUNDING
 
 Step = Callable[[Rows, Array, Array], tuple[Array, Array, Array]]
 """Fits targets with weights, of some users: dual coefficients, intercepts and predictions."""
@@ -87,7 +87,7 @@ def _dual(
         root = np.sqrt(D)
         kernels = K[some]
         systems = root[:, :, None] * kernels * root[:, None, :]
-        systems[:, np.arange(n), np.arange(n)] += alpha
+        _penalize(systems, alpha)
         both = root[:, :, None] * np.linalg.solve(systems, np.stack([root * u, root], axis=2))
         a, ones, b = both[:, :, 0], both[:, :, 1], np.zeros(len(some))
         if intercept:
@@ -115,14 +115,22 @@ def _primal(
             at = (D * u).sum(axis=1) / weight
         scaled = (rows - centers[:, None, :]) * np.sqrt(D)[:, :, None]
         systems = scaled.mT @ scaled
-        systems[:, np.arange(d), np.arange(d)] += alpha
+        least = _penalize(systems, alpha)
         right = _times(scaled.mT, np.sqrt(D) * u)
         w = np.linalg.solve(systems, right[:, :, None])[:, :, 0]
         b = at - (centers * w).sum(axis=1)
         z = b[:, None] + _times(rows, w)
-        return D * (u - z) / alpha, b, z
+        return D * (u - z) / least[:, None], b, z
 
     return step, lambda a: (means * _times(X.mT, a)).sum(axis=1)
+
+
+def _penalize(systems: Array, alpha: float) -> Array:
+    """Add penalties to the diagonals; return them: no less than what roundings make of systems."""
+    diagonal = np.arange(systems.shape[1])
+    least = np.maximum(alpha, ROUNDING * systems[:, diagonal, diagonal].max(axis=1))
+    systems[:, diagonal, diagonal] += least[:, None]
+    return least
 
 
 def _newton(
@@ -174,7 +182,8 @@ def _shares(now: Model, then: Model, y: Array, alpha: float, length: Array) -> A
     of_rows = change - (then[1] - b)[:, None]
     linear = alpha * (a * of_rows).sum(axis=1)
     quadratic = alpha * ((then[0] - a) * of_rows).sum(axis=1)
-    low, high, share = np.zeros(len(y)), np.full(len(y), np.inf), np.ones(len(y))
+    low, share = np.zeros(len(y)), np.ones(len(y))
+    high = np.maximum(2.0, LIMITS.longest_step / length)
     found = np.zeros(len(y), bool)
     for _ in range(LIMITS.most_steps):
         probability = _probabilities(z + share[:, None] * change)
@@ -183,8 +192,8 @@ def _shares(now: Model, then: Model, y: Array, alpha: float, length: Array) -> A
         low, high = np.where(slope < 0, share, low), np.where(slope < 0, high, share)
         with np.errstate(divide="ignore", invalid="ignore"):
             better = share - slope / curvature
-        outside = ~((low < better) & (better < np.minimum(high, 4 * share)))
-        better = np.where(outside, 0.5 * (low + np.minimum(high, 8 * share)), better)
+        inside = (low < better) & (better < high)
+        better = np.where(inside, better, 0.5 * (low + high))
         near = np.abs(better - share) * length <= LIMITS.roughly
         share = np.where(found, share, better)
         found |= near

@@ -144,8 +144,9 @@ def test_items_with_the_same_features(path):
     features = np.repeat(dense(n_items=6), 10, axis=0)
     ratings = ratings_of([5, 20, 60], 60)
     for loss in ("squared", "log"):
-        found = fitted(ratings, features, loss, alpha=1e-3)
-        assert np.isfinite(found.dual).all()
+        for scale, alpha in ((1.0, 1e-3), (1e5, 1e-9)):  # the latter is less than roundings are
+            found = fitted(ratings, features * scale, loss, alpha=alpha)
+            assert np.isfinite(found.dual).all()
     for X, r, _, coef, _ in users(ratings, features, fitted(ratings, features, "squared")):
         assert_allclose(coef, Ridge(alpha=0.7, solver="svd").fit(X, r).coef_, rtol=1e-9, atol=1e-9)
 
