@@ -41,7 +41,8 @@ def compiled(function: Any) -> Any:
     is of other files, so the name under which code is kept tells of all of them.
     """
     function.__qualname__ += f"_{_DIGEST}"
-    return numba.njit(fastmath=_fast, nogil=True, cache=True)(function)
+    # To ask before each division whether it is by zero would keep it out of vector registers.
+    return numba.njit(error_model="numpy", fastmath=_fast, nogil=True, cache=True)(function)
 
 
 class Rules(NamedTuple):
