@@ -496,6 +496,22 @@ def gather(
 
 
 @_function
+def fetch(code: _Code, other: Any, ldo: Any, indices: Any, begin: Any, end: Any) -> None:
+    """Emit orders to bring other[indices[begin : end]] near; the work goes on meanwhile."""
+    builder = code.builder
+    byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    read, near, data = (ir.Constant(flag, value) for value in (0, 3, 1))
+    line = 64 // code.size
+    with code.loop_from(begin, end, 1) as (i, _):
+        row = code.mul(builder.sext(code.load_one(indices, i), _INDEX), ldo)
+        with code.loop_from(code.index(0), ldo, line) as (at, _):
+            where = builder.bitcast(code.at(other, code.add(row, at)), byte)
+            builder.call(function, [where, read, near, data])
+
+
+@_function
 def combine(
     code: _Code, x: Any, other: Any, ldo: Any, indices: Any, weights: Any, n: Any, vecs: Any
 ) -> None:

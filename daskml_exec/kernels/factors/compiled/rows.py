@@ -7,6 +7,8 @@ import numpy as np
 from daskml_exec.kernels.factors.compiled import machine_code as machine
 from daskml_exec.kernels.factors.compiled.machine_code import pointers
 from daskml_exec.kernels.factors.compiled.systems import (
+    PANEL,
+    Ahead,
     compiled,
     factorised_solution,
     inlined,
@@ -53,7 +55,10 @@ def exact_rows(
             _keep_nothing(given, row, one.k)
             continue
         condition = penalise(one, own, n, rules, work)
-        steepness = solve(one, own, n, rules, work)
+        last = given.indptr[row + 1]
+        following = given.indptr[row + 2] if row + 1 < end else last
+        ahead = Ahead(given.indices, last, min(following, last + PANEL))
+        steepness = solve(one, own, n, rules, work, ahead)
         doubtful[row] = condition > _CONDITION and not steepness < _STEEP
         _predict(one, own, n, work)
         _keep(given, row, one, own, n, rules, work.x)
@@ -78,7 +83,7 @@ def exact_rows_in_double(
         n = _take(given, row, own)
         _in_double(one, own, n, wide, copied)
         penalise(wide, copied, n, rules, work)
-        solve(wide, copied, n, rules, work)
+        solve(wide, copied, n, rules, work, Ahead(copied.places, 0, 0))
         _keep_rounded(given, row, wide, copied, n, rules, work)
 
 
@@ -168,7 +173,7 @@ def nonnegative_rows(
             free[i] = given.factors[row * k + i] > 0
             for j in range(i, k):
                 system[i, j] = system[j, i] = work.t[i * wide.width + j] + gram[i, j]
-        _pivot(system, mu, b, free, wrong, gradient, wide.width, work)
+        _pivot(system, mu, b, free, wrong, gradient, wide, copied, work)
         _keep_rounded(given, row, wide, copied, n, rules, work)
         for i in range(k):
             for j in range(k):
@@ -177,10 +182,18 @@ def nonnegative_rows(
 
 @inlined
 def _pivot(
-    system: Any, mu: Any, b: Any, free: Any, wrong: Any, gradient: Any, width: int, work: Any
+    system: Any,
+    mu: Any,
+    b: Any,
+    free: Any,
+    wrong: Any,
+    gradient: Any,
+    table: Any,
+    entries: Any,
+    work: Any,
 ) -> None:
     """Write the nonnegative minimiser to `work.x`, as `nonnegative_solutions` finds it."""
-    k, x = len(b), work.x
+    k, x, width = len(b), work.x, table.width
     fewest, chances, rounds = k + 1, 3, 0
     while True:
         for i in range(width * width):
@@ -193,7 +206,7 @@ def _pivot(
                 for j in range(i, k):
                     if free[j]:
                         work.t[i * width + j] = system[i, j]
-        factorised_solution(0, k, width, work, True)
+        factorised_solution(0, k, table, work, True, Ahead(entries.places, 0, 0))
         largest = highest = 0.0
         for i in range(k):
             gradient[i] = mu[i] * x[i] - b[i]

@@ -79,6 +79,14 @@ class Entries(NamedTuple):
     none: Any
 
 
+class Ahead(NamedTuple):
+    """The entries that are next, of which the other side's factors are brought near meanwhile."""
+
+    indices: Any
+    begin: int
+    end: int
+
+
 class Work(NamedTuple):
     """Scratch space for the system of one row; vectors are long enough for k and a panel."""
 
@@ -152,22 +160,22 @@ def penalise(table: Any, entries: Any, n: int, rules: Any, work: Any) -> float:
 
 
 @inlined
-def solve(table: Any, entries: Any, n: int, rules: Any, work: Any) -> float:
+def solve(table: Any, entries: Any, n: int, rules: Any, work: Any, ahead: Any) -> float:
     """Write the solution of a row to `work.x`, and return its largest pivot over the smallest.
 
     `work.mu` is the diagonal without entries; it is spent.
     """
     if n < table.k:
-        return _solve_by_entries(table, entries, n, rules, work)
+        return _solve_by_entries(table, entries, n, rules, work, ahead)
     for j in range(table.width):
         work.y[j] = 0.0
         work.diagonal[j] = work.mu[j]
     begin = weighted_gram(table, entries, n, rules, work, False)
-    return factorised_solution(n - begin, table.k, table.width, work, begin > 0)
+    return factorised_solution(n - begin, table.k, table, work, begin > 0, ahead)
 
 
 @inlined
-def _solve_by_entries(table: Any, entries: Any, n: int, rules: Any, work: Any) -> float:
+def _solve_by_entries(table: Any, entries: Any, n: int, rules: Any, work: Any, ahead: Any) -> float:
     y, x, scale, roots, places, lanes = (
         work.y,
         work.x,
@@ -195,7 +203,7 @@ def _solve_by_entries(table: Any, entries: Any, n: int, rules: Any, work: Any) -
         machine.gather_transposed(
             work.z, width, table.rows, width, places, scale, roots, i, width // lanes
         )
-    steepness = factorised_solution(table.k, n, width, work, False)
+    steepness = factorised_solution(table.k, n, table, work, False, ahead)
     for i in range(n):
         y[i] = scale[i] * x[i]
     machine.combine(x, table.rows, width, places, y, n, width // lanes)
@@ -205,14 +213,20 @@ def _solve_by_entries(table: Any, entries: Any, n: int, rules: Any, work: Any) -
 
 
 @inlined
-def factorised_solution(length: int, n: int, width: int, work: Any, begun: bool) -> float:
+def factorised_solution(
+    length: int, n: int, table: Any, work: Any, begun: bool, ahead: Any
+) -> float:
     """Write the solution of (t + diagonal + z'z) x = y, of n equations, to x; y is spent.
 
     `length` is that of z; t counts where it is begun. The largest pivot over the smallest returns.
     """
+    width = table.width
     w, inverse, x, y, tile = work.w, work.inverse, work.x, work.y, work.tile
     vecs = -(-n // work.lanes)
+    step = -(-(ahead.end - ahead.begin) * tile // n)
     for j in range(0, n, tile):
+        begin = ahead.begin + j // tile * step
+        machine.fetch(table.rows, width, ahead.indices, begin, min(begin + step, ahead.end))
         machine.eliminate(
             work.t, w, inverse, work.diagonal, work.z, width, length, width, j, vecs, begun
         )
@@ -248,5 +262,8 @@ def weighted_gram(table: Any, entries: Any, n: int, rules: Any, work: Any, whole
         )
         if whole or begin + m < n:
             for j in range(0, table.k, work.tile):
+                soon = begin + PANEL + j
+                end = min(soon + work.tile, begin + 2 * PANEL, n)
+                machine.fetch(table.rows, width, entries.places, soon, end)
                 machine.multiply(work.t, work.z, width, m, width, j, vecs)
     return begin
