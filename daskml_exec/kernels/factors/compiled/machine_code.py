@@ -573,7 +573,7 @@ def normal_product(
     vecs: Any,
 ) -> None:
     """Emit s[i] = y x and sums = the sum of (base[i] + slope[i] s[i]) y for y of indices[i]."""
-    few = _REGISTER // 8
+    few = 8  # vectors of a row that are held while it is used twice
 
     def in_registers(width: int) -> None:
         totals = code.variables(width)
