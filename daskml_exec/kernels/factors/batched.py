@@ -81,7 +81,7 @@ class _Slab:
         least = max(_TINY, resolution(spectrum) * shared.prepared.trace)
         if not shared.prepared.objective.implicit:  # there the entries are all that there is
             squares = self.total(lambda piece: _dots(piece.y, piece.y))
-            least = array_namespace(squares).clip(squares * resolution(squares), min=_TINY)
+            least = array_namespace(squares).clip(squares * resolution(squares), _TINY, None)
         return array_namespace(spectrum).maximum(spectrum, least)
 
 
@@ -181,7 +181,7 @@ def _by_entries(slab: _Slab) -> Any:
     """Solve the n x n systems."""
     piece = next(slab.pieces())
     xp, inverse = array_namespace(piece.y), 1.0 / slab.diagonals()
-    roots = xp.sqrt(xp.clip(piece.d, min=_TINY))
+    roots = xp.sqrt(xp.clip(piece.d, _TINY, None))
     scaled = piece.y * roots[:, :, None] * xp.sqrt(inverse)[:, None, :]
     w = roots * _solve(xp.matmul(scaled, xp.matrix_transpose(scaled)), 1.0, piece.q / roots)
     return inverse * piece.added(w)

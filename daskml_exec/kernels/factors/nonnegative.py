@@ -57,7 +57,7 @@ def nonnegative_solutions(systems: Any, b: Any, start: Any = None) -> Any:
         )
         count = xp.sum(xp.astype(wrong, b.dtype), axis=1, keepdims=True)
         if everywhere(count == 0.0):
-            return xp.clip(x, min=0.0)
+            return xp.clip(x, 0.0, None)
         fewer = count < fewest
         fewest = xp.where(fewer, count, fewest)
         chances = xp.where(fewer, xp.full_like(chances, 3.0), chances - 1.0)
