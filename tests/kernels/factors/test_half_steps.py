@@ -326,6 +326,26 @@ def test_badly_conditioned_rows_in_single_precision(feedback, reg, alpha):
         assert relative(factors, expected) < 1e-5
 
 
+@on_dtypes
+@on_kinds
+@pytest.mark.parametrize("solver", ["exact", "nonnegative"])
+def test_values_of_any_size(kind, dtype, solver):
+    ratings, other = problem(16, dtype)
+    ratings.values[:] = np.random.default_rng(0).choice(
+        [0.0, 1e-30, 1e-6, -1e-30, 1.0, -3.0, 1e4], len(ratings.values)
+    )
+    objective, nonnegative = KINDS[kind], solver == "nonnegative"
+    prepared = prepare(other, gram(other), objective, "exact", nonnegative)
+    factors, losses = half_step(ratings, prepared)
+    expected, least = exact(ratings, other, objective)
+    assert np.isfinite(losses).all()
+    if not nonnegative:
+        for row, wanted in zip(factors, expected, strict=True):
+            distance = np.linalg.norm(row - wanted)
+            assert distance <= (1e-5 if dtype == np.float32 else 1e-10) * np.linalg.norm(wanted)
+    assert (losses >= least - 1e-5 * np.abs(least).max()).all()
+
+
 def test_long_rows(way, monkeypatch):
     monkeypatch.setattr(batched, "_LONGEST", 50)
     ratings, other = problem(12, np.float64, [250, 0, 51, 50, 3])
