@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.factors.compiled.machine_code import lanes, tile
 from daskml_exec.kernels.factors.compiled.rows import (
     Rows,
     conjugate_rows,
@@ -14,6 +13,7 @@ from daskml_exec.kernels.factors.compiled.rows import (
     nonnegative_rows,
 )
 from daskml_exec.kernels.factors.compiled.systems import PANEL, Entries, Rules, Table, Work
+from daskml_exec.kernels.factors.compiled.vector_code import lanes, tile
 from daskml_exec.kernels.factors.prepared import CG_STEPS, Prepared
 from daskml_exec.kernels.factors.ratings import Ratings
 from daskml_exec.kernels.stop_points import stop_point

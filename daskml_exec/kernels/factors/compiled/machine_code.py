@@ -9,198 +9,17 @@ Matrices are given with the distance between their rows, in numbers. Every sum h
 which depends on its length alone.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding
-import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-_INDEX = ir.IntType(64)
-_REGISTER = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 32
+from daskml_exec.kernels.factors.compiled.vector_code import INDEX, Code, machine_function
 
 
-def lanes(dtype: Any) -> int:
-    """Return how many numbers of a dtype a vector register of this machine holds."""
-    return _REGISTER // np.dtype(dtype).itemsize
-
-
-def tile(dtype: Any) -> int:
-    """Return how many rows of a system are worked on at once."""
-    return min(8, lanes(dtype))
-
-
-class _Code:
-    """Emits instructions on vectors of one floating type."""
-
-    def __init__(self, builder: Any, scalar: Any, dtype: Any) -> None:
-        self.builder = builder
-        self.scalar = scalar
-        self.lanes = lanes(dtype)
-        self.tile = tile(dtype)
-        self.vector = ir.VectorType(scalar, self.lanes)
-        self.size = np.dtype(dtype).itemsize
-        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
-
-    def index(self, value: int) -> Any:
-        return ir.Constant(_INDEX, value)
-
-    def add(self, a: Any, b: Any) -> Any:
-        return self.builder.add(a, self.index(b) if isinstance(b, int) else b)
-
-    def mul(self, a: Any, b: Any) -> Any:
-        return self.builder.mul(a, self.index(b) if isinstance(b, int) else b)
-
-    def at(self, pointer: Any, index: Any) -> Any:
-        return self.builder.gep(pointer, [self.index(index) if isinstance(index, int) else index])
-
-    def load(self, pointer: Any, index: Any) -> Any:
-        where = self.builder.bitcast(self.at(pointer, index), self.vector.as_pointer())
-        return self.builder.load(where, align=self.size)
-
-    def store(self, value: Any, pointer: Any, index: Any) -> None:
-        where = self.builder.bitcast(self.at(pointer, index), self.vector.as_pointer())
-        self.builder.store(value, where, align=self.size)
-
-    def load_one(self, pointer: Any, index: Any) -> Any:
-        return self.builder.load(self.at(pointer, index))
-
-    def store_one(self, value: Any, pointer: Any, index: Any) -> None:
-        self.builder.store(value, self.at(pointer, index))
-
-    def splat(self, value: Any) -> Any:
-        one = self.builder.insert_element(
-            ir.Constant(self.vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
-        )
-        return self.shuffle(one, one, [0] * self.lanes)
-
-    def everywhere(self, pointer: Any, index: Any) -> Any:
-        return self.splat(self.load_one(pointer, index))
-
-    def lane(self, vector: Any, i: int) -> Any:
-        return self.builder.extract_element(vector, ir.Constant(ir.IntType(32), i))
-
-    def shuffle(self, a: Any, b: Any, order: list[int]) -> Any:
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
-        return self.builder.shuffle_vector(a, b, mask)
-
-    def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """Return a b + c, rounded once."""
-        kind, bits = a.type, self.size * 8
-        name = f"llvm.fma.f{bits}" if kind == self.scalar else f"llvm.fma.v{self.lanes}f{bits}"
-        function = cgutils.get_or_insert_function(
-            self.builder.module, ir.FunctionType(kind, [kind] * 3), name
-        )
-        return self.builder.call(function, [a, b, c])
-
-    def less(self, a: Any, b: Any, c: Any) -> Any:
-        """Return c - a b, rounded once."""
-        return self.fma(self.builder.fneg(a), b, c)
-
-    def only(self, vector: Any, chosen: Callable[[int], bool]) -> Any:
-        """Return a vector with zeros in the lanes that are not chosen."""
-        order = [i if chosen(i) else self.lanes for i in range(self.lanes)]
-        return self.shuffle(vector, self.zero, order)
-
-    def total(self, vector: Any) -> Any:
-        """Return the sum of all lanes: of halves, of halves of them, and so on."""
-        width = self.lanes
-        while width > 1:
-            width //= 2
-            lower = self.shuffle(vector, vector, list(range(width)))
-            upper = self.shuffle(vector, vector, list(range(width, 2 * width)))
-            vector = self.builder.fadd(lower, upper)
-        return self.lane(vector, 0)
-
-    def variables(self, n: int, kind: Any = None) -> list[Any]:
-        """Return places in registers."""
-        return [cgutils.alloca_once(self.builder, kind or self.vector) for _ in range(n)]
-
-    def read(self, places: list[Any]) -> list[Any]:
-        return [self.builder.load(place) for place in places]
-
-    def write(self, values: list[Any], places: list[Any]) -> None:
-        for value, place in zip(values, places, strict=True):
-            self.builder.store(value, place)
-
-    def loop(self, count: Any) -> Any:
-        """Return a context in which the body of a loop is emitted; it has an `index`."""
-        return cgutils.for_range(self.builder, count, intp=_INDEX)
-
-    def loop_from(self, begin: Any, end: Any, step: int) -> Any:
-        return cgutils.for_range_slice(self.builder, begin, end, self.index(step), _INDEX)
-
-    def equal(self, number: Any, value: int) -> Any:
-        return self.builder.icmp_signed("==", number, self.index(value))
-
-
-def _function(emit: Callable[..., None]) -> Any:
-    """Return a function of pointers and numbers for compiled loops."""
-
-    def typed(typing: Any, *arguments: Any) -> Any:
-        given = [a if isinstance(a, types.CPointer) else types.int64 for a in arguments]
-        dtype = next(a.dtype for a in given if isinstance(a, types.CPointer))
-
-        def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
-            emit(_Code(builder, context.get_value_type(dtype), dtype.name), *operands)
-            return context.get_dummy_value()
-
-        return types.void(*given), generate
-
-    typed.__name__ = emit.__name__
-    # The compiler counts arguments; the first of them is its own here as it is there.
-    typed.__signature__ = inspect.signature(emit)  # type: ignore[attr-defined]
-    return intrinsic(typed)
-
-
-def _pointers(typing: Any, record: Any) -> Any:
-    """Return a named tuple with pointers to the first numbers of its arrays.
-
-    The arrays have to outlive it. To hand arrays on would be to count references to them, which
-    costs more than a small row.
-    """
-    kinds = tuple(
-        types.CPointer(kind.dtype) if isinstance(kind, types.Array) else kind
-        for kind in record.types
-    )
-    pointed = types.BaseTuple.from_types(kinds, record.instance_class)
-
-    def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
-        values = cgutils.unpack_tuple(builder, operands[0], len(kinds))
-        values = [
-            context.make_array(kind)(context, builder, value).data
-            if isinstance(kind, types.Array)
-            else value
-            for kind, value in zip(record.types, values, strict=True)
-        ]
-        return context.make_tuple(builder, pointed, values)
-
-    return pointed(record), generate
-
-
-pointers: Any = intrinsic(_pointers)
-
-
-def _alike(typing: Any, one: Any, value: Any) -> Any:
-    """Return a number in the type of another."""
-
-    def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
-        return context.cast(builder, operands[1], signature.args[1], signature.args[0])
-
-    return one(one, value), generate
-
-
-alike: Any = intrinsic(_alike)
-
-
-@_function
-def multiply(
-    code: _Code, t: Any, z: Any, ldz: Any, length: Any, ld: Any, j: Any, vecs: Any
-) -> None:
+@machine_function
+def multiply(code: Code, t: Any, z: Any, ldz: Any, length: Any, ld: Any, j: Any, vecs: Any) -> None:
     """Emit t[j : j + tile] += z[:length, j : j + tile]' z[:length], from the diagonal on."""
     first = code.builder.sdiv(j, code.index(code.lanes))
 
@@ -214,9 +33,9 @@ def multiply(
     _by_columns(code, first, vecs, columns)
 
 
-@_function
+@machine_function
 def eliminate(
-    code: _Code,
+    code: Code,
     t: Any,
     w: Any,
     inverse: Any,
@@ -276,7 +95,7 @@ def eliminate(
     _by_columns(code, code.add(first, 1), vecs, columns)
 
 
-def _by_columns(code: _Code, first: Any, last: Any, emit: Callable[[int, Any], None]) -> None:
+def _by_columns(code: Code, first: Any, last: Any, emit: Callable[[int, Any], None]) -> None:
     """Emit loops over vectors of columns, as many at once as there are registers for."""
     if code.lanes * code.size < 64:  # sixteen registers
         with code.loop_from(first, last, 1) as (vec, _):
@@ -291,7 +110,7 @@ def _by_columns(code: _Code, first: Any, last: Any, emit: Callable[[int, Any], N
         emit(1, vec)
 
 
-def _tile(code: _Code, t: Any, ld: Any, j: Any, at: Any, width: int) -> list[Any]:
+def _tile(code: Code, t: Any, ld: Any, j: Any, at: Any, width: int) -> list[Any]:
     return [
         code.load(t, code.add(code.mul(code.add(j, r), ld), code.add(at, c * code.lanes)))
         for r in range(code.tile)
@@ -299,7 +118,7 @@ def _tile(code: _Code, t: Any, ld: Any, j: Any, at: Any, width: int) -> list[Any
     ]
 
 
-def _keep_tile(code: _Code, rows: list[Any], t: Any, ld: Any, j: Any, at: Any, width: int) -> None:
+def _keep_tile(code: Code, rows: list[Any], t: Any, ld: Any, j: Any, at: Any, width: int) -> None:
     for i, row in enumerate(rows):
         r, c = divmod(i, width)
         where = code.add(code.mul(code.add(j, r), ld), code.add(at, c * code.lanes))
@@ -307,7 +126,7 @@ def _keep_tile(code: _Code, rows: list[Any], t: Any, ld: Any, j: Any, at: Any, w
 
 
 def _add_products(
-    code: _Code,
+    code: Code,
     sums: list[Any],
     left: tuple[Any, Any, Any],
     right: tuple[Any, Any],
@@ -331,7 +150,7 @@ def _add_products(
 
 
 def _diagonal_tile(
-    code: _Code,
+    code: Code,
     rows: list[Any],
     t: Any,
     w: Any,
@@ -366,8 +185,8 @@ def _after(last: int) -> Callable[[int], bool]:
     return lambda lane: lane > last
 
 
-@_function
-def forward(code: _Code, y: Any, w: Any, ld: Any, j: Any, vecs: Any) -> None:
+@machine_function
+def forward(code: Code, y: Any, w: Any, ld: Any, j: Any, vecs: Any) -> None:
     """Emit the rows j : j + tile of the solution of (1 + w)' y = y, and what they take from y."""
     values = [code.load_one(y, code.add(j, r)) for r in range(code.tile)]
     for r in range(code.tile):
@@ -401,8 +220,8 @@ def forward(code: _Code, y: Any, w: Any, ld: Any, j: Any, vecs: Any) -> None:
         take(vec, 0)
 
 
-@_function
-def backward(code: _Code, x: Any, y: Any, w: Any, ld: Any, j: Any, vecs: Any) -> None:
+@machine_function
+def backward(code: Code, x: Any, y: Any, w: Any, ld: Any, j: Any, vecs: Any) -> None:
     """Emit the rows j : j + tile of the solution of (1 + w) x = y; x is zero in them before."""
     builder = code.builder
     sums = code.variables(code.tile)
@@ -424,9 +243,9 @@ def backward(code: _Code, x: Any, y: Any, w: Any, ld: Any, j: Any, vecs: Any) ->
         code.store_one(values[r], x, code.add(j, r))
 
 
-@_function
+@machine_function
 def gather_transposed(
-    code: _Code,
+    code: Code,
     z: Any,
     ldz: Any,
     other: Any,
@@ -440,7 +259,7 @@ def gather_transposed(
     """Emit z[:, i : i + lanes] = (row_scale other[indices[i : i + lanes]] column_scale)'."""
     n = code.lanes
     wide = code.builder.sext
-    rows = [code.mul(wide(code.load_one(indices, code.add(i, r)), _INDEX), ldo) for r in range(n)]
+    rows = [code.mul(wide(code.load_one(indices, code.add(i, r)), INDEX), ldo) for r in range(n)]
     scales = code.load(row_scale, i)
     with code.loop(vecs) as loop:
         at = code.mul(loop.index, n)
@@ -451,7 +270,7 @@ def gather_transposed(
             code.store(value, z, code.add(code.mul(code.add(at, c), ldz), i))
 
 
-def _transposed(code: _Code, rows: list[Any]) -> list[Any]:
+def _transposed(code: Code, rows: list[Any]) -> list[Any]:
     # Halves of ever smaller blocks change places: that of the upper right with the lower left.
     n, half = code.lanes, code.lanes // 2
     while half:
@@ -467,9 +286,9 @@ def _transposed(code: _Code, rows: list[Any]) -> list[Any]:
     return rows
 
 
-@_function
+@machine_function
 def gather(
-    code: _Code,
+    code: Code,
     z: Any,
     b: Any,
     other: Any,
@@ -485,7 +304,7 @@ def gather(
     """Emit z[i] = scale[i] y and b += q[i] y for y of indices[begin + i]."""
     with code.loop(n) as outer:
         i = outer.index
-        row = code.mul(code.builder.sext(code.load_one(indices, code.add(begin, i)), _INDEX), ldo)
+        row = code.mul(code.builder.sext(code.load_one(indices, code.add(begin, i)), INDEX), ldo)
         to = code.mul(i, ldz)
         factor, weight = code.everywhere(scale, i), code.everywhere(q, i)
         with code.loop(vecs) as inner:
@@ -495,8 +314,8 @@ def gather(
             code.store(code.fma(weight, y, code.load(b, at)), b, at)
 
 
-@_function
-def fetch(code: _Code, other: Any, ldo: Any, indices: Any, begin: Any, end: Any) -> None:
+@machine_function
+def fetch(code: Code, other: Any, ldo: Any, indices: Any, begin: Any, end: Any) -> None:
     """Emit orders to bring other[indices[begin : end]] near; the work goes on meanwhile."""
     builder = code.builder
     byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -505,15 +324,15 @@ def fetch(code: _Code, other: Any, ldo: Any, indices: Any, begin: Any, end: Any)
     read, near, data = (ir.Constant(flag, value) for value in (0, 3, 1))
     line = 64 // code.size
     with code.loop_from(begin, end, 1) as (i, _):
-        row = code.mul(builder.sext(code.load_one(indices, i), _INDEX), ldo)
+        row = code.mul(builder.sext(code.load_one(indices, i), INDEX), ldo)
         with code.loop_from(code.index(0), ldo, line) as (at, _):
             where = builder.bitcast(code.at(other, code.add(row, at)), byte)
             builder.call(function, [where, read, near, data])
 
 
-@_function
+@machine_function
 def combine(
-    code: _Code, x: Any, other: Any, ldo: Any, indices: Any, weights: Any, n: Any, vecs: Any
+    code: Code, x: Any, other: Any, ldo: Any, indices: Any, weights: Any, n: Any, vecs: Any
 ) -> None:
     """Emit x = the sum of weights[i] other[indices[i]]."""
     builder = code.builder
@@ -525,7 +344,7 @@ def combine(
         code.write([code.zero] * width, sums)
         with code.loop(n) as loop:
             i = loop.index
-            row = code.mul(builder.sext(code.load_one(indices, i), _INDEX), ldo)
+            row = code.mul(builder.sext(code.load_one(indices, i), INDEX), ldo)
             weight = code.everywhere(weights, i)
             for c in range(width):
                 y = code.load(other, code.add(row, code.add(at, c * code.lanes)))
@@ -540,16 +359,16 @@ def combine(
         columns(1, vec)
 
 
-@_function
+@machine_function
 def predict(
-    code: _Code, s: Any, other: Any, ldo: Any, indices: Any, x: Any, n: Any, vecs: Any
+    code: Code, s: Any, other: Any, ldo: Any, indices: Any, x: Any, n: Any, vecs: Any
 ) -> None:
     """Emit s[i] = the product of other[indices[i]] and x."""
     builder = code.builder
     (total,) = code.variables(1)
     with code.loop(n) as loop:
         i = loop.index
-        row = code.mul(builder.sext(code.load_one(indices, i), _INDEX), ldo)
+        row = code.mul(builder.sext(code.load_one(indices, i), INDEX), ldo)
         builder.store(code.zero, total)
         with code.loop(vecs) as inner:
             at = code.mul(inner.index, code.lanes)
@@ -558,9 +377,9 @@ def predict(
         code.store_one(code.total(builder.load(total)), s, i)
 
 
-@_function
+@machine_function
 def normal_product(
-    code: _Code,
+    code: Code,
     sums: Any,
     s: Any,
     other: Any,
@@ -581,7 +400,7 @@ def normal_product(
         columns = [code.load(x, c * code.lanes) for c in range(width)]
         with code.loop(n) as loop:
             i = loop.index
-            row = code.mul(code.builder.sext(code.load_one(indices, i), _INDEX), ldo)
+            row = code.mul(code.builder.sext(code.load_one(indices, i), INDEX), ldo)
             y = [code.load(other, code.add(row, c * code.lanes)) for c in range(width)]
             product = code.builder.fmul(y[0], columns[0])
             for c in range(1, width):
@@ -602,7 +421,7 @@ def normal_product(
             code.store(code.zero, sums, code.mul(loop.index, code.lanes))
         with code.loop(n) as loop:
             i = loop.index
-            row = code.mul(code.builder.sext(code.load_one(indices, i), _INDEX), ldo)
+            row = code.mul(code.builder.sext(code.load_one(indices, i), INDEX), ldo)
             code.builder.store(code.zero, product)
             with code.loop(vecs) as inner:
                 at = code.mul(inner.index, code.lanes)

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daskml_exec.kernels.factors.compiled import machine_code as machine
-from daskml_exec.kernels.factors.compiled.machine_code import pointers
 from daskml_exec.kernels.factors.compiled.systems import (
     PANEL,
     Ahead,
@@ -17,6 +16,7 @@ from daskml_exec.kernels.factors.compiled.systems import (
     weigh,
     weighted_gram,
 )
+from daskml_exec.kernels.factors.compiled.vector_code import alike, pointers
 
 _STEEP, _CONDITION = 4.0, 1000.0
 """In single precision a row is doubtful if pivots differ by more than the first factor and the
@@ -123,7 +123,7 @@ def conjugate_rows(
             for j in range(width):
                 moved[j] += mu[j] * p[j]
                 curvature += moved[j] * p[j]
-            step = machine.alike(work.one, fall / curvature if curvature > 0.0 else 0.0)
+            step = alike(work.one, fall / curvature if curvature > 0.0 else 0.0)
             now = 0.0
             for j in range(width):
                 x[j] += step * p[j]
@@ -131,7 +131,7 @@ def conjugate_rows(
                 now += r[j] * (r[j] / mu[j])
             for i in range(n):
                 s[i] += step * t[i]
-            turn = machine.alike(work.one, now / fall if fall > 0.0 else 0.0)
+            turn = alike(work.one, now / fall if fall > 0.0 else 0.0)
             for j in range(width):
                 p[j] = r[j] / mu[j] + turn * p[j]
             fall = now
