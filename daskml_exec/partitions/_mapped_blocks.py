@@ -113,7 +113,8 @@ def mapped_blocks(executor: Executor, X: Any, query: Any) -> Partitions:
     del blocks
     if places is None:
         try:
-            wait(futures)
+            with client.as_current():  # the cluster of this process is nobody's default
+                wait(futures)
         except CancelledError as error:
             raise LostPartitionError("X is gone: the cluster was restarted or closed") from error
     by_size = places or futures

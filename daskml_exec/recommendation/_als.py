@@ -93,10 +93,12 @@ class AlternatingLeastSquares(FactorModel):
     user, item, rating : str, default="user", "item", "rating"
         Columns of dataframes; ``rating=None`` takes each row as a one.
     n_blocks : int, optional
-        Blocks of users, and of items; by default two for each Worker, four at least.
+        Blocks of users, and of items; by default two for each Worker, four at least. A block has 32
+        rows of the longer side or more.
     keep_interactions : bool, default=True
         Whether the model keeps who has interacted with what: 8 bytes for each interaction, 12 in
-        float64. Without, `recommend` is given ``interactions=``.
+        float64. Without, `recommend` is given ``interactions=``, and `score` of implicit feedback,
+        which searches call, is refused.
     warm_start : bool, default=False
         Whether `fit` begins with the factors of the last one, of ids that are still there.
     random_state : int, RandomState or None, default=None
@@ -129,8 +131,8 @@ class AlternatingLeastSquares(FactorModel):
     encoded there. The driver holds ids and factors of both sides: 4 n_factors bytes for each user
     and item in float32.
 
-    With `implicit`, the values of the matrix are the whole confidence: give it ``alpha * r``, with
-    ``regularization=reg`` and here ``reg_exponent=0``. Spark's ``regParam`` is `reg` with
+    With `implicit`, the values of the matrix are the whole confidence: give it ``1 + alpha * r``,
+    with ``regularization=reg`` and here ``reg_exponent=0``. Spark's ``regParam`` is `reg` with
     ``reg_exponent=1``.
 
     References
@@ -264,7 +266,8 @@ class AlternatingLeastSquares(FactorModel):
 
         Users and items that are new get a place among the sorted ids. First the users are solved
         given all items, then the items given all users, and the users once more; all others stay
-        as they are. It is done on the driver, in memory.
+        as they are, and so do `objective_` and `history_`, which are of the last `fit`. It is done
+        on the driver, in memory.
 
         Parameters
         ----------
@@ -322,6 +325,9 @@ class AlternatingLeastSquares(FactorModel):
 
     def _validate(self) -> None:
         self._validate_params()
+        for name in ("n_factors", "max_iter"):
+            if isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)}; allowed are integers from 1")
         for name in ("alpha", "reg", "reg_exponent", "tol"):
             value = getattr(self, name)
             if not np.isfinite(value):
@@ -425,7 +431,7 @@ def _plan(loaded: Loaded, n_factors: int) -> str:
     return (
         f"{loaded.n_entries:,} interactions of {len(loaded.users):,} users and "
         f"{len(loaded.items):,} items, {bytes_text(sum(blocks.sizes or ()))} in "
-        f"{len(blocks.rows)} blocks, by {n_factors} factors"
+        f"{len(blocks.rows)} block{'s' * (len(blocks.rows) != 1)}, by {n_factors} factors"
     )
 
 
@@ -446,12 +452,14 @@ def _not_converged(
 ) -> list[FitWarning]:
     if state.converged or stopped or not model.tol:
         return []
+    fell = f"lowered the objective by a share of {state.fell:.1e}, above tol={model.tol:.1e}"
+    if not np.isfinite(state.fell):
+        fell = "has none before it to compare with"
     return [
         FitWarning(
             "convergence",
             f"AlternatingLeastSquares stopped at max_iter={model.max_iter} before it converged: "
-            f"the last iteration lowered the objective by a share of {state.fell:.1e}, above tol="
-            f"{model.tol:.1e}. Raise max_iter or tol; tol=0 asks for max_iter iterations",
+            f"the last iteration {fell}. Raise max_iter or tol; tol=0 asks for max_iter iterations",
             ConvergenceWarning,
         )
     ]

@@ -9,7 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.kernels.factors.objective import Objective
 from daskml_exec.recommendation._fold_in import FoldIn
-from daskml_exec.recommendation._given_rows import Encoding, GivenRows, given_rows
+from daskml_exec.recommendation._given_rows import (
+    Encoding,
+    GivenRows,
+    given_rows,
+    require_same_width,
+)
 from daskml_exec.recommendation._ids import codes_of, index_of, some
 from daskml_exec.recommendation._lists import (
     Asked,
@@ -197,8 +202,15 @@ class FactorModel(ListeningEstimator):
         """
         check_is_fitted(self)
         if self._explicit:
+            require_same_width(interactions, self.items_, self.users_)
             return negative_rmse(self._pair_scores(), interactions, self._columns())
-        return ndcg(self, self._kept(), interactions)
+        if self._seen is None:
+            raise ValueError(
+                "score of implicit feedback leaves out what was seen, which a model with "
+                "keep_interactions=False does not know; allowed is "
+                "ranking_scores(model, train, test)"
+            )
+        return ndcg(self, self._seen, interactions)
 
     @property
     def _explicit(self) -> bool:

@@ -128,6 +128,12 @@ def given_rows(interactions: Any, items: Array, n_users: int, how: Encoding) -> 
     )
 
 
+def require_same_width(interactions: Any, items: Array, users: Array) -> None:
+    """Raise ValueError for a matrix that has not a column for each item."""
+    if sp.issparse(interactions):
+        require_width(interactions.shape, len(items), len(users))
+
+
 def require_width(shape: tuple[int, int], n_items: int, n_users: int) -> None:
     """Raise ValueError unless a matrix has a column for each item."""
     if shape[1] != n_items:

@@ -160,6 +160,8 @@ def require_lists(listed: Any, asked: Asked, lists: Lists) -> None:
     without = asked.users[~pd.Index(asked.users).isin(pd.Index(listed))]
     if len(without):
         n_allowed = len(lists.items) if lists.allowed is None else int(lists.allowed.sum())
+        if not n_allowed:
+            raise ValueError("candidates and exclude leave no item; allowed is at least one")
         raise ValueError(
             f"users has {len(without):,} ids of which all {n_allowed:,} items that may be "
             f"recommended were seen: {some(without)}; allowed are other users, and "
@@ -190,7 +192,7 @@ def known_codes(ids: Array, known: Array, name: str, more: str = "") -> Array:
     """
     codes = codes_of(index_of(known), ids)
     if (codes < 0).any():
-        unknown = ids[codes < 0]
+        unknown = np.unique(ids[codes < 0])
         raise ValueError(
             f"{name} has {len(unknown):,} ids that the model was not fitted on: {some(unknown)}; "
             f"allowed are ids of {name}_{';' * bool(more)}{more}"

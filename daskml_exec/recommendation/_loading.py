@@ -166,10 +166,10 @@ def _in_memory(given: Any, rules: Rules) -> tuple[Pieces, _Found]:
 
 def _on_cluster(executor: Executor, given: Any, rules: Rules) -> tuple[Partitions, _Found]:
     sent, columns = given, rules.columns
-    if not is_collection(given) and not sp.issparse(given):
+    if sp.issparse(given) and given.format in ("csr", "csc"):
+        sent = given.tocsr()
+    elif not is_collection(given):  # of other formats, too: a conversion would add what comes twice
         sent, columns = triples_of(given, columns).frame(), OF_TRIPLES
-    if sp.issparse(sent):
-        sent = sp.csr_array(sent)
     read = mapped_blocks(executor, sent, _Read(columns))
     n_blocks = max(_LEAST_BLOCKS, _BLOCKS_PER_WORKER * len(executor.check_workers()))
     with ExitStack() as stack:
@@ -197,6 +197,13 @@ def _found(counts: _IdCounts, given: Any, rules: Rules, n_blocks: int) -> _Found
         raise original(counts.error)
     if not counts.n_rows:
         raise ValueError("interactions have no rows; allowed is at least one")
+    most = np.sqrt(float(np.finfo(rules.dtype).max))
+    if counts.largest > most:
+        raise ValueError(
+            f"column {rules.columns.rating or 'rating'!r} of ratings goes to {counts.largest:.3g}; "
+            f"allowed are numbers whose squares are finite in {np.dtype(rules.dtype).name}, up to "
+            f"{most:.3g}"
+        )
     user = counts.user.sorted(rules.columns.user)
     item = counts.item.sorted(rules.columns.item)
     shape = _shape_of(given)
@@ -265,6 +272,7 @@ class _IdCounts:
     item: Distinct
     n_rows: int
     n_zeros: int
+    largest: float
     error: Any = None
 
     def __add__(self, other: _IdCounts) -> _IdCounts:
@@ -275,6 +283,7 @@ class _IdCounts:
             self.item + other.item,
             self.n_rows + other.n_rows,
             self.n_zeros + other.n_zeros,
+            max(self.largest, other.largest),
         )
 
 
@@ -283,12 +292,13 @@ class _CountIds(Query[_IdCounts]):
     def partial(self, triples: Triples | Raised) -> _IdCounts:
         if isinstance(triples, Raised):
             none = Distinct(np.empty(0, np.int64), np.empty(0, np.int64))
-            return _IdCounts(none, none, 0, 0, triples)
+            return _IdCounts(none, none, 0, 0, 0.0, triples)
         return _IdCounts(
             Distinct.of(triples.user),
             Distinct.of(triples.item),
             len(triples),
             int(np.count_nonzero(triples.rating == 0)),
+            float(np.abs(triples.rating).max(initial=0.0)),
         )
 
 

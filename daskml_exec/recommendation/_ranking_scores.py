@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.recommendation._given_rows import triples_in_memory
@@ -100,6 +102,12 @@ def ranking_scores(model: Any, train: Any, test: Any, k: int = 10) -> RankingSco
         raise ValueError(f"k={k!r}; allowed are integers from 1")
     k = int(k)
     recommender: Recommender = model
+    if not hasattr(model, "recommend"):
+        raise TypeError(f"model is of {type(model).__name__}; allowed are fitted recommenders")
+    if not hasattr(model, "users_"):
+        raise NotFittedError(f"model, of {type(model).__name__}, is not fitted: call fit before")
+    for name, given in (("train", train), ("test", test)):
+        _refuse_transposed(given, name, recommender)
     columns = Columns(recommender.user, recommender.item, recommender.rating)
     later, _ = triples_in_memory(test, columns, " of test")
     before = None if train is None else triples_in_memory(train, columns, " of train")[0]
@@ -111,8 +119,9 @@ def ranking_scores(model: Any, train: Any, test: Any, k: int = 10) -> RankingSco
     if not len(asked):
         raise ValueError(
             f"test has {len(later):,} rows and {len(wanted):,} users with relevant "
-            "items, those of ratings above zero that are not in train, and the model knows none of "
-            "these users; allowed is at least one"
+            "items, those of ratings above zero that are not in train"
+            f"{', and the model knows none of them' * bool(len(wanted))}; allowed is at least one "
+            "that it knows"
         )
     rows = np.full(len(pairs.users), -1)
     rows[asked] = np.arange(len(asked))
@@ -139,6 +148,17 @@ def ranking_scores(model: Any, train: Any, test: Any, k: int = 10) -> RankingSco
         users_left_out=len(pairs.users) - len(asked),
         users_unknown=len(wanted) - len(asked),
     )
+
+
+def _refuse_transposed(given: Any, name: str, model: Recommender) -> None:
+    """Raise ValueError for a matrix of items x users, where their numbers tell it."""
+    shape = len(model.users_), len(model.items_)
+    if sp.issparse(given) and given.shape == shape[::-1] != shape:
+        raise ValueError(
+            f"{name} is a matrix of {given.shape[0]:,} rows and {given.shape[1]:,} columns, and "
+            f"the model has {shape[0]:,} users and {shape[1]:,} items; allowed are rows of users: "
+            f"{name}.T"
+        )
 
 
 @dataclass(frozen=True)

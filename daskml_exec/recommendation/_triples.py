@@ -34,6 +34,14 @@ class Columns:
     item: str
     rating: str | None
 
+    def __post_init__(self) -> None:
+        names = self.names()
+        if len(set(names)) < len(names) or "score" in (self.user, self.item):
+            raise ValueError(
+                f"user={self.user!r}, item={self.item!r}, rating={self.rating!r}; allowed are "
+                "different names, and for users and items others than 'score', which lists have"
+            )
+
     def names(self) -> list[str]:
         """Return those that a dataframe must have."""
         return [self.user, self.item, *([] if self.rating is None else [self.rating])]
@@ -106,14 +114,15 @@ def triples_of(block: Any, columns: Columns, start: int | None = 0, where: str =
                 "interactions are a Dask array with chunks of unknown sizes, so that rows have no "
                 "numbers; allowed are known ones: interactions.compute_chunk_sizes()"
             )
-        rows = block.tocsr()
-        # SciPy's own conversion wants indices and indptr of one dtype.
-        user = np.repeat(_numbers_from(start, rows.shape[0]), np.diff(rows.indptr))
-        item, rating = rows.indices, rows.data
+        user, item, rating = _entries(block)
+        user = user + start if start else user
     elif isinstance(block, tuple) and len(block) in (2, 3):
         user, item, rating = (*block, None)[:3]
     else:
-        raise TypeError(f"interactions{where} are of {type(block).__name__}; allowed are {ALLOWED}")
+        has = f" of {type(block[0]).__name__}" if isinstance(block, (list, tuple)) and block else ""
+        raise TypeError(
+            f"interactions{where} are of {type(block).__name__}{has}; allowed are {ALLOWED}"
+        )
     if not sp.issparse(block):
         user, item = ids_of(user, columns.user, where), ids_of(item, columns.item, where)
     name = "rating" if columns.rating is None else columns.rating
@@ -129,13 +138,26 @@ def triples_of(block: Any, columns: Columns, start: int | None = 0, where: str =
     return made
 
 
-def _numbers_from(start: int, n: int) -> Array:
-    dtype = np.int32 if start + n <= np.iinfo(np.int32).max else np.int64
-    return np.arange(start, start + n, dtype=dtype)
+def _entries(matrix: Any) -> tuple[Array, Array, Array]:
+    """Return rows, columns and values of all entries; pairs that come twice stay two."""
+    if matrix.format == "coo":
+        return *matrix.coords, matrix.data
+    rows = matrix.tocsr()
+    # SciPy's own conversion wants indices and indptr of one dtype.
+    dtype = np.int32 if rows.shape[0] <= np.iinfo(np.int32).max else np.int64
+    numbers = np.repeat(np.arange(rows.shape[0], dtype=dtype), np.diff(rows.indptr))
+    return numbers, rows.indices, rows.data
 
 
 def _numbers(rating: Any, name: str, where: str) -> Array:
     refuse_unreadable(rating, f"column {name!r}")
+    kind = getattr(getattr(rating, "dtype", None), "kind", "f")
+    texts = kind in "SU" or (kind == "O" and pd.api.types.infer_dtype(rating) == "string")
+    if texts or kind == "c":
+        found = "texts" if texts else "complex numbers"
+        raise TypeError(
+            f"column {name!r} of ratings{where} has {found}; allowed are finite numbers"
+        )
     try:
         if isinstance(rating, pd.Series):
             dtype = np.float32 if rating.dtype == np.float32 else np.float64

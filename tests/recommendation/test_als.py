@@ -2,6 +2,7 @@
 
 import warnings
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,6 +136,12 @@ def test_ids_of_any_kind(plays, ids):
     assert sorted(found.users_.tolist()) == found.users_.tolist()
 
 
+def test_a_dask_dataframe_opens_the_cluster_of_this_process(plays):
+    frame = triples(plays)
+    found = als().fit(dd.from_pandas(frame, npartitions=3))
+    assert found.user_factors_.tobytes() == als().fit(frame).user_factors_.tobytes()
+
+
 def test_rows_of_a_matrix_without_entries_have_zeros():
     R = sp.csr_matrix(np.array([[1.0, 0, 2], [0, 0, 0], [1, 0, 0]]))
     model = als().fit(R)
@@ -162,6 +169,21 @@ def test_duplicates():
     with pytest.raises(ValueError, match=r"2 rows .* user 0 and item 0; .*'mean' and 'last'"):
         als(feedback="explicit").fit(frame)
     assert als(feedback="explicit", duplicates="last").fit(frame)._seen.values.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("form", ["coo", "csr", "csc"])
+def test_duplicates_of_matrices(form):
+    entries = ([1.0, 4, 3], ([0, 0, 1], [1, 1, 0]))
+    R = sp.coo_array(entries, shape=(2, 2))
+    if form != "coo":  # SciPy's conversion would add them
+        indptr = np.array([0, 2, 3]) if form == "csr" else np.array([0, 1, 3])
+        indices = np.array([1, 1, 0]) if form == "csr" else np.array([1, 0, 0])
+        data = np.array([1.0, 4, 3]) if form == "csr" else np.array([3.0, 1, 4])
+        R = getattr(sp, f"{form}_array")((data, indices, indptr), shape=(2, 2))
+    assert als(duplicates="last").fit(R)._seen.values.tolist() == [4, 3]
+    assert als(duplicates="mean").fit(R)._seen.values.tolist() == [2.5, 3]
+    with pytest.raises(ValueError, match="of user 0 and item 1"):
+        als(feedback="explicit").fit(R)
 
 
 def test_zeros_are_kept_with_explicit_feedback_and_left_out_with_implicit(plays):
@@ -220,6 +242,9 @@ def test_saved_and_opened(plays, tmp_path):
         ({"alpha": 0}, ValueError, "alpha"),
         ({"alpha": float("nan")}, ValueError, "alpha"),
         ({"nonnegative": True, "solver": "cg"}, ValueError, "nonnegative=True with solver='cg'"),
+        ({"n_factors": True}, ValueError, "n_factors=True"),
+        ({"item": "score"}, ValueError, "item='score'"),
+        ({"user": "item"}, ValueError, "allowed are different names"),
         ({"dtype": "float16"}, ValueError, "dtype"),
         ({"feedback": "stars"}, ValueError, "feedback"),
     ],
@@ -239,7 +264,9 @@ def test_arguments_that_are_refused(plays, change, error, message):
         ({"user": pd.to_datetime(["2020-01-01"] * 3)}, r"'user' of ids has dates"),
         ({"user": [0.5, 1, 2]}, r"'user' of ids has 0.5 in row 0"),
         ({"user": ["a", 1, 2]}, r"'user' has ids of int and str"),
-        ({"rating": ["x", "y", "z"]}, r"'rating' of ratings has what is no number"),
+        ({"rating": [1e300, 1, 1]}, r"'rating' of ratings goes to 1e\+300; .* float64, up to 1"),
+        ({"rating": [1j, 1, 1]}, r"'rating' of ratings has complex numbers"),
+        ({"rating": ["x", "y", "z"]}, r"'rating' of ratings has texts"),
     ],
 )
 def test_interactions_that_are_refused(change, message):

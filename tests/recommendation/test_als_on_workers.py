@@ -125,3 +125,8 @@ def test_many_iterations_leave_the_scheduler_few_tasks(two_workers, frame):
     als(n_factors=2, max_iter=30, callbacks=[count]).fit(frame)
     assert len(most) == 60
     assert max(most) < most[0] + 80
+
+
+def test_matrices_in_coordinates_keep_their_duplicates(two_workers):
+    R = sp.coo_array(([1.0, 4, 3], ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
+    assert als(duplicates="last").fit(R)._seen.values.tolist() == [4, 3]

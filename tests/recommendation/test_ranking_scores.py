@@ -240,3 +240,18 @@ def test_wrong_arguments(train, test, k, message):
 def test_fields_are_described():
     described = [field.name for field in fields(RankingScores)]
     assert all(f"    {name} : " in RankingScores.__doc__ for name in described)
+
+
+def test_models_that_are_none_and_transposed_matrices():
+    from sklearn.exceptions import NotFittedError
+
+    from daskml_exec.recommendation import AlternatingLeastSquares
+
+    R = sp.random(12, 7, 0.5, format="csr", random_state=0)
+    with pytest.raises(NotFittedError, match="AlternatingLeastSquares"):
+        ranking_scores(AlternatingLeastSquares(2), R, R)
+    with pytest.raises(TypeError, match="model is of NoneType"):
+        ranking_scores(None, R, R)
+    model = AlternatingLeastSquares(2, tol=0, max_iter=1, random_state=0).fit(R)
+    with pytest.raises(ValueError, match=r"test is a matrix of 7 rows and 12 columns, .* test\.T"):
+        ranking_scores(model, R, R.T.tocsr())
