@@ -73,3 +73,12 @@ def test_without_packages_docstrings_are_the_texts(packages, monkeypatch, found)
     monkeypatch.setitem(its_names, "topics_of_docstrings", lambda: [("a", "b")])
     assert packages.topics_or_docstrings(found) == [("a", "b")]
     assert packages.topics_or_docstrings(lambda: [("c", "d")] * 3, least=3) == [("c", "d")] * 3
+
+
+def test_a_line_is_a_user_a_movie_stars_and_a_time():
+    rows = [line.split("::") for line in (DATA / "movielens_sample.txt").read_text().splitlines()]
+    assert len(rows) == 1501
+    users, movies, stars, _ = zip(*(map(int, row) for row in rows), strict=True)
+    assert (set(users), set(movies)) == (set(range(30)), set(range(100)))
+    assert set(stars) == {1, 2, 3, 4, 5}
+    assert len(set(zip(users, movies, strict=True))) == len(rows)
