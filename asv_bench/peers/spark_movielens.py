@@ -2,7 +2,8 @@
 
 Runs in an interpreter that has pyspark, and imports nothing of ours. The folder has `ratings.csv`,
 lines of user, item and rating, and `settings.json`, a list of keyword arguments of Spark's `ALS`.
-The n-th setting gets `n.npz`, with sorted ids and factors of both sides.
+The n-th setting gets `n.npz`, with sorted ids and factors of both sides. Checkpoints go to the
+folder, too: without, the lineage of fifteen iterations overflows the stack of Java.
 """
 
 import json
@@ -31,12 +32,13 @@ def main() -> None:
         .config("spark.sql.shuffle.partitions", "2")
         .getOrCreate()
     )
+    spark.sparkContext.setCheckpointDir(str(folder / "checkpoints"))
     path = str(folder / "ratings.csv")
     ratings = spark.read.csv(path, schema="user INT, item INT, rating FLOAT").repartition(2)
     ratings = ratings.cache()
     ratings.count()
     for number, setting in enumerate(json.loads((folder / "settings.json").read_text())):
-        model = ALS(numUserBlocks=2, numItemBlocks=2, **setting).fit(ratings)
+        model = ALS(numUserBlocks=2, numItemBlocks=2, checkpointInterval=5, **setting).fit(ratings)
         users, of_users = columns(model.userFactors)
         items, of_items = columns(model.itemFactors)
         np.savez(
