@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions import refuse_unreadable
 
 _SHOWN = 5
+_filling = threading.Lock()
+"""Threads that fill the table of one Index together find ids in it twice."""
 _LARGEST_EXACT = 2.0**53
 """From here on not every integer is a float64."""
 
@@ -112,6 +115,8 @@ class Distinct:
 
 def codes_of(index: Any, ids: Array) -> Array:
     """Return the place of each id in a pandas Index of all; -1 where it is not there."""
+    with _filling:
+        _ = index.is_unique  # which fills the table
     return np.asarray(index.get_indexer(pd.Index(ids)))
 
 
