@@ -21,7 +21,7 @@ from daskml_exec.recommendation._scores import accuracy, negative_rmse
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._triples import Columns
 from daskml_exec.recommendation._user_models import worth_compiling
-from daskml_exec.training import FitWarning, ListeningEstimator, warn_of
+from daskml_exec.training import ListeningEstimator, warn_of
 
 
 class ContentModel(ListeningEstimator):
@@ -91,7 +91,9 @@ class ContentModel(ListeningEstimator):
         lists = ContentLists(self._catalogue(), choice, n, self._logistic, names)
         if users is None and interactions is None:
             return lists.lazily(self._all(exclude_seen=exclude_seen))
-        asked = self._asked(users, interactions, exclude_seen=exclude_seen)
+        given = None if interactions is None else self._given(interactions)
+        asked = self._asked(users, given, exclude_seen=exclude_seen)
+        warn_of([] if given is None else given.warnings)
         found = lists.in_threads(asked)
         if users is not None:
             lists.require_some(asked, found[self.user])
@@ -167,13 +169,12 @@ class ContentModel(ListeningEstimator):
         seen = Seen(dual.indptr, dual.indices, dual.data) if exclude_seen else None
         return AskedModels(self.users_, dual, self.intercept_, seen)
 
-    def _asked(self, users: Any, interactions: Any, *, exclude_seen: bool) -> AskedModels:
+    def _asked(self, users: Any, given: GivenRows | None, *, exclude_seen: bool) -> AskedModels:
         """Return the users that are asked for, with models and what they have seen."""
         known = self._all(exclude_seen=exclude_seen)
-        if interactions is None:
+        if given is None:
             more = " of new ones give interactions="
             return known.take(known_codes(ids_in("users", users), self.users_, "users", more))
-        given = self._given(interactions)
         ids = given.users if users is None else ids_in("users", users)
         old, rows = codes_of(index_of(self.users_), ids), codes_of(index_of(given.users), ids)
         neither = ids[(old < 0) & (rows < 0)]
@@ -192,14 +193,7 @@ class ContentModel(ListeningEstimator):
 
     def _given(self, interactions: Any) -> GivenRows:
         how = Encoding(self._columns(), "last", True, True, np.dtype(np.float64))
-        given = given_rows(interactions, self.items_, len(self.users_), how)
-        if given.n_unknown:
-            message = (
-                f"interactions has {given.n_unknown:,} rows of items without features "
-                f"({given.unknown}): they are left out"
-            )
-            warn_of([FitWarning("items", message)])
-        return given
+        return given_rows(interactions, self.items_, len(self.users_), how)
 
     def _models_of(self, rows: Seen) -> AskedModels:
         """Return the models of new users."""

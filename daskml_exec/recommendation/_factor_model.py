@@ -31,7 +31,7 @@ from daskml_exec.recommendation._scores import ndcg, negative_rmse
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._similar import similar
 from daskml_exec.recommendation._triples import Columns
-from daskml_exec.training import FitWarning, ListeningEstimator, warn_of
+from daskml_exec.training import ListeningEstimator, warn_of
 
 
 class FactorModel(ListeningEstimator):
@@ -60,6 +60,7 @@ class FactorModel(ListeningEstimator):
         """
         check_is_fitted(self)
         given = self._given(interactions)
+        warn_of(given.warnings)
         factors = self._fold_in()(given.rows, self.item_factors_)
         if given.is_matrix:
             return factors
@@ -115,7 +116,9 @@ class FactorModel(ListeningEstimator):
         if users is None and interactions is None:
             seen = self._kept() if exclude_seen else None
             return lists.lazily(Asked(self.users_, self.user_factors_, seen))
-        asked = self._asked(users, interactions, exclude_seen=exclude_seen)
+        given = None if interactions is None else self._given(interactions)
+        asked = self._asked(users, given, exclude_seen=exclude_seen)
+        warn_of([] if given is None else given.warnings)
         found = lists.in_threads(asked)
         if users is not None:
             require_lists(found[self.user], asked, lists)
@@ -238,18 +241,7 @@ class FactorModel(ListeningEstimator):
             self._explicit,
             self.item_factors_.dtype,
         )
-        given = given_rows(interactions, self.items_, len(self.users_), how)
-        if given.n_unknown:
-            warn_of(
-                [
-                    FitWarning(
-                        "items",
-                        f"interactions has {given.n_unknown:,} rows of items that the model was "
-                        f"not fitted on ({given.unknown}): they are left out",
-                    )
-                ]
-            )
-        return given
+        return given_rows(interactions, self.items_, len(self.users_), how)
 
     def _kept(self) -> Seen:
         if self._seen is None:
@@ -259,9 +251,9 @@ class FactorModel(ListeningEstimator):
             )
         return self._seen
 
-    def _asked(self, users: Any, interactions: Any, *, exclude_seen: bool) -> Asked:
+    def _asked(self, users: Any, given: GivenRows | None, *, exclude_seen: bool) -> Asked:
         """Return the users with their factors, and what they have seen."""
-        if interactions is None:
+        if given is None:
             codes = known_codes(
                 ids_in("users", users),
                 self.users_,
@@ -270,7 +262,6 @@ class FactorModel(ListeningEstimator):
             )
             seen = self._kept().take(codes) if exclude_seen else None
             return Asked(self.users_[codes], self.user_factors_[codes], seen)
-        given = self._given(interactions)
         ids = given.users if users is None else ids_in("users", users)
         known = codes_of(index_of(self.users_), ids)
         rows = codes_of(index_of(given.users), ids)

@@ -15,6 +15,7 @@ from daskml_exec.partitions import ARRAY, is_collection, kind_of, refuse_unreada
 from daskml_exec.recommendation._ids import Distinct, codes_of, index_of, some
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._triples import Columns, Triples, raise_repeated, triples_of
+from daskml_exec.training import FitWarning
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,20 @@ class GivenRows:
     n_unknown: int
     unknown: str
     is_matrix: bool
+
+    @property
+    def warnings(self) -> list[FitWarning]:
+        """What is to be said of it: items that are not known."""
+        if not self.n_unknown:
+            return []
+        rows = f"{self.n_unknown:,} row{'s' * (self.n_unknown != 1)}"
+        return [
+            FitWarning(
+                "items",
+                f"interactions has {rows} of items that the model does not know ({self.unknown}): "
+                "they are left out",
+            )
+        ]
 
 
 def triples_in_memory(interactions: Any, columns: Columns, where: str = "") -> tuple[Triples, Any]:

@@ -104,8 +104,9 @@ def test_fold_in_equals_a_half_step(frame):
 
 def test_unknown_items_are_left_out_with_a_warning(frame, model):
     given = pd.DataFrame({"user": [1, 1], "item": ["i03", "new"], "rating": [1.0, 1]})
-    with pytest.warns(UserWarning, match=r"1 rows of items .* \('new'\): they are left out"):
+    with pytest.warns(UserWarning, match=r"1 row of items .* \('new'\): they are left out") as told:
         found = model.transform(given)
+    assert told[0].filename == __file__
     known = model.transform(given[:1])
     np.testing.assert_array_equal(found, known)
 

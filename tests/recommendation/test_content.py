@@ -202,7 +202,9 @@ def test_new_users_have_models_from_their_interactions(model):
     known = model.recommend([USERS[2]], n=4, exclude_seen=False)
     assert_array_equal(found[4:], known)
     assert set(model.recommend(interactions=new).user) == {"new"}
-    with pytest.warns(UserWarning, match="1 rows of items without features \\('nothing'\\)"):
+    with pytest.warns(
+        UserWarning, match="1 row of items that the model does not know \\('nothing'\\)"
+    ):
         left = model.recommend(interactions=pd.concat([new, new[:1].assign(item="nothing")]))
     pd.testing.assert_frame_equal(left, model.recommend(interactions=new))
 
