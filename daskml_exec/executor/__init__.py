@@ -3,6 +3,7 @@
 from daskml_exec.executor._blas import in_threads, single_threaded_blas
 from daskml_exec.executor._cancelled import NotWanted  # also lets tasks end that are cancelled
 from daskml_exec.executor._capacity import IDLE_BYTES, SHARE_OF_DATA, Capacity, travels_in_tasks
+from daskml_exec.executor._config import nbytes as configured_nbytes
 from daskml_exec.executor._config import number as configured_number
 from daskml_exec.executor._current import cluster_is_meant, is_opened_by_nobody
 from daskml_exec.executor._dashboard import dashboard_link
@@ -19,7 +20,7 @@ from daskml_exec.executor._grid_tasks import Exchange, Pass
 from daskml_exec.executor._group_task import fold_group, takes_prepared
 from daskml_exec.executor._heap import heap_kept
 from daskml_exec.executor._job import Job, Progress, Task
-from daskml_exec.executor._query import Carrying, Query, answer_and_carry, require_query
+from daskml_exec.executor._query import Carrying, Query, answer_and_carry, gathers, require_query
 from daskml_exec.executor._round_runner import RoundOutcome, RoundRunner
 from daskml_exec.executor._same_code import require_same_code
 from daskml_exec.executor._scheduler import LostSchedulerError, scheduler_needed
@@ -66,6 +67,7 @@ __all__ = [
     "as_dask_futures",
     "bytes_text",
     "cluster_is_meant",
+    "configured_nbytes",
     "configured_number",
     "dashboard_link",
     "explained_losses",
@@ -74,6 +76,7 @@ __all__ = [
     "fold_siblings",
     "frame_of",
     "gather",
+    "gathers",
     "heap_kept",
     "in_threads",
     "is_opened_by_nobody",

@@ -1,7 +1,7 @@
 """Defaults of the package's own section of the Dask configuration."""
 
 import dask.config
-from dask.utils import parse_timedelta
+from dask.utils import parse_bytes, parse_timedelta
 
 DEFAULTS = {
     "daskml-exec": {
@@ -30,6 +30,9 @@ DEFAULTS = {
         # Encoders refuse a column with more distinct values than this: each comes to the driver,
         # and stays in the model.
         "max-categories": 100_000,
+        # Factors of users and items together that take more than this stay on the workers between
+        # half-steps; others come to the driver after each.
+        "factors-on-driver-bytes": "256MiB",
     }
 }
 
@@ -44,6 +47,11 @@ def seconds(name: str) -> float:
 def flag(name: str) -> bool:
     """Return the truth configured under ``daskml-exec.<name>``."""
     return bool(dask.config.get(f"daskml-exec.{name}"))
+
+
+def nbytes(name: str) -> int:
+    """Return the size configured under ``daskml-exec.<name>``, in bytes."""
+    return int(parse_bytes(dask.config.get(f"daskml-exec.{name}")))
 
 
 def number(name: str) -> int:

@@ -13,7 +13,7 @@ from distributed import get_worker
 from daskml_exec.executor._blas import single_threaded_blas
 from daskml_exec.executor._capacity import UNLIMITED, Capacity
 from daskml_exec.executor._heap import heap_kept
-from daskml_exec.executor._query import AnyQuery, answer_and_carry
+from daskml_exec.executor._query import AnyQuery, answer_and_carry, gathers
 from daskml_exec.executor._units import bytes_text
 from daskml_exec.kernels.even_addresses import at_even_addresses
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
@@ -62,7 +62,7 @@ def fold_group(
     nbytes : callable
         Returns the payload size of an answer.
     carries : mapping of int to object
-        What partitions kept, by index.
+        What partitions kept, by index: of these, and of all where the query gathers.
     capacity : Capacity
         Of where this runs.
     opened : callable, optional
@@ -77,7 +77,9 @@ def fold_group(
     kept: dict[int, Any] = {}
     bytes_back = largest = 0
     with single_threaded_blas(), heap_kept():
-        prepared, keep = query.prepare(), keeps(query)
+        prepare: Callable[..., Any] = query.prepare
+        prepared = prepare(carries) if gathers(query) else prepare()
+        keep = keeps(query)
         shared = (prepared,) if takes_prepared(type(query)) else ()
         for index, held in zip(indices, partitions, strict=True):
             partition = held if opened is None else opened(index, held)

@@ -68,6 +68,8 @@ class Carrying(Protocol[A]):
     """
 
     carries: ClassVar[bool] = True
+    gathers: ClassVar[bool] = False
+    """Whether `prepare` is handed what all partitions keep, which then comes to every Worker."""
 
     @property
     def step(self) -> str:
@@ -85,8 +87,11 @@ class Carrying(Protocol[A]):
     if not TYPE_CHECKING:
         last = last.setter(_refuse_field("last"))
 
-    def prepare(self) -> Any:
-        """As of `Query`."""
+    def prepare(self, *kept: Any) -> Any:
+        """As of `Query`; where it `gathers`, to be written as ``prepare(self, kept)``.
+
+        `kept` has what partitions keep, by their indices: nothing where nothing was kept.
+        """
         return None
 
     def partial(self, partition: Any, carry: Any, *args: Any, **kwargs: Any) -> tuple[A, Any]:
@@ -148,6 +153,11 @@ def _added(query: Any, left: A, right: A) -> A:
         )
         raise
     return total
+
+
+def gathers(query: Any) -> bool:
+    """Whether the query is handed what all partitions keep."""
+    return bool(query.carries and query.gathers)
 
 
 AnyQuery = Query[Any] | Carrying[Any]

@@ -20,7 +20,7 @@ from daskml_exec.executor._group_task import (
     keeps,
     without_carries,
 )
-from daskml_exec.executor._query import AnyQuery
+from daskml_exec.executor._query import AnyQuery, gathers
 from daskml_exec.executor._ship import share
 from daskml_exec.executor._submission import Step, Submission, added_up, refs
 from daskml_exec.executor._tuning import tuning
@@ -244,7 +244,8 @@ class RoundRunner:
         steps = []
         for group in groups:
             partitions = refs(self._partitions[i] for i in group.indices)
-            earlier = refs(self._chain.inputs(group.indices) if query.carries else ())
+            wanted = range(self.n_partitions) if gathers(query) else group.indices
+            earlier = refs(self._chain.inputs(wanted) if query.carries else ())
             arguments = (sent, group.indices, partitions, earlier)
             steps.append(Step(f"{prefix}-{group.indices[0]}", group.worker, task, arguments))
         if not keeps(query):

@@ -5,7 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from daskml_exec.executor import answer_and_carry, fold, fold_group, fold_siblings, takes_prepared
+from daskml_exec.executor import (
+    answer_and_carry,
+    fold,
+    fold_group,
+    fold_siblings,
+    gathers,
+    takes_prepared,
+)
 from daskml_exec.partitions import Partition
 from daskml_exec.training._payload import payload_nbytes
 from daskml_exec.training._tree_bits import Scales, copied, first_difference
@@ -26,6 +33,10 @@ class Cut:
     def __post_init__(self) -> None:
         self.carries = [None] * len(self.partitions)
         self.untouched = copied(self.partitions)
+
+    def kept(self) -> dict[int, Any]:
+        """Return what partitions keep, by index."""
+        return {index: kept for index, kept in enumerate(self.carries) if kept is not None}
 
     def __str__(self) -> str:
         n = len(self.partitions)
@@ -97,7 +108,7 @@ class AnswerChecks:
 
     def _asked(self, query: Any, cut: Cut, name: str) -> tuple[list[Any], Answers]:
         with _in_round(f"prepare of {name}"):
-            prepared = query.prepare()
+            prepared = query.prepare(cut.kept()) if gathers(query) else query.prepare()
         shared = (prepared,) if takes_prepared(type(query)) else ()
         each: list[Any] = []
         carries: list[Any] = []
@@ -241,7 +252,8 @@ def _folded(
 ) -> tuple[dict[Any, Any], dict[int, Any]]:
     nodes: dict[Any, Any] = {}
     kept: dict[int, Any] = {}
-    n, held = len(partitions), dict(enumerate(carries))
+    n = len(partitions)
+    held = {index: carry for index, carry in enumerate(carries) if carry is not None}
     for group in groups:
         pieces = [partitions[index] for index in group]
         found = fold_group(query, list(group), pieces, n, payload_nbytes, held)

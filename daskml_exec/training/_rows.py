@@ -13,6 +13,7 @@ from daskml_exec.executor import (
     RoundOutcome,
     RoundRunner,
     fold_group,
+    gathers,
     tuning,
 )
 from daskml_exec.executor._raised import carried, original
@@ -104,7 +105,9 @@ class RowsAnswerer(Answerer):
         outcome = self._outcome(query, f"{self._name}-{query.step}")
         copied = 0
         limits = tuning()
-        if self._runner.chained >= limits.cut_every and outcome.carried <= limits.cut_bytes:
+        # What all partitions see would be had again by all rounds of all of them.
+        small = outcome.carried <= limits.cut_bytes or gathers(query)
+        if self._runner.chained >= limits.cut_every and small:
             self.begin_with(self.carried())
             copied = outcome.carried
         cost = Cost.of(

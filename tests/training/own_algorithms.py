@@ -1,7 +1,7 @@
 """Algorithms as a user writes them, on public names alone; and data for them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array as da
 import numpy as np
@@ -166,6 +166,40 @@ class CoordinateDescent:
         at = state.at.copy()
         at[query.column] += moved
         return Coefficients(at, state.n_steps + 1, moved), Measured()
+
+
+@dataclass(frozen=True)
+class Whitened(Carrying):
+    """Rows keep a number each; all are divided by the length of all of them together."""
+
+    gathers: ClassVar[bool] = True
+
+    def prepare(self, kept):
+        squares = [np.append(kept[index] @ kept[index], 0.0) for index in sorted(kept)]
+        return float(np.sqrt(np.sum(squares))) if kept else 1.0
+
+    def partial(self, partition, carry, length):
+        mine = partition.y if carry is None else carry / length + 1.0
+        return np.array([mine.sum(), mine @ mine]), mine
+
+
+@dataclass(frozen=True)
+class Lengths:
+    found: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """What a gathering query is for, in little: each needs something of all."""
+
+    n: int = 5
+    states = (Lengths,)
+
+    def ask(self, state):
+        return Whitened() if len(state.found) < self.n else None
+
+    def tell(self, state, query, sums):
+        return Lengths((*state.found, float(sums[1]))), Measured()
 
 
 def place(executor, X, y=None, n_partitions=5):

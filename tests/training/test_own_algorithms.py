@@ -32,8 +32,10 @@ from tests.training.own_algorithms import (
     Coefficients,
     CoordinateDescent,
     KMeans,
+    Lengths,
     Powers,
     Scaler,
+    Whitening,
     blobs,
     place,
     ridge_path,
@@ -57,7 +59,7 @@ def data(executor):
 
 
 def bits(state):
-    arrays, about = state_to_arrays(state, (Centres, Coefficients, Failed))
+    arrays, about = state_to_arrays(state, (Centres, Coefficients, Failed, Lengths))
     return {name: array.tobytes() for name, array in arrays.items()}, about
 
 
@@ -94,6 +96,7 @@ CASES = {
     "k-means": (KMeans(), FEW),
     "scaler": (Scaler(), ()),
     "coordinates": (CoordinateDescent(4), Coefficients(np.zeros(3))),
+    "gathering": (Whitening(), Lengths()),
     "many": (many(KMeans(), KMeans()), (FEW, MORE)),
 }
 
