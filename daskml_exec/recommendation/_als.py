@@ -10,8 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from daskml_exec.executor import bytes_text
+from daskml_exec.executor import bytes_text, configured_nbytes
 from daskml_exec.kernels.factors.cuts import half_step_costs
+from daskml_exec.partitions import Pieces
 from daskml_exec.recommendation._factor_model import FactorModel
 from daskml_exec.recommendation._given_rows import (
     require_width,
@@ -22,15 +23,23 @@ from daskml_exec.recommendation._half_steps import (
     Alternation,
     CompileHalfSteps,
     Factors,
+    factors_on_driver,
     initial_items,
     worth_compiling,
 )
 from daskml_exec.recommendation._ids import codes_of, index_of
 from daskml_exec.recommendation._loading import Loaded, Rules, loaded_blocks
+from daskml_exec.recommendation._resident_steps import (
+    ResidentSteps,
+    Residing,
+    factors_of,
+    held_by_blocks,
+)
 from daskml_exec.recommendation._seen import seen_by_users
 from daskml_exec.recommendation._updates import Known, updated
 from daskml_exec.training import (
     Callback,
+    Fitted,
     FitWarning,
     History,
     Reached,
@@ -128,8 +137,11 @@ class AlternatingLeastSquares(FactorModel):
     item) or (user, item, rating), a SciPy sparse matrix of users by items, a Dask array of CSR
     chunks, or a list of futures of any of these. Ids are integers or texts. Rows of a Dask
     dataframe go from Worker to Worker, to the blocks of their user and of their item; ids are
-    encoded there. The driver holds ids and factors of both sides: 4 n_factors bytes for each user
-    and item in float32.
+    encoded there. Factors come to the driver after each half-step: 4 n_factors bytes for each user
+    and item in float32. Where both sides take more than the dask config value
+    ``daskml-exec.factors-on-driver-bytes`` (256 MiB), they stay on the Workers until the end, and
+    only sums come; every 64 half-steps a copy is taken, from which a loss goes on. The result has
+    the same bits; events of callbacks have no estimator then.
 
     With `implicit`, the values of the matrix are the whole confidence: give it ``1 + alpha * r``,
     with ``regularization=reg`` and here ``reg_exponent=0``. Spark's ``regParam`` is `reg` with
@@ -354,7 +366,8 @@ class AlternatingLeastSquares(FactorModel):
             costs=partial(half_step_costs, n_factors=self.n_factors),
         )
         with loaded_blocks(interactions, rules) as loaded:
-            algorithm = AlternatingSteps(
+            resident = self._resident(loaded)
+            algorithm = (ResidentSteps if resident else AlternatingSteps)(
                 self._objective(),
                 "cg" if self.solver == "cg" else "exact",
                 bool(self.nonnegative),
@@ -368,23 +381,34 @@ class AlternatingLeastSquares(FactorModel):
                 )
                 compile_ahead(loaded.partitions, compiling, repr(compiling), say=self._say)
             reached = Reached("iteration", 0, self.max_iter)
-            fitted = train(
+            start = self._start(loaded)
+            fitted: Fitted[Any] = train(
                 algorithm,
-                self._start(loaded),
+                Residing.of(start) if resident else start,
                 loaded.partitions,
                 callbacks=self._listeners(_plan(loaded, self.n_factors), reached),
                 view=lambda state: partial(_snapshot, self, loaded.users, loaded.items, state),
+                carried=held_by_blocks(start, loaded.cuts) if resident else None,
                 reached=lambda state: Reached("iteration", state.n_half_steps / 2, self.max_iter),
                 name=type(self).__name__.lower(),
             )
             seen = seen_by_users(loaded.partitions) if self.keep_interactions else None
         state = fitted.state
-        self._set(loaded.users, loaded.items, state)
+        factors = factors_of(fitted.carried) if resident else factors_on_driver(state)
+        self._set(loaded.users, loaded.items, factors, state)
         self._seen, self.history_ = seen, fitted.history
         return [
             *_zeros_left_out(loaded),
             *_not_converged(self, state, stopped=fitted.stopped == "callback"),
         ]
+
+    def _resident(self, loaded: Loaded) -> bool:
+        """Return whether factors stay on the Workers between half-steps."""
+        if isinstance(loaded.partitions, Pieces):
+            return False
+        n_rows = len(loaded.users) + len(loaded.items)
+        most = configured_nbytes("factors-on-driver-bytes")
+        return n_rows * self.n_factors * np.dtype(self.dtype).itemsize > most
 
     def _start(self, loaded: Loaded) -> Alternation:
         """Return factors to begin with: random ones, or those of the last fit."""
@@ -410,18 +434,29 @@ class AlternatingLeastSquares(FactorModel):
             Factors.of(items, loaded.item_counts, objective),
         )
 
-    def _set(self, users: Any, items: Any, state: Alternation) -> None:
+    def _set(
+        self, users: Any, items: Any, factors: tuple[Any, Any], state: Alternation | Residing
+    ) -> None:
         self.users_, self.items_ = users, items
-        self.user_factors_, self.item_factors_ = state.user.values, state.item.values
+        self.user_factors_, self.item_factors_ = factors
         self.n_iter_, self.objective_ = state.n_iterations, state.objective
 
 
 def _snapshot(
-    estimator: AlternatingLeastSquares, users: Any, items: Any, state: Alternation, units: Any
+    estimator: AlternatingLeastSquares,
+    users: Any,
+    items: Any,
+    state: Alternation | Residing,
+    units: Any,
 ) -> AlternatingLeastSquares:
     """Return an estimator like this one, with the factors of a moment."""
+    if isinstance(state, Residing):
+        raise RuntimeError(
+            "event.estimator has no factors: they take more than the dask config value "
+            "'daskml-exec.factors-on-driver-bytes' and stay on the Workers; allowed is a larger one"
+        )
     other: AlternatingLeastSquares = estimator._like_this()
-    other._set(users, items, state)
+    other._set(users, items, factors_on_driver(state), state)
     other._seen = None
     return other
 
@@ -448,7 +483,7 @@ def _zeros_left_out(loaded: Loaded) -> list[FitWarning]:
 
 
 def _not_converged(
-    model: AlternatingLeastSquares, state: Alternation, *, stopped: bool
+    model: AlternatingLeastSquares, state: Alternation | Residing, *, stopped: bool
 ) -> list[FitWarning]:
     if state.converged or stopped or not model.tol:
         return []

@@ -34,6 +34,21 @@ def worth_compiling(n_entries: int, n_factors: int) -> bool:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """What there is to know of the factors of one side, where they stay on Workers.
+
+    Attributes
+    ----------
+    gram : ndarray of float64 of shape (n_factors, n_factors)
+    penalty : float
+        As of `Factors`.
+    """
+
+    gram: Array
+    penalty: float
+
+
+@dataclass(frozen=True)
 class Factors:
     """The factors of one side.
 
@@ -118,9 +133,13 @@ class Solved:
 
     def side(self) -> Factors:
         """Return the factors of the side that all blocks together are."""
+        sums = self.sums()
+        return Factors(np.concatenate(self.factors), sums.gram, sums.penalty)
+
+    def sums(self) -> Sums:
+        """Return their sums alone."""
         ((_, gram),) = self.gram.items()
-        penalty = float(np.concatenate(self.penalties).sum())
-        return Factors(np.concatenate(self.factors), gram, penalty)
+        return Sums(gram, float(np.concatenate(self.penalties).sum()))
 
 
 @dataclass(frozen=True)
@@ -229,7 +248,7 @@ class AlternatingSteps:
 
     states: ClassVar[tuple[type, ...]] = (Alternation, Factors)
 
-    def ask(self, state: Alternation) -> HalfStep | None:
+    def ask(self, state: Any) -> Any:
         """Ask for the users' factors, then for the items'."""
         if state.converged or state.n_iterations >= self.max_iter:
             return None
@@ -247,11 +266,13 @@ class AlternatingSteps:
             self.loops,
         )
 
-    def tell(
-        self, state: Alternation, query: HalfStep, answer: Solved
-    ) -> tuple[Alternation, Measured]:
+    def mine(self, answer: Solved) -> Any:
+        """Return what the state has of the side that was solved."""
+        return answer.side()
+
+    def tell(self, state: Any, query: Any, answer: Solved) -> tuple[Any, Measured]:
         """Take in one side's factors; after both, see whether the objective has settled."""
-        mine = answer.side()
+        mine = self.mine(answer)
         other = state.item if query.side == "user" else state.user
         objective = float(np.concatenate(answer.objectives).sum()) + other.penalty
         if not np.isfinite(objective):
@@ -269,6 +290,11 @@ class AlternatingSteps:
                 after, item=mine, before=objective, fell=fell, converged=fell < self.tol
             )
         return after, Measured(loss=objective)
+
+
+def factors_on_driver(state: Alternation) -> tuple[Array, Array]:
+    """Return the factors of users and of items."""
+    return state.user.values, state.item.values
 
 
 def penalty_sums(values: Array, counts: Array, objective: Objective) -> Array:

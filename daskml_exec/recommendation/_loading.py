@@ -88,6 +88,8 @@ class Loaded:
     n_entries : int
     n_zeros : int
         Rows with a rating of zero that were left out.
+    cuts : Cuts
+        Where blocks begin.
     """
 
     partitions: Any
@@ -97,6 +99,7 @@ class Loaded:
     item_counts: Array
     n_entries: int
     n_zeros: int
+    cuts: Cuts
 
 
 @contextmanager
@@ -250,7 +253,9 @@ def _checked(partitions: Any, found: _Found, rules: Rules) -> Loaded:
             "feedback leaves out; allowed is at least one other"
         )
     n_zeros = 0 if rules.zeros else found.n_zeros
-    return Loaded(partitions, found.users, found.items, users, items, n_entries, n_zeros)
+    return Loaded(
+        partitions, found.users, found.items, users, items, n_entries, n_zeros, found.cuts
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -45,35 +46,45 @@ def executor() -> Iterator[Executor]:
 def gate_half_step(side: str, dask_worker: Any) -> None:
     """Let this worker process wait inside the half-steps of one side."""
     from daskml_exec.recommendation._half_steps import HalfStep
+    from daskml_exec.recommendation._resident_steps import ResidentHalfStep
 
-    prepare = HalfStep.prepare
-    waiting = wait_inside(prepare)
+    def gate(kind: Any) -> None:
+        prepare = kind.prepare
+        waiting = wait_inside(prepare)
 
-    def gated(query: HalfStep) -> Any:
-        return (waiting if query.side == side else prepare)(query)
+        def gated(query: Any, *kept: Any) -> Any:
+            return (waiting if query.side == side else prepare)(query, *kept)
 
-    HalfStep.prepare = gated  # type: ignore[method-assign]
+        kind.prepare = gated
+
+    gate(HalfStep)
+    gate(ResidentHalfStep)
 
 
-@pytest.mark.parametrize("side", ["user", slow("item")])
+@pytest.mark.parametrize(
+    ("side", "most"), [("user", "1GiB"), ("item", 1), slow("item", "1GiB"), slow("user", 1)]
+)
 def test_killed_inside_a_half_step(
-    executor: Executor, plays: Any, side: str, undisturbed: tuple[bytes, bytes, float]
+    executor: Executor, plays: Any, side: str, most: Any, undisturbed: tuple[bytes, bytes, float]
 ) -> None:
     executor.client.run(gate_half_step, side)
     victim = Victim(executor)
-    model = als().fit(plays)
+    with dask.config.set({"daskml-exec.factors-on-driver-bytes": most}):
+        model = als().fit(plays)
     assert victim.address is not None
     assert bits(model) == undisturbed
     assert model.history_.workers_lost == 1
 
 
+@pytest.mark.parametrize("most", ["1GiB", 1])
 def test_killed_between_half_steps(
-    executor: Executor, plays: Any, undisturbed: tuple[bytes, bytes, float]
+    executor: Executor, plays: Any, most: Any, undisturbed: tuple[bytes, bytes, float]
 ) -> None:
     def kill_after_users(event: RoundEvent) -> None:
         if event.record.round == 2:
             kill(executor, executor.workers()[0].address)
 
-    model = als(callbacks=[kill_after_users]).fit(plays)
+    with dask.config.set({"daskml-exec.factors-on-driver-bytes": most}):
+        model = als(callbacks=[kill_after_users]).fit(plays)
     assert bits(model) == undisturbed
     assert model.history_.workers_lost == 1
