@@ -28,7 +28,7 @@ from daskml_exec.recommendation._half_steps import (
     worth_compiling,
 )
 from daskml_exec.recommendation._ids import codes_of, index_of
-from daskml_exec.recommendation._loading import Loaded, Rules, loaded_blocks
+from daskml_exec.recommendation._loading import Cutting, Loaded, loaded_blocks
 from daskml_exec.recommendation._resident_steps import (
     ResidentSteps,
     Residing,
@@ -356,16 +356,8 @@ class AlternatingLeastSquares(FactorModel):
         self._validate()
         self._callbacks()
         self._say("reading interactions, and bringing them to the Workers")
-        rules = Rules(
-            self._columns(),
-            self.duplicates,
-            repeats=self._repeats(),
-            zeros=self._explicit,
-            dtype=np.dtype(self.dtype),
-            n_blocks=self.n_blocks,
-            costs=partial(half_step_costs, n_factors=self.n_factors),
-        )
-        with loaded_blocks(interactions, rules) as loaded:
+        cutting = Cutting(partial(half_step_costs, n_factors=self.n_factors), self.n_blocks)
+        with loaded_blocks(interactions, self._encoding(self.dtype), cutting) as loaded:
             resident = self._resident(loaded)
             algorithm = (ResidentSteps if resident else AlternatingSteps)(
                 self._objective(),

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from daskml_exec.recommendation._content_model import ContentModel
 from daskml_exec.recommendation._features import ItemFeatures, item_features_of
-from daskml_exec.recommendation._loading import Loaded, Rules, loaded_blocks
+from daskml_exec.recommendation._loading import Cutting, Loaded, loaded_blocks
 from daskml_exec.recommendation._user_models import (
     BlockModels,
     FitUsers,
@@ -206,7 +206,8 @@ class ContentRecommender(ContentModel):
             self._validate_params()
             self._callbacks()
             self._say("looking at the interactions, and bringing them to the Workers")
-            with loaded_blocks(interactions, self._rules()) as loaded:
+            cutting = Cutting(costs_of_users, self.n_blocks)
+            with loaded_blocks(interactions, self._encoding(), cutting) as loaded:
                 features = item_features_of(item_features, loaded.items, "items in interactions")
                 query = self._query(loaded, features)
                 self._learn(features)
@@ -216,17 +217,6 @@ class ContentRecommender(ContentModel):
             self.history_ = fitted.history
             warn_of(models.warnings())
         return self
-
-    def _rules(self) -> Rules:
-        return Rules(
-            self._columns(),
-            duplicates="last",
-            repeats=True,
-            zeros=True,
-            dtype=np.dtype(np.float64),
-            n_blocks=self.n_blocks,
-            costs=costs_of_users,
-        )
 
     def _learn(self, features: ItemFeatures) -> None:
         self.items_, self.item_features_ = features.ids, features.matrix

@@ -12,8 +12,9 @@ from daskml_exec.kernels.user_models.features import ready_features
 from daskml_exec.kernels.user_models.models import Loss, user_models
 from daskml_exec.recommendation._content_lists import AskedModels, ContentLists
 from daskml_exec.recommendation._content_pairs import ContentPairs
+from daskml_exec.recommendation._encoding import Encoding
 from daskml_exec.recommendation._features import ItemFeatures, item_features_of
-from daskml_exec.recommendation._given_rows import Encoding, GivenRows, given_rows
+from daskml_exec.recommendation._given_rows import GivenRows, given_rows
 from daskml_exec.recommendation._ids import codes_of, index_of, some
 from daskml_exec.recommendation._lists import ids_in, known_codes, require_n
 from daskml_exec.recommendation._pairs import predicted
@@ -192,8 +193,12 @@ class ContentModel(ListeningEstimator):
         return AskedModels(ids, dual, intercept, seen)
 
     def _given(self, interactions: Any) -> GivenRows:
-        how = Encoding(self._columns(), "last", True, True, np.dtype(np.float64))
-        return given_rows(interactions, self.items_, len(self.users_), how)
+        return given_rows(interactions, self.items_, len(self.users_), self._encoding())
+
+    def _encoding(self) -> Encoding:
+        return Encoding(
+            self._columns(), "last", repeats=True, zeros=True, dtype=np.dtype(np.float64)
+        )
 
     def _models_of(self, rows: Seen) -> AskedModels:
         """Return the models of new users."""

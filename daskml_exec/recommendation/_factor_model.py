@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.kernels.factors.objective import Objective
+from daskml_exec.recommendation._encoding import Encoding
 from daskml_exec.recommendation._fold_in import FoldIn
 from daskml_exec.recommendation._given_rows import (
-    Encoding,
     GivenRows,
     given_rows,
     require_same_width,
@@ -233,14 +233,17 @@ class FactorModel(ListeningEstimator):
     def _repeats(self) -> bool:
         return not (self._explicit and self.duplicates == "sum")
 
-    def _given(self, interactions: Any) -> GivenRows:
-        how = Encoding(
+    def _encoding(self, dtype: Any) -> Encoding:
+        return Encoding(
             self._columns(),
             self.duplicates,
-            self._repeats(),
-            self._explicit,
-            self.item_factors_.dtype,
+            repeats=self._repeats(),
+            zeros=self._explicit,
+            dtype=np.dtype(dtype),
         )
+
+    def _given(self, interactions: Any) -> GivenRows:
+        how = self._encoding(self.item_factors_.dtype)
         return given_rows(interactions, self.items_, len(self.users_), how)
 
     def _kept(self) -> Seen:

@@ -10,34 +10,13 @@ import scipy.sparse as sp
 
 from daskml_exec.executor import as_dask_futures
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.factors.pairs import Duplicates, sorted_pairs
+from daskml_exec.kernels.factors.pairs import sorted_pairs
 from daskml_exec.partitions import ARRAY, is_collection, kind_of, refuse_unreadable, to_memory
+from daskml_exec.recommendation._encoding import Encoding
 from daskml_exec.recommendation._ids import Distinct, codes_of, index_of, some
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._triples import Columns, Triples, raise_repeated, triples_of
 from daskml_exec.training import FitWarning
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How a fitted model reads interactions.
-
-    Attributes
-    ----------
-    columns : Columns
-    duplicates : {"sum", "mean", "last"}
-    repeats : bool
-        Whether a pair may come several times at all.
-    zeros : bool
-        Whether ratings of zero are kept.
-    dtype : numpy.dtype
-    """
-
-    columns: Columns
-    duplicates: Duplicates
-    repeats: bool
-    zeros: bool
-    dtype: Any
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from daskml_exec.executor._raised import Raised, guarded, original
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.factors.chunks import ROWS
 from daskml_exec.kernels.factors.cuts import cut_by_cost
-from daskml_exec.kernels.factors.pairs import Duplicates
 from daskml_exec.partitions import (
     ARRAY,
     Data,
@@ -30,6 +29,7 @@ from daskml_exec.partitions import (
     refuse_unreadable,
 )
 from daskml_exec.recommendation._blocks import Block, Code, Cuts, MakeBlock, block_of
+from daskml_exec.recommendation._encoding import Encoding
 from daskml_exec.recommendation._ids import Distinct, index_of
 from daskml_exec.recommendation._triples import (
     ALLOWED,
@@ -47,30 +47,19 @@ _MOST_ROWS = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
-class Rules:
-    """How interactions become blocks.
+class Cutting:
+    """How rows are cut into blocks.
 
     Attributes
     ----------
-    columns : Columns
-    duplicates : {"sum", "mean", "last"}
-    repeats : bool
-        Whether a pair may come several times at all.
-    zeros : bool
-        Whether ratings of zero are kept.
-    dtype : numpy.dtype
-    n_blocks : int or None
     costs : callable
         Of the entries of each row: about how long it takes.
+    n_blocks : int or None
+        None for a number that suits the cluster.
     """
 
-    columns: Columns
-    duplicates: Duplicates
-    repeats: bool
-    zeros: bool
-    dtype: Any
-    n_blocks: int | None
     costs: Callable[[Array], Array]
+    n_blocks: int | None
 
 
 @dataclass(frozen=True)
@@ -103,13 +92,14 @@ class Loaded:
 
 
 @contextmanager
-def loaded_blocks(interactions: Any, rules: Rules) -> Iterator[Loaded]:
+def loaded_blocks(interactions: Any, how: Encoding, cutting: Cutting) -> Iterator[Loaded]:
     """Yield interactions in blocks, which are released in the end.
 
     Parameters
     ----------
     interactions : dataframe, tuple of arrays, sparse matrix, Dask collection or list of futures
-    rules : Rules
+    how : Encoding
+    cutting : Cutting
 
     Raises
     ------
@@ -121,11 +111,11 @@ def loaded_blocks(interactions: Any, rules: Rules) -> Iterator[Loaded]:
     given = _given(interactions)
     partitions: Partitions | Pieces
     if is_collection(given) or cluster_is_meant():
-        partitions, found = _on_cluster(Executor.current(), given, rules)
+        partitions, found = _on_cluster(Executor.current(), given, how, cutting)
     else:
-        partitions, found = _in_memory(given, rules)
+        partitions, found = _in_memory(given, how, cutting)
     try:
-        yield _checked(partitions, found, rules)
+        yield _checked(partitions, found, how)
     finally:
         partitions.release()
 
@@ -154,11 +144,11 @@ def _given(interactions: Any) -> Any:
     return given
 
 
-def _in_memory(given: Any, rules: Rules) -> tuple[Pieces, _Found]:
-    triples = triples_of(given, rules.columns)
-    found = _found(_CountIds().partial(triples), given, rules, _LEAST_BLOCKS)
-    coded = _code(given, found, rules).partial(triples)
-    make = MakeBlock(found.cuts, rules.duplicates, rules.zeros)
+def _in_memory(given: Any, how: Encoding, cutting: Cutting) -> tuple[Pieces, _Found]:
+    triples = triples_of(given, how.columns)
+    found = _found(_CountIds().partial(triples), given, how, cutting, _LEAST_BLOCKS)
+    coded = _code(given, found, how).partial(triples)
+    make = MakeBlock(found.cuts, how.duplicates, how.zeros)
     pieces = []
     for index in range(found.cuts.n_blocks):
         mine = coded.take(np.flatnonzero(coded.X.block == index))
@@ -167,8 +157,10 @@ def _in_memory(given: Any, rules: Rules) -> tuple[Pieces, _Found]:
     return Pieces(tuple(pieces), 0, None, np.dtype(object), None, sizes=sizes), found
 
 
-def _on_cluster(executor: Executor, given: Any, rules: Rules) -> tuple[Partitions, _Found]:
-    sent, columns = given, rules.columns
+def _on_cluster(
+    executor: Executor, given: Any, how: Encoding, cutting: Cutting
+) -> tuple[Partitions, _Found]:
+    sent, columns = given, how.columns
     if sp.issparse(given) and given.format in ("csr", "csc"):
         sent = given.tocsr()
     elif not is_collection(given):  # of other formats, too: a conversion would add what comes twice
@@ -177,38 +169,38 @@ def _on_cluster(executor: Executor, given: Any, rules: Rules) -> tuple[Partition
     n_blocks = max(_LEAST_BLOCKS, _BLOCKS_PER_WORKER * len(executor.check_workers()))
     with ExitStack() as stack:
         stack.callback(read.release)
-        found = _found(reduce(_CountIds(), read), given, rules, n_blocks)
-        coded = made_of(read, _code(given, found, rules))
+        found = _found(reduce(_CountIds(), read), given, how, cutting, n_blocks)
+        coded = made_of(read, _code(given, found, how))
         # Nobody asks for rows as they were read any more: Workers need not hold them both ways.
         stack.pop_all().close()
         stack.callback(coded.release)
         dealt = exchanged(coded, block_of, found.cuts.n_blocks)
         stack.pop_all().close()
         stack.callback(dealt.release)
-        return made_of(dealt, MakeBlock(found.cuts, rules.duplicates, rules.zeros)), found
+        return made_of(dealt, MakeBlock(found.cuts, how.duplicates, how.zeros)), found
 
 
-def _code(given: Any, found: _Found, rules: Rules) -> Code:
+def _code(given: Any, found: _Found, how: Encoding) -> Code:
     if _shape_of(given) is not None:
-        return Code(None, None, found.cuts, rules.dtype)
-    return Code(index_of(found.users), index_of(found.items), found.cuts, rules.dtype)
+        return Code(None, None, found.cuts, how.dtype)
+    return Code(index_of(found.users), index_of(found.items), found.cuts, how.dtype)
 
 
-def _found(counts: _IdCounts, given: Any, rules: Rules, n_blocks: int) -> _Found:
+def _found(counts: _IdCounts, given: Any, how: Encoding, cutting: Cutting, n_blocks: int) -> _Found:
     """Return the ids in order, and where rows are cut."""
     if counts.error is not None:
         raise original(counts.error)
     if not counts.n_rows:
         raise ValueError("interactions have no rows; allowed is at least one")
-    most = np.sqrt(float(np.finfo(rules.dtype).max))
+    most = np.sqrt(float(np.finfo(how.dtype).max))
     if counts.largest > most:
         raise ValueError(
-            f"column {rules.columns.rating or 'rating'!r} of ratings goes to {counts.largest:.3g}; "
-            f"allowed are numbers whose squares are finite in {np.dtype(rules.dtype).name}, up to "
+            f"column {how.columns.rating or 'rating'!r} of ratings goes to {counts.largest:.3g}; "
+            f"allowed are numbers whose squares are finite in {np.dtype(how.dtype).name}, up to "
             f"{most:.3g}"
         )
-    user = counts.user.sorted(rules.columns.user)
-    item = counts.item.sorted(rules.columns.item)
+    user = counts.user.sorted(how.columns.user)
+    item = counts.item.sorted(how.columns.item)
     shape = _shape_of(given)
     if shape is not None:
         user, item = _all_codes(user, shape[0]), _all_codes(item, shape[1])
@@ -216,8 +208,8 @@ def _found(counts: _IdCounts, given: Any, rules: Rules, n_blocks: int) -> _Found
         if len(ids) > _MOST_ROWS:
             raise ValueError(f"there are {len(ids):,} {name}; allowed are {_MOST_ROWS:,} at most")
     longer = max(len(user.values), len(item.values))
-    n = min(rules.n_blocks or n_blocks, -(-longer // ROWS))
-    cuts = Cuts(*(cut_by_cost(rules.costs(each.counts), n) for each in (user, item)))
+    n = min(cutting.n_blocks or n_blocks, -(-longer // ROWS))
+    cuts = Cuts(*(cut_by_cost(cutting.costs(each.counts), n) for each in (user, item)))
     return _Found(user.values, item.values, counts.n_rows, counts.n_zeros, cuts)
 
 
@@ -238,11 +230,11 @@ def _all_codes(found: Distinct, n: int) -> Distinct:
     return Distinct(np.arange(n), counts)
 
 
-def _checked(partitions: Any, found: _Found, rules: Rules) -> Loaded:
+def _checked(partitions: Any, found: _Found, how: Encoding) -> Loaded:
     """Return what was loaded, with the entries of each row; refuse pairs that came twice."""
     parts = reduce(_CountEntries(), partitions).parts
     repeated = sum(part.n_repeated for part in parts)
-    if repeated and not rules.repeats:
+    if repeated and not how.repeats:
         user, item = next(part.repeated for part in parts if part.repeated is not None)
         raise_repeated(repeated, found.users[user : user + 1], found.items[item : item + 1])
     users, items = (np.concatenate([getattr(part, name) for part in parts]) for name in _SIDES)
@@ -252,7 +244,7 @@ def _checked(partitions: Any, found: _Found, rules: Rules) -> Loaded:
             f"all {found.n_rows:,} rows of interactions have a rating of zero, which implicit "
             "feedback leaves out; allowed is at least one other"
         )
-    n_zeros = 0 if rules.zeros else found.n_zeros
+    n_zeros = 0 if how.zeros else found.n_zeros
     return Loaded(
         partitions, found.users, found.items, users, items, n_entries, n_zeros, found.cuts
     )
