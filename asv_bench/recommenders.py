@@ -23,6 +23,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from daskml_exec.recommendation import (
 from interactions import interactions
 from peers.table import spread
 from torch_measure import processor_of
+from torch_memory import peak_of
 
 ALPHA, REG, THREADS = 1.0, 5.0, 2
 Iterations = tuple[float, float]
@@ -177,6 +179,7 @@ def main() -> None:
         tell([(name, spread(each)) for name, each in seconds.items()])
         tell(quality(matrix, k, processor))
         tell(lists(matrix, k, processor, given.pairs))
+        tell(memory(executor, matrix, k))
         if given.spark:
             settings = {"reg_exponent": 1.0, "reg": 0.1}
             mine = [ours(matrix, k, 3, processor, **settings)[1][0] for _ in range(given.pairs)]
@@ -208,6 +211,23 @@ def quality(matrix: Any, k: int, processor: Callable[[], float]) -> list[tuple[s
     ):
         found.append((f"objective, {who}", f"{objective(train, *factors):.5g}"))
         found.append((f"NDCG@10, {who}", f"{ranking_scores(model, train, test, 10).ndcg:.4f}"))
+    return found
+
+
+def memory(executor: Executor, matrix: Any, k: int) -> list[tuple[str, str]]:
+    """Return the most memory of a Worker in a fit, loading and training, beyond what it had."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    frame = pd.DataFrame({"user": rows, "item": matrix.indices, "rating": matrix.data})
+    settings = {"max_iter": 2, "tol": 0.0, "random_state": 0}
+    blocks, factors = 2 * matrix.nnz * 8 / THREADS, sum(matrix.shape) * k * 4
+    allowed = 1.3 * (blocks + factors) + 200e6
+    found = []
+    for who, given in (("a sparse matrix", matrix), ("a dataframe", frame)):
+        fit = partial(AlternatingLeastSquares(k, **settings).fit, given)
+        _, before, peak = peak_of(executor.client, fit)
+        more = peak - before
+        figure = f"{more / 1e6:.0f} MB, {more / allowed:.2f} of what is allowed"
+        found.append((f"memory of a Worker, of {who}", figure))
     return found
 
 
