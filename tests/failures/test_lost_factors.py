@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from daskml_exec import Executor
-from daskml_exec.recommendation import AlternatingLeastSquares
+from daskml_exec.recommendation import AlternatingLeastSquares, ContentRecommender
 from daskml_exec.training import RoundEvent
 from tests.failures.test_lost_workers import Victim, kill, wait_inside
 from tests.tiers import slow
@@ -88,3 +88,22 @@ def test_killed_between_half_steps(
         model = als(callbacks=[kill_after_users]).fit(plays)
     assert bits(model) == undisturbed
     assert model.history_.workers_lost == 1
+
+
+def gate_models_of_users(dask_worker: Any) -> None:
+    """Let this worker process wait inside the pass over the blocks of users."""
+    from daskml_exec.recommendation._user_models import FitUsers
+
+    FitUsers.prepare = wait_inside(FitUsers.prepare)  # type: ignore[method-assign]
+
+
+def test_killed_inside_the_pass_of_models_on_features(executor: Executor, plays: Any) -> None:
+    features = np.random.default_rng(1).normal(size=(200, 5))
+    model = ContentRecommender(rating=None, fit_intercept=False)
+    wanted = model.fit(plays.compute(), features).dual_coef_.copy()
+    executor.client.run(gate_models_of_users)
+    victim = Victim(executor)
+    found = model.fit(plays, features)
+    assert victim.address is not None
+    assert found.dual_coef_.data.tobytes() == wanted.data.tobytes()
+    assert found.history_.workers_lost == 1
