@@ -22,8 +22,9 @@ from daskml_exec.recommendation._half_steps import (
     AlternatingSteps,
     Alternation,
     CompileHalfSteps,
-    Factors,
-    factors_on_driver,
+    Progress,
+    Solving,
+    Sums,
     initial_items,
     worth_compiling,
 )
@@ -31,7 +32,6 @@ from daskml_exec.recommendation._ids import codes_of, index_of
 from daskml_exec.recommendation._loading import Cutting, Loaded, loaded_blocks
 from daskml_exec.recommendation._resident_steps import (
     ResidentSteps,
-    Residing,
     factors_of,
     held_by_blocks,
 )
@@ -359,39 +359,40 @@ class AlternatingLeastSquares(FactorModel):
         cutting = Cutting(partial(half_step_costs, n_factors=self.n_factors), self.n_blocks)
         with loaded_blocks(interactions, self._encoding(self.dtype), cutting) as loaded:
             resident = self._resident(loaded)
-            algorithm = (ResidentSteps if resident else AlternatingSteps)(
+            solving = Solving(
                 self._objective(),
                 "cg" if self.solver == "cg" else "exact",
                 bool(self.nonnegative),
                 worth_compiling(loaded.n_entries, self.n_factors),
-                self.max_iter,
-                float(self.tol),
             )
-            if algorithm.loops:
+            kind = ResidentSteps if resident else AlternatingSteps
+            algorithm = kind(solving, self.max_iter, float(self.tol))
+            if solving.loops:
                 compiling = CompileHalfSteps(
-                    np.dtype(self.dtype), algorithm.solver, algorithm.nonnegative
+                    np.dtype(self.dtype), solving.solver, solving.nonnegative
                 )
                 compile_ahead(loaded.partitions, compiling, repr(compiling), say=self._say)
             reached = Reached("iteration", 0, self.max_iter)
             start = self._start(loaded)
             fitted: Fitted[Any] = train(
                 algorithm,
-                Residing.of(start) if resident else start,
+                start.progress if resident else start,
                 loaded.partitions,
                 callbacks=self._listeners(_plan(loaded, self.n_factors), reached),
                 view=lambda state: partial(_snapshot, self, loaded.users, loaded.items, state),
                 carried=held_by_blocks(start, loaded.cuts) if resident else None,
-                reached=lambda state: Reached("iteration", state.n_half_steps / 2, self.max_iter),
+                reached=self._reached,
                 name=type(self).__name__.lower(),
             )
             seen = seen_by_users(loaded.partitions) if self.keep_interactions else None
         state = fitted.state
-        factors = factors_of(fitted.carried) if resident else factors_on_driver(state)
-        self._set(loaded.users, loaded.items, factors, state)
+        progress = _progress_of(state)
+        factors = factors_of(fitted.carried) if resident else (state.user, state.item)
+        self._set(loaded.users, loaded.items, factors, progress)
         self._seen, self.history_ = seen, fitted.history
         return [
             *_zeros_left_out(loaded),
-            *_not_converged(self, state, stopped=fitted.stopped == "callback"),
+            *_not_converged(self, progress, stopped=fitted.stopped == "callback"),
         ]
 
     def _resident(self, loaded: Loaded) -> bool:
@@ -421,34 +422,41 @@ class AlternatingLeastSquares(FactorModel):
                 codes = codes_of(index_of(known), ids)
                 now[codes[codes >= 0]] = values[codes >= 0]
         objective = self._objective()
-        return Alternation(
-            Factors.of(users, loaded.user_counts, objective),
-            Factors.of(items, loaded.item_counts, objective),
+        sums = Progress(
+            Sums.of(users, loaded.user_counts, objective),
+            Sums.of(items, loaded.item_counts, objective),
         )
+        return Alternation(sums, users, items)
 
-    def _set(
-        self, users: Any, items: Any, factors: tuple[Any, Any], state: Alternation | Residing
-    ) -> None:
+    def _reached(self, state: Alternation | Progress) -> Reached:
+        return Reached("iteration", _progress_of(state).n_half_steps / 2, self.max_iter)
+
+    def _set(self, users: Any, items: Any, factors: tuple[Any, Any], progress: Progress) -> None:
         self.users_, self.items_ = users, items
         self.user_factors_, self.item_factors_ = factors
-        self.n_iter_, self.objective_ = state.n_iterations, state.objective
+        self.n_iter_, self.objective_ = progress.n_iterations, progress.objective
+
+
+def _progress_of(state: Alternation | Progress) -> Progress:
+    """Return how far training is, whose state has the factors or not."""
+    return state if isinstance(state, Progress) else state.progress
 
 
 def _snapshot(
     estimator: AlternatingLeastSquares,
     users: Any,
     items: Any,
-    state: Alternation | Residing,
+    state: Alternation | Progress,
     units: Any,
 ) -> AlternatingLeastSquares:
     """Return an estimator like this one, with the factors of a moment."""
-    if isinstance(state, Residing):
+    if isinstance(state, Progress):
         raise RuntimeError(
             "event.estimator has no factors: they take more than the dask config value "
             "'daskml-exec.factors-on-driver-bytes' and stay on the Workers; allowed is a larger one"
         )
     other: AlternatingLeastSquares = estimator._like_this()
-    other._set(users, items, factors_on_driver(state), state)
+    other._set(users, items, (state.user, state.item), state.progress)
     other._seen = None
     return other
 
@@ -475,12 +483,12 @@ def _zeros_left_out(loaded: Loaded) -> list[FitWarning]:
 
 
 def _not_converged(
-    model: AlternatingLeastSquares, state: Alternation | Residing, *, stopped: bool
+    model: AlternatingLeastSquares, progress: Progress, *, stopped: bool
 ) -> list[FitWarning]:
-    if state.converged or stopped or not model.tol:
+    if progress.converged or stopped or not model.tol:
         return []
-    fell = f"lowered the objective by a share of {state.fell:.1e}, above tol={model.tol:.1e}"
-    if not np.isfinite(state.fell):
+    fell = f"lowered the objective by a share of {progress.fell:.1e}, above tol={model.tol:.1e}"
+    if not np.isfinite(progress.fell):
         fell = "has none before it to compare with"
     return [
         FitWarning(

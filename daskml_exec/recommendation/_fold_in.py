@@ -10,9 +10,8 @@ from daskml_exec.executor import single_threaded_blas
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.factors.half_steps import half_step
 from daskml_exec.kernels.factors.objective import Objective
-from daskml_exec.kernels.factors.prepared import prepare
 from daskml_exec.kernels.factors.ratings import Ratings
-from daskml_exec.recommendation._half_steps import gram_of, worth_compiling
+from daskml_exec.recommendation._half_steps import Solving, gram_of, worth_compiling
 from daskml_exec.recommendation._seen import Seen
 
 
@@ -42,14 +41,9 @@ class FoldIn:
         if not rows.n_rows:
             return np.empty((0, other.shape[1]), dtype=other.dtype)
         with single_threaded_blas():
-            prepared = prepare(
-                other,
-                gram_of(other),
-                self.objective,
-                "exact",
-                nonnegative=self.nonnegative,
-                loops=worth_compiling(len(rows.columns), other.shape[1]),
-            )
+            loops = worth_compiling(len(rows.columns), other.shape[1])
+            solving = Solving(self.objective, "exact", self.nonnegative, loops)
+            prepared = solving.prepared(other, gram_of(other))
             values = rows.values.astype(other.dtype, copy=False)
             solved, _ = half_step(Ratings(rows.indptr, rows.columns, values), prepared, None)
         return solved

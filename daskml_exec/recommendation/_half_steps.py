@@ -15,7 +15,7 @@ from daskml_exec.kernels.factors.prepared import Prepared, prepare
 from daskml_exec.kernels.factors.ratings import Ratings
 from daskml_exec.kernels.fixed_tree import Node, fold_siblings
 from daskml_exec.partitions import Partition
-from daskml_exec.recommendation._blocks import SideName
+from daskml_exec.recommendation._blocks import Side, SideName
 from daskml_exec.training import Measured, Query
 
 Solver = Literal["exact", "cg"]
@@ -34,51 +34,85 @@ def worth_compiling(n_entries: int, n_factors: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Sums:
-    """What there is to know of the factors of one side, where they stay on Workers.
+class Solving:
+    """How rows are solved.
 
     Attributes
     ----------
-    gram : ndarray of float64 of shape (n_factors, n_factors)
-    penalty : float
-        As of `Factors`.
+    objective : Objective
+    solver : {"exact", "cg"}
+    nonnegative : bool
+    loops : bool
+        Whether by compiled loops, where there are some.
     """
 
-    gram: Array
-    penalty: float
+    objective: Objective
+    solver: Solver
+    nonnegative: bool
+    loops: bool
+
+    @property
+    def begins(self) -> bool:
+        """Whether it begins with the factors so far."""
+        return self.solver == "cg" or self.nonnegative
+
+    def prepared(self, other: Array, gram: Array) -> Prepared:
+        """Return what all rows need of the other side."""
+        return prepare(
+            other,
+            gram,
+            self.objective,
+            self.solver,
+            nonnegative=self.nonnegative,
+            loops=self.loops,
+        )
+
+    def solved(
+        self, side: Side, n_rows: int, prepared: Prepared, start: Array | None
+    ) -> tuple[Array, Solved]:
+        """Return the factors of a block's rows, and their sums; all blocks have `n_rows`."""
+        ratings = Ratings(side.pairs.indptr, side.pairs.columns, side.pairs.values)
+        values, objectives = half_step(ratings, prepared, start)
+        return values, Solved(
+            (),
+            (chunk_sums(objectives),),
+            (penalty_sums(values, side.counts, self.objective),),
+            gram_nodes(values, side.start, n_rows) if side.n_rows else {},
+            n_rows,
+        )
 
 
 @dataclass(frozen=True)
-class Factors:
-    """The factors of one side.
+class Sums:
+    """What the driver knows of the factors of one side, wherever they are.
 
     Attributes
     ----------
-    values : ndarray of shape (n_rows, n_factors)
+    n_rows : int
     gram : ndarray of float64 of shape (n_factors, n_factors)
         The sum of outer products of all rows.
     penalty : float
         Their share of the objective.
     """
 
-    values: Array
+    n_rows: int
     gram: Array
     penalty: float
 
     @classmethod
-    def of(cls, values: Array, counts: Array, objective: Objective) -> Factors:
-        """Return factors with their sums, which are those that Workers would have found."""
+    def of(cls, values: Array, counts: Array, objective: Objective) -> Sums:
+        """Return the sums that Workers would have found."""
         penalty = float(penalty_sums(values, counts, objective).sum())
-        return cls(values, gram_of(values), penalty)
+        return cls(len(values), gram_of(values), penalty)
 
 
 @dataclass(frozen=True)
-class Alternation:
-    """Where training is.
+class Progress:
+    """How far training is.
 
     Attributes
     ----------
-    user, item : Factors
+    user, item : Sums
     n_half_steps : int
         Done so far; users go first.
     objective : float
@@ -90,8 +124,8 @@ class Alternation:
     converged : bool
     """
 
-    user: Factors
-    item: Factors
+    user: Sums
+    item: Sums
     n_half_steps: int = 0
     objective: float = np.inf
     before: float = np.inf
@@ -103,6 +137,48 @@ class Alternation:
         """Whole iterations done."""
         return self.n_half_steps // 2
 
+    @property
+    def turn(self) -> SideName:
+        """Whose factors are next."""
+        return "item" if self.n_half_steps % 2 else "user"
+
+    def told(self, answer: Solved, tol: float) -> Progress:
+        """Take in one side's sums; after both, see whether the objective has settled.
+
+        Raises
+        ------
+        ValueError
+            The objective is not finite.
+        """
+        other = self.item if self.turn == "user" else self.user
+        objective = float(np.concatenate(answer.objectives).sum()) + other.penalty
+        if not np.isfinite(objective):
+            raise ValueError(
+                f"the objective became {objective} as the {self.turn}s' factors were solved; "
+                "allowed are ratings, alpha and reg whose products are finite in the estimator's "
+                "dtype"
+            )
+        after = replace(self, n_half_steps=self.n_half_steps + 1, objective=objective)
+        if self.turn == "user":
+            return replace(after, user=answer.sums())
+        fell = (self.before - objective) / max(abs(objective), np.finfo(np.float64).tiny)
+        return replace(after, item=answer.sums(), before=objective, fell=fell, converged=fell < tol)
+
+
+@dataclass(frozen=True)
+class Alternation:
+    """Where training is, with all factors on the driver.
+
+    Attributes
+    ----------
+    progress : Progress
+    user, item : ndarray of shape (n_rows, n_factors)
+    """
+
+    progress: Progress
+    user: Array
+    item: Array
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -110,36 +186,34 @@ class Solved:
 
     Attributes
     ----------
-    factors, objectives, penalties : tuple of ndarray
+    factors : tuple of ndarray
+        One per block, in order; none where they stay with the blocks.
+    objectives, penalties : tuple of ndarray
         One each per block, in order.
     gram : dict of Node to ndarray
-    n_chunks : int
+    n_rows : int
+        Of all blocks together.
     """
 
     factors: tuple[Array, ...]
     objectives: tuple[Array, ...]
     penalties: tuple[Array, ...]
     gram: dict[Node, Array]
-    n_chunks: int
+    n_rows: int
 
     def __add__(self, other: Solved) -> Solved:
         return Solved(
             self.factors + other.factors,
             self.objectives + other.objectives,
             self.penalties + other.penalties,
-            fold_siblings({**self.gram, **other.gram}, self.n_chunks, np.add),
-            self.n_chunks,
+            fold_siblings({**self.gram, **other.gram}, n_chunks(self.n_rows), np.add),
+            self.n_rows,
         )
 
-    def side(self) -> Factors:
-        """Return the factors of the side that all blocks together are."""
-        sums = self.sums()
-        return Factors(np.concatenate(self.factors), sums.gram, sums.penalty)
-
     def sums(self) -> Sums:
-        """Return their sums alone."""
+        """Return the sums of the side that all blocks together are."""
         ((_, gram),) = self.gram.items()
-        return Sums(gram, float(np.concatenate(self.penalties).sum()))
+        return Sums(self.n_rows, gram, float(np.concatenate(self.penalties).sum()))
 
 
 @dataclass(frozen=True)
@@ -155,11 +229,7 @@ class HalfStep(Query[Solved]):
         Factors of the other side, and their Gram matrix.
     start : ndarray or None
         Factors of this side so far, where the solver begins with them.
-    objective : Objective
-    solver : {"exact", "cg"}
-    nonnegative : bool
-    loops : bool
-        Whether rows are solved by compiled loops, where there are some.
+    solving : Solving
     """
 
     side: SideName
@@ -167,10 +237,7 @@ class HalfStep(Query[Solved]):
     other: Array
     gram: Array
     start: Array | None
-    objective: Objective
-    solver: Solver
-    nonnegative: bool
-    loops: bool
+    solving: Solving
 
     @property
     def step(self) -> str:
@@ -179,29 +246,14 @@ class HalfStep(Query[Solved]):
 
     def prepare(self) -> Prepared:
         """Return what all rows need of the other side."""
-        return prepare(
-            self.other,
-            self.gram,
-            self.objective,
-            self.solver,
-            nonnegative=self.nonnegative,
-            loops=self.loops,
-        )
+        return self.solving.prepared(self.other, self.gram)
 
     def partial(self, partition: Partition, prepared: Prepared) -> Solved:
         """Return the factors of a block's rows, and their sums."""
         side = partition.X.side(self.side)
-        stop = side.start + side.n_rows
-        start = None if self.start is None else self.start[side.start : stop]
-        ratings = Ratings(side.pairs.indptr, side.pairs.columns, side.pairs.values)
-        values, objectives = half_step(ratings, prepared, start)
-        return Solved(
-            (values,),
-            (chunk_sums(objectives),),
-            (penalty_sums(values, side.counts, self.objective),),
-            gram_nodes(values, side.start, self.n_rows) if side.n_rows else {},
-            n_chunks(self.n_rows),
-        )
+        start = None if self.start is None else self.start[side.start : side.start + side.n_rows]
+        values, solved = self.solving.solved(side, self.n_rows, prepared, start)
+        return replace(solved, factors=(values,))
 
 
 @dataclass(frozen=True)
@@ -230,71 +282,46 @@ class AlternatingSteps:
 
     Attributes
     ----------
-    objective : Objective
-    solver : {"exact", "cg"}
-    nonnegative : bool
-    loops : bool
+    solving : Solving
     max_iter : int
     tol : float
         Training has converged when an iteration lowers the objective by less than this share.
     """
 
-    objective: Objective
-    solver: Solver
-    nonnegative: bool
-    loops: bool
+    solving: Solving
     max_iter: int
     tol: float
 
-    states: ClassVar[tuple[type, ...]] = (Alternation, Factors)
+    states: ClassVar[tuple[type, ...]] = (Alternation, Progress, Sums)
+
+    def done(self, progress: Progress) -> bool:
+        """Whether there is nothing left to ask."""
+        return progress.converged or progress.n_iterations >= self.max_iter
 
     def ask(self, state: Any) -> Any:
         """Ask for the users' factors, then for the items'."""
-        if state.converged or state.n_iterations >= self.max_iter:
+        progress = state.progress
+        if self.done(progress):
             return None
-        side: SideName = "item" if state.n_half_steps % 2 else "user"
-        mine, other = (state.item, state.user) if side == "item" else (state.user, state.item)
+        pairs = (progress.user, state.user), (progress.item, state.item)
+        mine, other = pairs if progress.turn == "user" else pairs[::-1]
         return HalfStep(
-            side,
-            len(mine.values),
-            other.values,
-            other.gram,
-            mine.values if self.solver == "cg" or self.nonnegative else None,
-            self.objective,
-            self.solver,
-            self.nonnegative,
-            self.loops,
+            progress.turn,
+            mine[0].n_rows,
+            other[1],
+            other[0].gram,
+            mine[1] if self.solving.begins else None,
+            self.solving,
         )
 
-    def mine(self, answer: Solved) -> Any:
-        """Return what the state has of the side that was solved."""
-        return answer.side()
-
     def tell(self, state: Any, query: Any, answer: Solved) -> tuple[Any, Measured]:
-        """Take in one side's factors; after both, see whether the objective has settled."""
-        mine = self.mine(answer)
-        other = state.item if query.side == "user" else state.user
-        objective = float(np.concatenate(answer.objectives).sum()) + other.penalty
-        if not np.isfinite(objective):
-            raise ValueError(
-                f"the objective became {objective} as the {query.step}' factors were solved; "
-                "allowed are ratings, alpha and reg whose products are finite in the estimator's "
-                "dtype"
-            )
-        after = replace(state, n_half_steps=state.n_half_steps + 1, objective=objective)
+        """Take in one side's factors."""
+        progress, values = state.progress.told(answer, self.tol), np.concatenate(answer.factors)
         if query.side == "user":
-            after = replace(after, user=mine)
+            after = Alternation(progress, values, state.item)
         else:
-            fell = (state.before - objective) / max(abs(objective), np.finfo(np.float64).tiny)
-            after = replace(
-                after, item=mine, before=objective, fell=fell, converged=fell < self.tol
-            )
-        return after, Measured(loss=objective)
-
-
-def factors_on_driver(state: Alternation) -> tuple[Array, Array]:
-    """Return the factors of users and of items."""
-    return state.user.values, state.item.values
+            after = Alternation(progress, state.user, values)
+        return after, Measured(loss=progress.objective)
 
 
 def penalty_sums(values: Array, counts: Array, objective: Objective) -> Array:

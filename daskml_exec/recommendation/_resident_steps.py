@@ -11,22 +11,18 @@ import numpy as np
 
 from daskml_exec.executor import Carrying
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.factors.chunks import chunk_sums, gram_nodes
-from daskml_exec.kernels.factors.half_steps import half_step
-from daskml_exec.kernels.factors.objective import Objective
-from daskml_exec.kernels.factors.prepared import Prepared, prepare
-from daskml_exec.kernels.factors.ratings import Ratings
+from daskml_exec.kernels.factors.prepared import Prepared
 from daskml_exec.partitions import Partition
 from daskml_exec.recommendation._blocks import Cuts, SideName
 from daskml_exec.recommendation._half_steps import (
     AlternatingSteps,
     Alternation,
+    Progress,
     Solved,
-    Solver,
+    Solving,
     Sums,
-    n_chunks,
-    penalty_sums,
 )
+from daskml_exec.training import Measured
 
 
 @dataclass(frozen=True)
@@ -47,40 +43,6 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Residing:
-    """Where training is; the fields are those of `Alternation`, without factors.
-
-    Attributes
-    ----------
-    user, item : Sums
-    n_users, n_items : int
-    n_half_steps, objective, before, fell, converged
-        As of `Alternation`.
-    """
-
-    user: Sums
-    item: Sums
-    n_users: int
-    n_items: int
-    n_half_steps: int = 0
-    objective: float = np.inf
-    before: float = np.inf
-    fell: float = np.inf
-    converged: bool = False
-
-    @classmethod
-    def of(cls, start: Alternation) -> Residing:
-        """Return the beginning, of which the factors are left with the blocks."""
-        user, item = (Sums(side.gram, side.penalty) for side in (start.user, start.item))
-        return cls(user, item, len(start.user.values), len(start.item.values))
-
-    @property
-    def n_iterations(self) -> int:
-        """Whole iterations done."""
-        return self.n_half_steps // 2
-
-
-@dataclass(frozen=True)
 class ResidentHalfStep(Carrying[Solved]):
     """Solve the factors of one side, given those that all blocks hold of the other.
 
@@ -91,19 +53,13 @@ class ResidentHalfStep(Carrying[Solved]):
         Of this side.
     gram : ndarray
         Gram matrix of the other side.
-    objective : Objective
-    solver : {"exact", "cg"}
-    nonnegative, loops : bool
-        As of `HalfStep`.
+    solving : Solving
     """
 
     side: SideName
     n_rows: int
     gram: Array
-    objective: Objective
-    solver: Solver
-    nonnegative: bool
-    loops: bool
+    solving: Solving
 
     gathers: ClassVar[bool] = True
 
@@ -116,29 +72,13 @@ class ResidentHalfStep(Carrying[Solved]):
         """Return what all rows need of the other side, which is put together here."""
         name: SideName = "item" if self.side == "user" else "user"
         other = np.concatenate([kept[index].side(name) for index in sorted(kept)])
-        return prepare(
-            other,
-            self.gram,
-            self.objective,
-            self.solver,
-            nonnegative=self.nonnegative,
-            loops=self.loops,
-        )
+        return self.solving.prepared(other, self.gram)
 
     def partial(self, partition: Partition, carry: Held, prepared: Prepared) -> tuple[Solved, Held]:
         """Return the sums of a block's rows; their factors stay."""
         side = partition.X.side(self.side)
-        begin = self.solver == "cg" or self.nonnegative
-        ratings = Ratings(side.pairs.indptr, side.pairs.columns, side.pairs.values)
-        start = carry.side(self.side) if begin else None
-        values, objectives = half_step(ratings, prepared, start)
-        solved = Solved(
-            (),
-            (chunk_sums(objectives),),
-            (penalty_sums(values, side.counts, self.objective),),
-            gram_nodes(values, side.start, self.n_rows) if side.n_rows else {},
-            n_chunks(self.n_rows),
-        )
+        start = carry.side(self.side) if self.solving.begins else None
+        values, solved = self.solving.solved(side, self.n_rows, prepared, start)
         if self.side == "user":
             return solved, replace(carry, user=values)
         return solved, replace(carry, item=values)
@@ -146,35 +86,31 @@ class ResidentHalfStep(Carrying[Solved]):
 
 @dataclass(frozen=True)
 class ResidentSteps(AlternatingSteps):
-    """The algorithm, of half-steps whose factors stay on the Workers."""
+    """The algorithm, of half-steps whose factors stay on the Workers; its state is `Progress`."""
 
-    states: ClassVar[tuple[type, ...]] = (Residing, Sums)
+    states: ClassVar[tuple[type, ...]] = (Progress, Sums)
 
-    def ask(self, state: Residing) -> ResidentHalfStep | None:
+    def ask(self, state: Progress) -> ResidentHalfStep | None:
         """Ask for the users' factors, then for the items'."""
-        if state.converged or state.n_iterations >= self.max_iter:
+        if self.done(state):
             return None
-        users_turn = state.n_half_steps % 2 == 0
-        return ResidentHalfStep(
-            "user" if users_turn else "item",
-            state.n_users if users_turn else state.n_items,
-            (state.item if users_turn else state.user).gram,
-            self.objective,
-            self.solver,
-            self.nonnegative,
-            self.loops,
-        )
+        pair = state.user, state.item
+        mine, other = pair if state.turn == "user" else pair[::-1]
+        return ResidentHalfStep(state.turn, mine.n_rows, other.gram, self.solving)
 
-    def mine(self, answer: Solved) -> Sums:
-        """Return what the state has of the side that was solved."""
-        return answer.sums()
+    def tell(
+        self, state: Progress, query: ResidentHalfStep, answer: Solved
+    ) -> tuple[Progress, Measured]:
+        """Take in one side's sums."""
+        after = state.told(answer, self.tol)
+        return after, Measured(loss=after.objective)
 
 
 def held_by_blocks(start: Alternation, cuts: Cuts) -> list[Held]:
     """Return the factors to begin with, by blocks."""
     users, items = (
         [values[first:last] for first, last in pairwise(ends.tolist())]
-        for values, ends in ((start.user.values, cuts.user), (start.item.values, cuts.item))
+        for values, ends in ((start.user, cuts.user), (start.item, cuts.item))
     )
     return [Held(user, item) for user, item in zip(users, items, strict=True)]
 
