@@ -308,10 +308,7 @@ class AlternatingLeastSquares(FactorModel):
                 Known(self.users_, self.items_, self.user_factors_, self.item_factors_, self._seen),
                 triples,
                 self._fold_in(),
-                (self.user, self.item),
-                self.duplicates,
-                repeats=self._repeats(),
-                zeros=self._explicit,
+                self._encoding(self.item_factors_.dtype),
             )
             self.users_, self.items_ = model.users, model.items
             self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors

@@ -10,12 +10,11 @@ import scipy.sparse as sp
 
 from daskml_exec.executor import as_dask_futures
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.factors.pairs import sorted_pairs
 from daskml_exec.partitions import ARRAY, is_collection, kind_of, refuse_unreadable, to_memory
 from daskml_exec.recommendation._encoding import Encoding
 from daskml_exec.recommendation._ids import Distinct, codes_of, index_of, some
 from daskml_exec.recommendation._seen import Seen
-from daskml_exec.recommendation._triples import Columns, Triples, raise_repeated, triples_of
+from daskml_exec.recommendation._triples import Columns, Triples, triples_of
 from daskml_exec.training import FitWarning
 
 
@@ -102,20 +101,10 @@ def given_rows(interactions: Any, items: Array, n_users: int, how: Encoding) -> 
         user = codes_of(index_of(users), triples.user)
         item = codes_of(index_of(items), triples.item)
     known = item >= 0
-    pairs = sorted_pairs(
-        user[known],
-        item[known],
-        triples.rating[known].astype(how.dtype),
-        (len(users), len(items)),
-        duplicates=how.duplicates,
-        zeros=how.zeros,
-    )
-    if pairs.repeated is not None and not how.repeats:
-        row, column = pairs.repeated
-        raise_repeated(pairs.n_repeated, users[row : row + 1], items[column : column + 1])
+    pairs = how.pairs(user[known], item[known], triples.rating[known], users, items)
     return GivenRows(
         users,
-        Seen(pairs.indptr, pairs.columns, pairs.values),
+        Seen.of(pairs),
         int((~known).sum()),
         some(np.unique(triples.item[~known])),
         shape is not None,

@@ -36,7 +36,6 @@ from daskml_exec.recommendation._triples import (
     OF_TRIPLES,
     Columns,
     Triples,
-    raise_repeated,
     triples_of,
 )
 from daskml_exec.training import Query, reduce
@@ -233,10 +232,8 @@ def _all_codes(found: Distinct, n: int) -> Distinct:
 def _checked(partitions: Any, found: _Found, how: Encoding) -> Loaded:
     """Return what was loaded, with the entries of each row; refuse pairs that came twice."""
     parts = reduce(_CountEntries(), partitions).parts
-    repeated = sum(part.n_repeated for part in parts)
-    if repeated and not how.repeats:
-        user, item = next(part.repeated for part in parts if part.repeated is not None)
-        raise_repeated(repeated, found.users[user : user + 1], found.items[item : item + 1])
+    first = next((part.repeated for part in parts if part.repeated is not None), None)
+    how.require_once(sum(part.n_repeated for part in parts), first, found.users, found.items)
     users, items = (np.concatenate([getattr(part, name) for part in parts]) for name in _SIDES)
     n_entries = int(users.sum())
     if not n_entries:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from daskml_exec.kernels.arrays import Array, Rows
+from daskml_exec.kernels.factors.pairs import SortedPairs
 from daskml_exec.partitions import Partition
 from daskml_exec.recommendation._loading import InOrder
 from daskml_exec.training import Query, reduce
@@ -28,6 +29,11 @@ class Seen:
     indptr: Array
     columns: Array
     values: Array
+
+    @classmethod
+    def of(cls, pairs: SortedPairs) -> Seen:
+        """Return the rows of sorted pairs."""
+        return cls(pairs.indptr, pairs.columns, pairs.values)
 
     @property
     def n_rows(self) -> int:
@@ -75,5 +81,4 @@ def seen_by_users(partitions: Any) -> Seen:
 @dataclass(frozen=True)
 class _UsersRows(Query[InOrder]):
     def partial(self, partition: Partition) -> InOrder:
-        pairs = partition.X.user.pairs
-        return InOrder((Seen(pairs.indptr, pairs.columns, pairs.values),))
+        return InOrder((Seen.of(partition.X.user.pairs),))

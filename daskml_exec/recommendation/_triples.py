@@ -192,12 +192,3 @@ def _require_finite(triples: Triples, columns: Columns, where: str) -> None:
             f"that are missing or not finite, the first {triples.rating[row]} in row {row}, of "
             f"user {user} and item {item}; allowed are finite numbers: leave these rows out"
         )
-
-
-def raise_repeated(n: int, user: Any, item: Any) -> None:
-    """Raise ValueError for pairs that came before."""
-    raise ValueError(
-        f"{n:,} rows of interactions are of pairs of a user and an item that came before, the "
-        f"first of user {some(user)} and item {some(item)}; with explicit feedback allowed are "
-        "duplicates='mean' and 'last', and pairs that come once"
-    )
