@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.user_models.features import canonical
 from daskml_exec.partitions import is_collection
-from daskml_exec.recommendation._ids import ids_of, index_of, some
+from daskml_exec.recommendation._ids import codes_of, ids_of, index_of, some
 
 _ALLOWED = "a NumPy array, a SciPy sparse matrix, or a pandas dataframe with item ids as its index"
 
@@ -94,7 +94,7 @@ class ItemFeatures:
 
     def places(self, ids: Array) -> Array:
         """Return the rows of some ids; -1 where there is none."""
-        return np.asarray(index_of(self.ids).get_indexer(pd.Index(ids)))
+        return codes_of(index_of(self.ids), ids)
 
 
 def item_features_of(given: Any, ids: Array, of_rows: str) -> ItemFeatures:

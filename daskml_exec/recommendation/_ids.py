@@ -88,10 +88,7 @@ class Distinct:
     def __add__(self, other: Distinct) -> Distinct:
         if not len(self.values) or not len(other.values):
             return self if len(self.values) else other
-        pair = (self.values, other.values)
-        if pair[0].dtype != pair[1].dtype:
-            pair = (pair[0].astype(object), pair[1].astype(object))
-        codes, values = pd.factorize(np.concatenate(pair))
+        codes, values = pd.factorize(joined_ids(self.values, other.values))
         counts = np.bincount(codes, np.concatenate([self.counts, other.counts]))
         return Distinct(np.asarray(values), counts.astype(np.int64))
 
@@ -111,6 +108,15 @@ class Distinct:
                 f"column {name!r} has ids of {' and '.join(kinds)}; allowed are ids of one type"
             ) from None
         return Distinct(self.values[order], self.counts[order])
+
+
+def joined_ids(first: Array, second: Array) -> Array:
+    """Return ids behind others; of two kinds they are objects, as integers would become texts."""
+    if not len(first) or not len(second):
+        return first if len(first) else second
+    if first.dtype != second.dtype:
+        first, second = first.astype(object), second.astype(object)
+    return np.concatenate([first, second])
 
 
 def codes_of(index: Any, ids: Array) -> Array:

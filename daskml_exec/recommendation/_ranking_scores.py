@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.recommendation._given_rows import triples_in_memory
-from daskml_exec.recommendation._ids import codes_of, ids_of, index_of
+from daskml_exec.recommendation._ids import codes_of, ids_of, index_of, joined_ids
 from daskml_exec.recommendation._list_scores import ItemsOfUsers, RankingScores, scores_of_lists
 from daskml_exec.recommendation._triples import Columns, Triples
 
@@ -131,7 +131,7 @@ def ranking_scores(model: Any, train: Any, test: Any, k: int = 10) -> RankingSco
         interactions=None if before is None else (before.user, before.item, before.rating),
         exclude_seen=True,
     )
-    listed = _joined(pairs.items, ids_of(frame[recommender.item], recommender.item, ""))
+    listed = joined_ids(pairs.items, ids_of(frame[recommender.item], recommender.item, ""))
     listed_items = pd.factorize(listed)[0][len(pairs.items) :]
     listed_users = ids_of(frame[recommender.user], recommender.user, "")
     of_lists = rows[codes_of(index_of(pairs.users), listed_users)]
@@ -198,17 +198,9 @@ class _Pairs:
 def _pairs(later: Triples, before: Triples | None) -> _Pairs:
     none = np.empty(0, np.int64)
     others = Triples(none, none, none) if before is None else before
-    user_codes, users = pd.factorize(_joined(later.user, others.user))
-    item_codes, items = pd.factorize(_joined(later.item, others.item))
+    user_codes, users = pd.factorize(joined_ids(later.user, others.user))
+    item_codes, items = pd.factorize(joined_ids(later.item, others.item))
     pairs = user_codes.astype(np.int64) * len(items) + item_codes
     taken = np.unique(pairs[len(later) :])
     relevant = np.unique(pairs[: len(later)][later.rating > 0])
     return _Pairs(users, items, np.setdiff1d(relevant, taken, assume_unique=True), taken)
-
-
-def _joined(first: Array, second: Array) -> Array:
-    if not len(first) or not len(second):
-        return first if len(first) else second
-    if first.dtype != second.dtype:  # else integers would be texts
-        first, second = first.astype(object), second.astype(object)
-    return np.concatenate([first, second])
