@@ -15,8 +15,8 @@ from daskml_exec.recommendation._content_pairs import ContentPairs
 from daskml_exec.recommendation._encoding import Encoding
 from daskml_exec.recommendation._features import ItemFeatures, item_features_of
 from daskml_exec.recommendation._given_rows import GivenRows, given_rows
-from daskml_exec.recommendation._ids import codes_of, index_of, some
-from daskml_exec.recommendation._lists import ids_in, known_codes, require_n
+from daskml_exec.recommendation._ids import ids_in, index_of
+from daskml_exec.recommendation._lists import known_codes, require_n
 from daskml_exec.recommendation._pairs import predicted
 from daskml_exec.recommendation._scores import accuracy, negative_rmse
 from daskml_exec.recommendation._seen import Seen
@@ -175,15 +175,8 @@ class ContentModel(ListeningEstimator):
         known = self._all(exclude_seen=exclude_seen)
         if given is None:
             more = " of new ones give interactions="
-            return known.take(known_codes(ids_in("users", users), self.users_, "users", more))
-        ids = given.users if users is None else ids_in("users", users)
-        old, rows = codes_of(index_of(self.users_), ids), codes_of(index_of(given.users), ids)
-        neither = ids[(old < 0) & (rows < 0)]
-        if len(neither):
-            raise ValueError(
-                f"users has {len(neither):,} ids that are neither in interactions nor known to the "
-                f"model: {some(neither)}; allowed are ids of either"
-            )
+            return known.take(known_codes("users", users, self.users_, more))
+        ids, old, rows = given.places(users, self.users_)
         models = self._models_of(given.rows)
         # New ones stand behind the known.
         places = np.where(old >= 0, old, len(self.users_) + rows)

@@ -15,13 +15,12 @@ from daskml_exec.recommendation._given_rows import (
     given_rows,
     require_same_width,
 )
-from daskml_exec.recommendation._ids import codes_of, index_of, some
+from daskml_exec.recommendation._ids import index_of
 from daskml_exec.recommendation._lists import (
     Asked,
     Lists,
     allowed_items,
     column_of,
-    ids_in,
     known_codes,
     require_lists,
     require_n,
@@ -141,9 +140,7 @@ class FactorModel(ListeningEstimator):
         """
         check_is_fitted(self)
         require_n(n)
-        codes = known_codes(
-            ids_in("items", items), self.items_, "items", "allowed are ids of items_"
-        )
+        codes = known_codes("items", items, self.items_)
         return similar(codes, self.items_, self.item_factors_, n, self.item)
 
     def similar_users(self, users: Any, n: int = 10) -> pd.DataFrame:
@@ -163,9 +160,7 @@ class FactorModel(ListeningEstimator):
         """
         check_is_fitted(self)
         require_n(n)
-        codes = known_codes(
-            ids_in("users", users), self.users_, "users", "allowed are ids of users_"
-        )
+        codes = known_codes("users", users, self.users_)
         return similar(codes, self.users_, self.user_factors_, n, self.user)
 
     def predict(self, pairs: Any) -> Any:
@@ -257,23 +252,10 @@ class FactorModel(ListeningEstimator):
     def _asked(self, users: Any, given: GivenRows | None, *, exclude_seen: bool) -> Asked:
         """Return the users with their factors, and what they have seen."""
         if given is None:
-            codes = known_codes(
-                ids_in("users", users),
-                self.users_,
-                "users",
-                " of new ones give interactions=",
-            )
+            codes = known_codes("users", users, self.users_, " of new ones give interactions=")
             seen = self._kept().take(codes) if exclude_seen else None
             return Asked(self.users_[codes], self.user_factors_[codes], seen)
-        ids = given.users if users is None else ids_in("users", users)
-        known = codes_of(index_of(self.users_), ids)
-        rows = codes_of(index_of(given.users), ids)
-        if ((known < 0) & (rows < 0)).any():
-            unknown = ids[(known < 0) & (rows < 0)]
-            raise ValueError(
-                f"users has {len(unknown):,} ids that are neither in interactions nor known to the "
-                f"model: {some(unknown)}; allowed are ids of either"
-            )
+        ids, known, rows = given.places(users, self.users_)
         seen = given.rows.with_empty_row()
         vectors = np.empty((len(ids), self.item_factors_.shape[1]), self.item_factors_.dtype)
         vectors[known >= 0] = self.user_factors_[known[known >= 0]]

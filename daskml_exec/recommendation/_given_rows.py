@@ -12,7 +12,7 @@ from daskml_exec.executor import as_dask_futures
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions import ARRAY, is_collection, kind_of, refuse_unreadable, to_memory
 from daskml_exec.recommendation._encoding import Encoding
-from daskml_exec.recommendation._ids import Distinct, codes_of, index_of, some
+from daskml_exec.recommendation._ids import Distinct, codes_of, ids_in, index_of, some
 from daskml_exec.recommendation._seen import Seen
 from daskml_exec.recommendation._triples import Columns, Triples, triples_of
 from daskml_exec.training import FitWarning
@@ -41,6 +41,30 @@ class GivenRows:
     n_unknown: int
     unknown: str
     is_matrix: bool
+
+    def places(self, users: Any, known: Array) -> tuple[Array, Array, Array]:
+        """Return ids of users, with their places among known ones and among these; -1 for none.
+
+        Parameters
+        ----------
+        users : array-like of ids, or None
+            None for all of these.
+        known : ndarray
+
+        Raises
+        ------
+        ValueError
+            A user is in neither.
+        """
+        ids = self.users if users is None else ids_in("users", users)
+        old, rows = codes_of(index_of(known), ids), codes_of(index_of(self.users), ids)
+        neither = ids[(old < 0) & (rows < 0)]
+        if len(neither):
+            raise ValueError(
+                f"users has {len(neither):,} ids that are neither in interactions nor known to the "
+                f"model: {some(neither)}; allowed are ids of either"
+            )
+        return ids, old, rows
 
     @property
     def warnings(self) -> list[FitWarning]:

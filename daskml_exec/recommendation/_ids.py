@@ -66,6 +66,19 @@ def ids_of(column: Any, name: str, where: str) -> Array:
     return values.astype(np.int64, copy=False)
 
 
+def ids_in(name: str, ids: Any) -> Array:
+    """Return ids given as an argument, as an array.
+
+    Raises
+    ------
+    TypeError
+        A single id, or what is none.
+    """
+    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__"):
+        raise TypeError(f"{name}={ids!r}; allowed is a list or array of ids: [{ids!r}]")
+    return ids_of(ids, name, "")
+
+
 @dataclass(frozen=True)
 class Distinct:
     """Distinct ids and how often each comes, in the order in which they came.

@@ -14,7 +14,7 @@ from daskml_exec.executor import in_threads, single_threaded_blas
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.factors.top_n import top_n
 from daskml_exec.partitions import lazy_frame
-from daskml_exec.recommendation._ids import codes_of, ids_of, index_of, some
+from daskml_exec.recommendation._ids import codes_of, ids_in, index_of, some
 from daskml_exec.recommendation._seen import Seen
 
 SCORE = "score"
@@ -169,27 +169,15 @@ def require_lists(listed: Any, asked: Asked, lists: Lists) -> None:
         )
 
 
-def ids_in(name: str, ids: Any) -> Array:
-    """Return ids given as an argument, as an array.
-
-    Raises
-    ------
-    TypeError
-        A single id, or what is none.
-    """
-    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__len__"):
-        raise TypeError(f"{name}={ids!r}; allowed is a list or array of ids: [{ids!r}]")
-    return ids_of(ids, name, "")
-
-
-def known_codes(ids: Array, known: Array, name: str, more: str = "") -> Array:
-    """Return the places of ids among sorted known ones.
+def known_codes(name: str, given: Any, known: Array, more: str = "") -> Array:
+    """Return the places of ids given as an argument among sorted known ones.
 
     Raises
     ------
     ValueError
         Some are not known.
     """
+    ids = ids_in(name, given)
     codes = codes_of(index_of(known), ids)
     if (codes < 0).any():
         unknown = np.unique(ids[codes < 0])
