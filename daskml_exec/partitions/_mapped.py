@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from distributed import Future
 
 from daskml_exec.executor import Executor, share, takes_prepared
 from daskml_exec.kernels.array_namespace import host_dtype
@@ -59,16 +60,8 @@ class Asked:
 
 def asked_of(parent: Partitions, query: Any, *, samples: bool) -> Asked:
     """Return what a query makes of each partition; of samples it may make samples."""
-    executor, client = parent.executor, parent.executor.client
-    lost_before = len(executor.events.workers_lost)
-    # In a task of its own, which the scheduler can run again as long as a result may be wanted.
-    shared = share(client, query, nbytes_of(query), name="query", in_process=False)
-    futures = mapped(
-        executor, _asked, parent.futures, shared, samples, name=f"map-{uuid.uuid4().hex}"
-    )
-    seen: list[_Seen] = gather(
-        client, client.map(_see, futures, [samples] * len(futures), pure=False, key="seen"), {}
-    )
+    executor, lost_before = parent.executor, len(parent.executor.events.workers_lost)
+    futures, seen = _asked_and_seen(parent, query, samples=samples)
     for index, (each, rows) in enumerate(zip(seen, parent.rows, strict=True)):
         if each.rows != rows:
             raise ValueError(
@@ -114,18 +107,10 @@ def made_of(parent: Partitions, query: Any) -> Partitions:
 
     What it makes has one leading axis, whose length is asked for.
     """
-    executor, client = parent.executor, parent.executor.client
-    lost_before = len(executor.events.workers_lost)
-    shared = share(client, query, nbytes_of(query), name="query", in_process=False)
-    futures = mapped(
-        executor, _asked, parent.futures, shared, False, name=f"map-{uuid.uuid4().hex}"
-    )
-    seen: list[_Seen] = gather(
-        client, client.map(_see, futures, [False] * len(futures), pure=False, key="seen"), {}
-    )
-    return _of_any_kind(
-        executor, futures, [each.rows for each in seen], [each.nbytes for each in seen], lost_before
-    )
+    executor, lost_before = parent.executor, len(parent.executor.events.workers_lost)
+    futures, seen = _asked_and_seen(parent, query, samples=False)
+    rows, sizes = [each.rows for each in seen], [each.nbytes for each in seen]
+    return _of_any_kind(executor, futures, rows, sizes, lost_before)
 
 
 def exchanged(parent: Partitions, key: Key, n_partitions: int) -> Partitions:
@@ -165,6 +150,20 @@ def exchanged(parent: Partitions, key: Key, n_partitions: int) -> Partitions:
         workers_lost_before=lost_before,
         sizes=None if parent.sizes is None else tuple(int(per_row * n) for n in rows),
     )
+
+
+def _asked_and_seen(
+    parent: Partitions, query: Any, *, samples: bool
+) -> tuple[list[Future[Any]], list[_Seen]]:
+    """Return what a query makes of each partition, and what the driver needs to know of it."""
+    executor, client = parent.executor, parent.executor.client
+    # In a task of its own, which the scheduler can run again as long as a result may be wanted.
+    shared = share(client, query, nbytes_of(query), name="query", in_process=False)
+    futures = mapped(
+        executor, _asked, parent.futures, shared, samples, name=f"map-{uuid.uuid4().hex}"
+    )
+    seen = client.map(_see, futures, [samples] * len(futures), pure=False, key="seen")
+    return futures, gather(client, seen, {})
 
 
 def _of_any_kind(
