@@ -50,10 +50,10 @@ def lazy_frame(
         node = shared_model(client, function)
     else:
         held = [
-            dask.delayed(_Piece(piece), name=f"piece-{name}-{index}", traverse=False)
+            dask.delayed(piece, name=f"piece-{name}-{index}", traverse=False)
             for index, piece in enumerate(pieces)
         ]
-        node = dask.delayed(_Piece(function), name=f"function-{name}", traverse=False)
+        node = dask.delayed(function, name=f"function-{name}", traverse=False)
     task = dask.delayed(_made, pure=False)
     blocks = [
         task(piece, node, dask_key_name=f"made-{name}-{index}") for index, piece in enumerate(held)
@@ -61,17 +61,7 @@ def lazy_frame(
     return frame_of_blocks(blocks, meta)
 
 
-class _Piece:
-    """Something that Dask does not look into."""
-
-    def __init__(self, content: Any) -> None:
-        self.content = content
-
-
 def _made(piece: Any, function: Any) -> pd.DataFrame:
-    piece, function = (
-        each.content if isinstance(each, _Piece) else each for each in (piece, function)
-    )
     with heap_kept():
         made: pd.DataFrame = function(piece)
     return made
