@@ -123,6 +123,10 @@ class Gaussian:
         z -= y
         return 0.5 * z[0, :] ** 2, z
 
+    def residuals(self, z: Any, y: Any) -> Any:
+        z -= y
+        return z
+
     def curvatures(self, z: Any) -> Any:
         return array_namespace(z).ones_like(z)
 
@@ -172,6 +176,11 @@ class Poisson:
     def losses_and_residuals(self, z: Any, y: Any) -> tuple[Any, Any]:
         rate = array_namespace(z).exp(z)
         return (rate - y * z)[0, :], rate - y
+
+    def residuals(self, z: Any, y: Any) -> Any:
+        rate = array_namespace(z).exp(z)
+        rate -= y
+        return rate
 
     def curvatures(self, z: Any) -> Any:
         with np.errstate(over="ignore"):

@@ -80,15 +80,59 @@ def hessian_sums(
     shape = (point.size, point.size)
     matrix = np.zeros(shape, dtype) if is_host(X) else zeros(shape, X)
     for rows, u in _standardised_blocks(X, coordinates, dtype, len(point)):
-        at = to_device_of(point, u)
-        curvature = loss.curvatures(at @ array_namespace(u).matrix_transpose(u))
         w = None if sample_weight is None else beside(sample_weight[rows], u)
-        if loss.n_outputs == 1:
-            of_row = curvature[0, :] if w is None else w * curvature[0, :]
-            _add_weighted_gram(matrix, u, of_row)
-        else:
-            _add_softmax(matrix, u, curvature, w)
+        _add_hessian(matrix, loss, u, point, w)
     return HessianSums(weight, to_host(matrix).astype(dtype, copy=False))
+
+
+@dataclass(frozen=True)
+class HessiansSums(FieldwiseSum):
+    """Sums over rows of the loss's Hessians at several points, with the sum of the weights."""
+
+    weight: float
+    matrices: Array
+    """Of shape (J, K p, K p)."""
+
+
+def hessians_sums(
+    loss: Loss,
+    X: Any,
+    sample_weight: Any,
+    coordinates: Standardisation,
+    points: Array,
+    *,
+    single: bool = False,
+) -> HessiansSums:
+    """Return the sums of the Hessians of the rows' losses at J points, in one pass over the rows.
+
+    Parameters
+    ----------
+    loss, X, sample_weight, coordinates, single
+        As of `hessian_sums`.
+    points : array of shape (J, K, p)
+        Where, in the coordinates.
+    """
+    dtype = np.dtype(np.float32 if single else np.float64)
+    weight = total_weight(X, sample_weight)
+    J, K, p = points.shape
+    shape = (J, K * p, K * p)
+    matrices = np.zeros(shape, dtype) if is_host(X) else zeros(shape, X)
+    for rows, u in _standardised_blocks(X, coordinates, dtype, K):
+        w = None if sample_weight is None else beside(sample_weight[rows], u)
+        for j in range(J):
+            _add_hessian(matrices[j, ...], loss, u + 0.0 if K == 1 else u, points[j], w)
+    return HessiansSums(weight, to_host(matrices).astype(dtype, copy=False))
+
+
+def _add_hessian(matrix: Any, loss: Loss, u: Any, point: Array, w: Any) -> None:
+    """Add the sum over a block at one point; `u` is spent where there is one output."""
+    at = to_device_of(point, u)
+    curvature = loss.curvatures(at @ array_namespace(u).matrix_transpose(u))
+    if loss.n_outputs == 1:
+        of_row = curvature[0, :] if w is None else w * curvature[0, :]
+        _add_weighted_gram(matrix, u, of_row)
+    else:
+        _add_softmax(matrix, u, curvature, w)
 
 
 def _standardised_blocks(

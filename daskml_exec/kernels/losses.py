@@ -28,6 +28,9 @@ class Loss(Protocol):
     def losses_and_residuals(self, z: Any, y: Any) -> tuple[Any, Any]:
         """Return losses (n,) and residuals (K, n), unweighted; margins z are spent."""
 
+    def residuals(self, z: Any, y: Any) -> Any:
+        """Return residuals alone, of many models at once; z of shape (M, K, n) is spent."""
+
     def curvatures(self, z: Any) -> Any:
         """Return what determines each row's second derivatives, unweighted, shape (K, n).
 
@@ -78,6 +81,16 @@ class BinaryLogistic:
         residuals *= sign
         return losses, residuals[None, :]
 
+    def residuals(self, z: Any, y: Any) -> Any:
+        """As `Loss.residuals`."""
+        xp = array_namespace(z)
+        sign = 1.0 - 2.0 * y
+        z *= -sign
+        # Where this overflows the residual is zero, to less than can be told from it.
+        z = xp.exp(z)
+        z += 1.0
+        return sign / z
+
     def curvatures(self, z: Any) -> Any:
         """As `Loss.curvatures`."""
         xp = array_namespace(z)
@@ -110,6 +123,19 @@ class Multinomial:
         z[y, rows] = -others
         z /= partition
         return losses, z
+
+    def residuals(self, z: Any, y: Any) -> Any:
+        """As `Loss.residuals`."""
+        xp = array_namespace(z)
+        target = y == to_device_of(np.arange(self.n_outputs)[:, None], z)
+        z -= xp.max(z, axis=1)[:, None, :]
+        z = xp.exp(z)
+        own = xp.where(target, z, 0.0)
+        z -= own
+        others = xp.sum(z, axis=1)
+        z -= xp.where(target, others[:, None, :], 0.0)
+        z /= (others + xp.sum(own, axis=1))[:, None, :]
+        return z
 
     def _by_mask(self, z: Any, y: Any) -> tuple[Any, Any]:
         """Do the same without indices, by which the standard cannot write.

@@ -1,16 +1,16 @@
 """Splits of collections into training and test rows, without copies on the driver."""
 
-from daskml_exec.model_selection._rows import Rows
-from daskml_exec.model_selection._splitters import (
+from daskml_exec.model_selection._train_test import train_test_split
+from daskml_exec.training import publish
+from daskml_exec.training.folds import (
     GroupKFold,
     KFold,
     PredefinedSplit,
+    Rows,
     ShuffleSplit,
     StratifiedKFold,
     TimeSeriesSplit,
 )
-from daskml_exec.model_selection._train_test import train_test_split
-from daskml_exec.training import publish
 
 __all__ = [
     "GroupKFold",

@@ -14,6 +14,7 @@ from daskml_exec.partitions._explained import (
     explained_share,
     total_deviance,
 )
+from daskml_exec.partitions._folded import FoldColumn, FoldQuery, folded
 from daskml_exec.partitions._from_dataset import DatasetSamples, from_dataset
 from daskml_exec.partitions._grid import Cell, Grid
 from daskml_exec.partitions._grid_columns import ColumnChunks, column_chunks
@@ -80,6 +81,8 @@ __all__ = [
     "Cut",
     "Data",
     "DatasetSamples",
+    "FoldColumn",
+    "FoldQuery",
     "FoldRows",
     "Grid",
     "Labels",
@@ -108,6 +111,7 @@ __all__ = [
     "exchanged",
     "explained_share",
     "fold_rows",
+    "folded",
     "frame_meta",
     "from_dataset",
     "gaps_as_nan",

@@ -28,7 +28,8 @@ class Partition:
     or class codes, and is None where there are none; `sample_weight` is None for ones. `index`
     counts partitions in row order, `start` the rows of all partitions before this one. Data that
     was loaded with ``raw=True`` has X as it came. Samples have trees as X and y: dicts and tuples
-    of arrays with one leading axis.
+    of arrays with one leading axis. `fold` has the number of the fold in which each row is tested,
+    in uint16, and is None where there are no folds.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Partition:
     X: Any
     y: Any
     sample_weight: Any
+    fold: Any = None
 
     @property
     def n_rows(self) -> int:
@@ -45,7 +47,8 @@ class Partition:
     def take(self, rows: Rows) -> Partition:
         """Return these rows, as a partition of the same index and start."""
         X, y, weight = (tree_taken(part, rows) for part in (self.X, self.y, self.sample_weight))
-        return replace(self, X=X, y=y, sample_weight=weight)
+        fold = None if self.fold is None else self.fold[rows]
+        return replace(self, X=X, y=y, sample_weight=weight, fold=fold)
 
     def first_non_finite(self) -> Place | None:
         """Return the place of the first value that is not finite, if there is one."""
@@ -72,7 +75,7 @@ class Partition:
     @property
     def nbytes(self) -> int:
         """Bytes of X, y and weights, about."""
-        return tree_nbytes((self.X, self.y, self.sample_weight))
+        return tree_nbytes((self.X, self.y, self.sample_weight, self.fold))
 
 
 @dataclass(frozen=True)

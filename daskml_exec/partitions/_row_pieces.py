@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from distributed import Future
 
-from daskml_exec.executor import Executor
+from daskml_exec.executor import Executor, ship
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions._blocks import Blocks, cut_like
 from daskml_exec.partitions._gather import gather
@@ -114,14 +114,13 @@ def fold_rows(executor: Executor, rule: Rule, lengths: Sequence[int]) -> FoldRow
 
 
 def known_folds(executor: Executor, folds: Array, lengths: Sequence[int]) -> FoldRows:
-    """Return folds that the driver knows, as bools, in blocks of such lengths.
+    """Return folds that the driver knows, in uint16, in blocks of such lengths.
 
-    A task for each block brings its own, a bit for each row: so they can be made again.
+    A task for each block brings its own: so they can be made again.
     """
-    parts = np.split(folds, np.cumsum(lengths)[:-1])
     futures = [
-        executor.client.submit(_unpacked, np.packbits(part), len(part), pure=False)
-        for part in parts
+        ship(executor.client, part, name="folds", worker=None, in_process=executor.in_process)
+        for part in np.split(folds, np.cumsum(lengths)[:-1])
     ]
     return FoldRows(executor, tuple(futures), tuple(lengths))
 
@@ -153,10 +152,6 @@ def _no_rows(data: Any) -> Any:
 
 def _folds(rule: Rule, start: int, n: int) -> Array:
     return rule.folds(start, n, None)
-
-
-def _unpacked(bits: Array, n: int) -> Array:
-    return np.unpackbits(bits, count=n).astype(np.uint16)
 
 
 def _wanted(pieces: list[Array], ranges: list[tuple[int, int]], chosen: Chosen) -> Array:

@@ -104,7 +104,8 @@ class _LazyTable:
         return _Table(known, self.user, self.time).columns()
 
     def parts(self, in_test: Array) -> tuple[Any, Any]:
-        folds = known_folds(self.executor, in_test, row_lengths(self.executor, self.needed))
+        lengths = row_lengths(self.executor, self.needed)
+        folds = known_folds(self.executor, in_test.astype(np.uint16), lengths)
         train, test = (folds.picked(self.frame, _One(fold), "interactions") for fold in (0, 1))
         return train, test
 

@@ -25,15 +25,26 @@ from daskml_exec.kernels.folds import (
     last_hashes,
     lightest_first,
 )
-from daskml_exec.model_selection._label_folds import (
+from daskml_exec.partitions import (
+    FoldColumn,
+    FoldRows,
+    Partition,
+    fold_rows,
+    is_collection,
+    load,
+    row_lengths,
+)
+from daskml_exec.training.folds._label_folds import (
+    ClassesInOrder,
     FoldsBy,
+    FoldsByRow,
     Labels,
+    classes_in,
     hashed_by_label,
     in_order,
     labels_in,
 )
-from daskml_exec.model_selection._rows import OneOf, Rows
-from daskml_exec.partitions import FoldRows, fold_rows, is_collection, load, row_lengths
+from daskml_exec.training.folds._rows import OneOf, Rows
 
 _SEEDS = 2**63
 
@@ -97,10 +108,28 @@ class Folded(Splitter):
 
     n_splits: int
 
-    def _split(self, executor: Executor, X: Any, y: Any, groups: Any) -> Iterator[Any]:
-        self._sklearn()  # which says what is wrong with its arguments
+    def require_allowed(self) -> None:
+        """Raise what scikit-learn says of its arguments, and for too many folds."""
+        self._sklearn()
         if self.n_splits > MOST_FOLDS:
             raise ValueError(f"n_splits={self.n_splits}; allowed are integers up to {MOST_FOLDS:,}")
+
+    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+        """Return the folds of the rows of loaded partitions.
+
+        Parameters
+        ----------
+        found : Partitions or Pieces
+            With codes of classes, where folds depend on these.
+        data : Data
+            They are of.
+        groups : object
+            Of rows, where folds depend on these.
+        """
+        raise NotImplementedError
+
+    def _split(self, executor: Executor, X: Any, y: Any, groups: Any) -> Iterator[Any]:
+        self.require_allowed()
         folds = self._folds(executor, X, y, groups)
         for fold in range(self.n_splits):
             yield Rows(folds, OneOf(fold, others=True)), Rows(folds, OneOf(fold))
@@ -140,13 +169,19 @@ class KFold(Folded):
 
     def _folds(self, executor: Executor, X: Any, y: Any, groups: Any) -> FoldRows:
         lengths = row_lengths(executor, X)
-        n = sum(lengths)
+        return fold_rows(executor, self._rule(sum(lengths)), lengths)
+
+    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+        """As of `Folded`."""
+        return FoldsByRow(self._rule(sum(found.rows)))
+
+    def _rule(self, n: int) -> Ranges | Hashed:
         _require_rows(self.n_splits, n)
         ends = even_ends(n, self.n_splits)
         if not self.shuffle:
-            return fold_rows(executor, Ranges(ends), lengths)
+            return Ranges(ends)
         seed = self._seed()
-        return fold_rows(executor, Hashed(seed, last_hashes(seed, n, ends)), lengths)
+        return Hashed(seed, last_hashes(seed, n, ends))
 
 
 class StratifiedKFold(Folded):
@@ -186,6 +221,17 @@ class StratifiedKFold(Folded):
             rule = hashed_by_label(data, labels, ends, self._seed())
             return made_folds(data, FoldsBy(rule))
 
+    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+        """As of `Folded`."""
+        if data.classes is None:
+            raise ValueError("StratifiedKFold needs labels of classes; allowed is KFold")
+        if self.shuffle:
+            y = found.executor.client.map(target_of, found.futures, pure=False, key="codes")
+            return self._folds(found.executor, None, y, None)
+        labels, before = classes_in(found, data.classes)
+        _require_rows(self.n_splits, int(labels.totals.sum()))
+        return ClassesInOrder(_ends_by_class(labels, self.n_splits), before)
+
 
 class GroupKFold(Folded):
     """Folds in which no group is in two, of about the same size.
@@ -219,6 +265,15 @@ class GroupKFold(Folded):
                 )
             of_value = lightest_first(labels.totals, self.n_splits)
             return made_folds(data, FoldsBy(ByLabel(labels.values, of_value)))
+
+    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+        """As of `Folded`."""
+        folds = self._folds(found.executor, None, None, as_dask_futures(groups))
+        if sum(folds.rows) != sum(found.rows):
+            raise ValueError(
+                f"groups has {sum(folds.rows)} rows, X has {sum(found.rows)}; they must be the same"
+            )
+        return folds
 
 
 class PredefinedSplit(Splitter):
@@ -256,6 +311,13 @@ class PredefinedSplit(Splitter):
         if not is_collection(given):
             yield from self._sklearn().split()
             return
+        made, n_folds = self.folds()
+        for fold in range(n_folds):
+            yield Rows(made, OneOf(fold, others=True)), Rows(made, OneOf(fold))
+
+    def folds(self) -> tuple[FoldRows, int]:
+        """Return the fold of each row, where Workers are, and how many there are."""
+        given = as_dask_futures(self.test_fold)
         with loaded_labels(given, "test_fold", None, Executor.current()) as data:
             values = labels_in(data).values
             if values.dtype.kind not in "iu" or (values < -1).any():
@@ -265,8 +327,7 @@ class PredefinedSplit(Splitter):
             folds = np.unique(values[values >= 0])
             of_value = np.where(values >= 0, np.searchsorted(folds, values), int(NOWHERE))
             made = made_folds(data, FoldsBy(ByLabel(values, of_value.astype(np.uint16))))
-        for fold in range(len(folds)):
-            yield Rows(made, OneOf(fold, others=True)), Rows(made, OneOf(fold))
+        return made, len(folds)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return how many test folds there are.
@@ -417,6 +478,10 @@ def loaded_labels(labels: Any, name: str, X: Any, executor: Executor) -> Iterato
                     f"{n} rows, {name} has {rows}; they must be the same"
                 )
         yield data
+
+
+def target_of(partition: Partition) -> Array:
+    return np.asarray(partition.y)
 
 
 def made_folds(data: Any, query: Any) -> FoldRows:

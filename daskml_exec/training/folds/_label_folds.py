@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daskml_exec.executor import Query
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.kernels.folds import Buckets, ByLabel, HashedByLabel, InOrder, row_hashes
+from daskml_exec.kernels.folds import (
+    Buckets,
+    ByLabel,
+    HashedByLabel,
+    InOrder,
+    Rule,
+    row_hashes,
+)
 from daskml_exec.partitions import Partition
-from daskml_exec.training import Query, reduce
+from daskml_exec.training._reduce import reduce
 
 
 def labels_of(block: Any, partition: int) -> Array:
@@ -147,6 +155,66 @@ class FoldsInOrder(Query[Any]):
         """Return the folds of a partition."""
         rule = InOrder(self.values, self.ends, self.before[partition.index])
         return _folds(rule, partition)
+
+
+@dataclass(frozen=True)
+class _CountClasses(_ByPartition):
+    """How often each class comes in a partition, and in which row first."""
+
+    n_classes: int
+
+    def partial(self, partition: Partition) -> Mapping[int, Array]:
+        codes = partition.y
+        first = np.full(self.n_classes, np.iinfo(np.int64).max)
+        present, where = np.unique(codes, return_index=True)
+        first[present] = where + partition.start
+        return {partition.index: np.stack([np.bincount(codes, minlength=self.n_classes), first])}
+
+
+def classes_in(found: Any, classes: Array) -> tuple[Labels, Array]:
+    """Return the classes of loaded partitions, and how often each comes before each partition."""
+    counted = reduce(_CountClasses(len(classes)), found, name="classes")
+    counts, first = (
+        np.stack([counted[index][which] for index in sorted(counted)]) for which in (0, 1)
+    )
+    labels = Labels(classes, counts.sum(axis=0), first.min(axis=0))
+    return labels, np.cumsum(counts, axis=0) - counts
+
+
+@dataclass(frozen=True, eq=False)
+class ClassesInOrder(Query[Any]):
+    """Folds take the rows of each class in turn.
+
+    Attributes
+    ----------
+    ends : ndarray of int64 of shape (K, n_folds)
+    before : ndarray of int64 of shape (n_partitions, K)
+        How often each class comes before each partition.
+    """
+
+    ends: Array
+    before: Array
+
+    def partial(self, partition: Partition) -> Array:
+        """Return the folds of a partition."""
+        rule = InOrder(np.arange(len(self.ends)), self.ends, self.before[partition.index])
+        return rule.folds(partition.start, partition.n_rows, partition.y)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldsByRow(Query[Any]):
+    """Folds as a rule tells them of the numbers of rows.
+
+    Attributes
+    ----------
+    rule : Rule
+    """
+
+    rule: Rule
+
+    def partial(self, partition: Partition) -> Array:
+        """Return the folds of a partition."""
+        return self.rule.folds(partition.start, partition.n_rows, None)
 
 
 @dataclass(frozen=True, eq=False)
