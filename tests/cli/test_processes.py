@@ -67,6 +67,9 @@ def test_a_bad_file_is_one_line(spawn, libsvm):
     assert len(err.splitlines()) == 1
 
 
+# That an interrupt ends `main` with this line `test_train` has; that fits on worker processes end
+# by it, `tests/failures/test_interrupts`.
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs process groups")
 def test_ctrl_c_ends_it_with_a_line(spawn, digits_libsvm):
     # tol=0 is not reached: it would go on for long.

@@ -61,6 +61,8 @@ def mortal_executor():
         executor = Executor(client)
         yield executor
         executor.shutdown(cancel_futures=True)
+        # A Nanny that is closed while it starts its worker anew raises, which is Dask's own fault.
+        client.wait_for_workers(2, timeout=30)
 
 
 @pytest.fixture

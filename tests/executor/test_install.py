@@ -20,6 +20,9 @@ import os, sys
 sys.path[:] = [path for path in sys.path if not os.path.isdir(os.path.join(path, "daskml_exec"))]
 """
 
+# A Nanny starts its worker anew with the package: what Dask imports need not be imported again.
+FORKED = {"DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver"}
+
 
 @pytest.fixture
 def bare(tmp_path):
@@ -31,7 +34,7 @@ def bare(tmp_path):
             command = ["-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", *options]
             process = subprocess.Popen(
                 [sys.executable, *command, "--dashboard-address", "127.0.0.1:0"],
-                env=os.environ | {"PYTHONPATH": str(tmp_path)},
+                env=os.environ | FORKED | {"PYTHONPATH": str(tmp_path)},
                 cwd=tmp_path,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
