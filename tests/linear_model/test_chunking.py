@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from daskml_exec.linear_model import LogisticRegression
+from tests.tiers import each_value
 
 SOLVERS = ["newton", "lbfgs", "averaging"]
 N, D = 60, 3
@@ -91,8 +92,7 @@ def test_a_class_without_weight_is_no_class(executor, solver):
         assert_same(model, LogisticRegression().fit(X[keep], y[keep], weight[keep]))
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("order", ["by label", "by value"])
+@each_value(solver=SOLVERS, order=["by label", "by value"])
 def test_sorted_rows_make_partitions_of_one_class(executor, solver, order):
     X, y, _ = problem(3)
     by = np.argsort(y if order == "by label" else X[:, 2], kind="stable")

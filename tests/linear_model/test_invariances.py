@@ -103,7 +103,11 @@ def test_sizes_of_weights(model, way, kind):
 
 @pytest.mark.parametrize(
     ("model", "way", "kind"),
-    [case for case in CASES if case[0] in ("ridge", "least squares")],
+    [
+        c if c in ALWAYS else pytest.param(*c, marks=pytest.mark.slow)
+        for c in CASES
+        if c[0] in ("ridge", "least squares")
+    ],
 )
 def test_level_and_unit_of_y(model, way, kind):
     expected = fit(model, way, kind)

@@ -121,8 +121,7 @@ def test_in_memory_in_one_partition_and_in_several(solver, kind):
         assert_same(model, expected, 1e-6)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("n_classes", [2, 3])
+@each_value(solver=SOLVERS, n_classes=[2, 3])
 def test_no_penalty(solver, n_classes):
     """Multinomial coefficients are unique up to a constant over classes: predictions tell."""
     X, y, _ = problem(n_classes)
@@ -173,7 +172,7 @@ def test_separable_classes_with_a_tiny_penalty(solver):
     assert_same(model, oracle(X, y, C=1e6), 1e-6)
 
 
-@each_pair(solver=SOLVERS, n_classes=[2, 4], in_memory=[False, True])
+@each_value(solver=SOLVERS, n_classes=[2, 4], in_memory=[False, True])
 def test_separable_classes_without_penalty_have_no_optimum_but_a_prediction(
     solver, n_classes, in_memory
 ):

@@ -25,6 +25,7 @@ from tests.metrics.toolbox import (
     CASES,
     CHANCE,
     COUNTS,
+    EACH_NAME,
     GUESSED,
     MORE,
     SCORE,
@@ -34,19 +35,19 @@ from tests.metrics.toolbox import (
     N,
     Y,
     in_chunks,
+    name_of,
 )
 
 ON_THE_HOST = ("roc_auc_score", "average_precision_score", "top_k_accuracy_score")
 ON_THE_HOST += ("ndcg_score", "dcg_score")
 ONE, OTHER, NO_FLOAT64 = (xp.Device(name) for name in ("device1", "device2", "no_float64"))
-all_cases = pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: f"{case.name}-{'-'.join(map(str, case.options.values()))}"
-)
+all_cases = pytest.mark.parametrize("case", CASES, ids=name_of)
+each_name = pytest.mark.parametrize("case", EACH_NAME, ids=name_of)
 weighted_or_not = pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
 counted_there = pytest.mark.parametrize(
     "case",
     [case for case in CASES if case.name not in ON_THE_HOST and case.y_true.dtype.kind != "U"],
-    ids=lambda case: f"{case.name}-{'-'.join(map(str, case.options.values()))}",
+    ids=name_of,
 )
 
 
@@ -224,7 +225,7 @@ def test_only_sums_come_to_the_host(executor, case, weight):
     assert max(np.prod(shape, dtype=int) for _, shape in LOG) < 20
 
 
-@all_cases
+@each_name
 def test_lazily(executor, case):
     y_true, given = (
         in_chunks(each, chunks) if each.dtype.kind == "U" else there(each, chunks)

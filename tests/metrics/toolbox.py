@@ -5,6 +5,8 @@ from typing import NamedTuple
 import dask.array as da
 import numpy as np
 
+from tests.tiers import slow
+
 N = 300
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, N)
@@ -76,6 +78,16 @@ CASES = [
     Case("d2_tweedie_score", NUMBERS[:, 0], NEAR[:, 0], {}),
     Case("d2_tweedie_score", COUNTS, MEANS, {"power": 1}),
 ]
+
+# How a metric's columns come and go does not depend on its options: by default each comes once.
+EACH_NAME = [
+    case if case.name not in {before.name for before in CASES[:at]} else slow(case)
+    for at, case in enumerate(CASES)
+]
+
+
+def name_of(case):
+    return f"{case.name}-{'-'.join(map(str, case.options.values()))}"
 
 
 def in_chunks(array, chunks):

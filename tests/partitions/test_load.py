@@ -269,7 +269,7 @@ def test_what_is_no_matrix_of_numbers():
         load(np.full((3, 2), "2020-01-01", "M8[s]"))
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     cuts=st.lists(st.integers(0, N), max_size=6),
     column_cuts=st.lists(st.integers(0, N), max_size=6),
