@@ -134,9 +134,12 @@ OTHER_ERROR = {"text in y"}
 """Objects that are numbers, which are no labels, are found before numbers beside texts."""
 
 
-# Labels and numbers are read in other ways; a network reads them as the linear model does.
+OF_Y = [name for name in DEFECTS if name == "none" or "target" in name or name.endswith(" in y")]
+# Labels and numbers are read in other ways, rows and weights are not; a network reads them as the
+# linear model does.
 ALWAYS = {
-    *((name, defect) for name in ("logistic", "ridge") for defect in DEFECTS),
+    *(("logistic", defect) for defect in DEFECTS),
+    *(("ridge", defect) for defect in OF_Y),
     *(("poisson", defect) for defect in ("none", "fractions in y", "NaN in y")),
     *(("classifier", defect) for defect in ("none", "weights of one column", "text in y")),
     *(("regressor", defect) for defect in ("target of one column", "NaN", "no weight")),

@@ -54,7 +54,7 @@ CUTS = st.one_of(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(text_and_options=texts_and_options(), cut=CUTS)
 @example(text_and_options=(b"", {}), cut={"npartitions": 3})
 @example(text_and_options=(b"1 qid:1 3:1\n2 qid:2", {}), cut={"blocksize": 1})

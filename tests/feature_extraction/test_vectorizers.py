@@ -32,6 +32,7 @@ from tests.feature_extraction.toolbox import (
     matrix,
     series,
 )
+from tests.tiers import slow
 
 CASES = [(pair, parameters) for pair in CLASSES for parameters in PARAMETERS.values()]
 CASES += [(CLASSES[1], parameters) for parameters in WEIGHTS.values()]
@@ -59,8 +60,16 @@ def test_in_memory(kinds, parameters):
         check(kinds, parameters, DOCUMENTS)
 
 
+# By default each parameter of words with one of the classes, which read them in the same way.
 @pytest.mark.filterwarnings("ignore:Upper case characters", "ignore:The parameter")
-@pytest.mark.parametrize(("kinds", "parameters"), CASES, ids=NAMES)
+@pytest.mark.parametrize(
+    ("kinds", "parameters"),
+    [
+        slow(*case) if at < 2 * len(PARAMETERS) and sum(divmod(at, len(PARAMETERS))) % 2 else case
+        for at, case in enumerate(CASES)
+    ],
+    ids=NAMES,
+)
 def test_on_a_cluster(executor, kinds, parameters):
     check(kinds, parameters, array(DOCUMENTS))
 

@@ -13,6 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from daskml_exec.feature_extraction.text import TfidfTransformer
 from tests.estimator_kit import collection
 from tests.feature_extraction.toolbox import WEIGHTS, check_same, matrix
+from tests.tiers import each_value
 
 COUNTS = sp.random_array(
     (40, 9),
@@ -33,8 +34,7 @@ def test_checks_of_scikit_learn(estimator, check):
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
-@pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
+@each_value(parameters=PARAMETERS, dtype=[np.float64, np.float32, np.int64])
 def test_weights(executor, parameters, dtype):
     X = COUNTS.astype(dtype)
     if parameters.get("sublinear_tf"):

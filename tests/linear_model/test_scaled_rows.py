@@ -15,6 +15,7 @@ from daskml_exec.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from daskml_exec.partitions import scaled_of
 from daskml_exec.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
 from tests.estimator_kit import collection
+from tests.tiers import each_value
 
 TIGHT = {"tol": 1e-12, "max_iter": 500}
 MODELS = {
@@ -73,8 +74,7 @@ def require_folded(pipeline):
     assert "no scaled row was made" in str(pipeline[-1].explain())
 
 
-@pytest.mark.parametrize("scaler", SCALERS)
-@pytest.mark.parametrize("name", MODELS)
+@each_value(name=MODELS, scaler=SCALERS)
 def test_margins_are_those_of_scaled_rows(name, scaler, executor):
     X, numbers = rows()
     y = target(name, numbers)

@@ -33,8 +33,14 @@ pytestmark = [
 ]
 
 
-@parametrize_with_checks([CLASSIFIER, REGRESSOR])
+@parametrize_with_checks([CLASSIFIER])
 def test_in_memory(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow  # it takes data, and trains, as the classifier does
+@parametrize_with_checks([REGRESSOR])
+def test_a_regressor_in_memory(estimator, check):
     check(estimator)
 
 

@@ -195,7 +195,7 @@ def test_more_rows_later(ours, theirs):
     assert_same_attributes(ours, theirs.fit(X))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(cuts=st.lists(st.integers(0, 30), max_size=4))
 def test_any_chunking_is_the_whole(cuts, executor):
     X = frame(30)
@@ -210,10 +210,10 @@ def test_any_chunking_is_the_whole(cuts, executor):
 def test_the_same_bits_on_any_workers(ours, theirs):
     X = frame(400)
     found = []
-    for n_workers in (1, 2, 4):
+    for n_workers in (1, 4):  # with two are all other tests
         with Executor(processes=False, n_workers=n_workers):
             found.append(fingerprint(ours.fit(over(X, 9))))
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 @pairs
@@ -389,8 +389,14 @@ def test_checks_in_memory(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks([transformer_over_cut_memory(each) for each in ENCODERS])
+@parametrize_with_checks([transformer_over_cut_memory(ENCODERS[0])])
 def test_checks_in_several_partitions(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow  # data are cut in the same way for them
+@parametrize_with_checks([transformer_over_cut_memory(each) for each in ENCODERS[1:]])
+def test_checks_of_others_in_several_partitions(estimator, check):
     check(estimator)
 
 

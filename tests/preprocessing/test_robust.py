@@ -149,7 +149,7 @@ def test_more_rows_later(ours, theirs):
         ours.fit(many).partial_fit(X)
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(cuts=st.lists(st.integers(0, 30), max_size=4))
 def test_any_chunking_is_the_whole(cuts):
     X = rows(30)
@@ -162,10 +162,10 @@ def test_any_chunking_is_the_whole(cuts):
 def test_the_same_bits_on_any_workers(ours, theirs):
     X = rows(400)
     found = []
-    for n_workers in (1, 2, 4):
+    for n_workers in (1, 4):  # with two are all other tests
         with Executor(processes=False, n_workers=n_workers):
             found.append(fingerprint(ours.fit(da.from_array(X, chunks=(37, 5)))))
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 def test_more_rows_than_are_exact():
@@ -247,8 +247,14 @@ def test_checks_in_memory(estimator, check):
 CUT = [RobustScaler(), QuantileTransformer(n_quantiles=10)]
 
 
-@parametrize_with_checks([transformer_over_cut_memory(each) for each in CUT])
+@parametrize_with_checks([transformer_over_cut_memory(CUT[0])])
 def test_checks_in_several_partitions(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow  # data are cut in the same way for them
+@parametrize_with_checks([transformer_over_cut_memory(each) for each in CUT[1:]])
+def test_checks_of_others_in_several_partitions(estimator, check):
     check(estimator)
 
 

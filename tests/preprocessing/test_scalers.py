@@ -170,7 +170,7 @@ def test_more_rows_later(ours, theirs, executor):
     assert_same_attributes(ours, theirs)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(cuts=st.lists(st.integers(0, 30), max_size=4))
 def test_any_chunking_is_the_whole(cuts, executor):
     X = rows(30)
@@ -184,10 +184,10 @@ def test_any_chunking_is_the_whole(cuts, executor):
 def test_the_same_bits_on_any_workers(ours, theirs):
     X = rows(400)
     found = []
-    for n_workers in (1, 2, 4):
+    for n_workers in (1, 4):  # with two are all other tests
         with Executor(processes=False, n_workers=n_workers):
             found.append(pickle.dumps(vars(ours.fit(da.from_array(X, chunks=(37, 5))))))
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 @pairs
@@ -289,8 +289,14 @@ def test_checks_in_memory(estimator, check):
     check(estimator)
 
 
-@parametrize_with_checks([transformer_over_cut_memory(each) for each in CHECKED])
+@parametrize_with_checks([transformer_over_cut_memory(CHECKED[0])])
 def test_checks_in_several_partitions(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow  # data are cut in the same way for them
+@parametrize_with_checks([transformer_over_cut_memory(each) for each in CHECKED[1:]])
+def test_checks_of_others_in_several_partitions(estimator, check):
     check(estimator)
 
 

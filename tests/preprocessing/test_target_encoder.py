@@ -21,6 +21,7 @@ from daskml_exec.preprocessing import OneHotEncoder, TargetEncoder
 from daskml_exec.training import load
 from tests.estimator_kit import transformer_over_cut_memory, transformer_over_dask
 from tests.preprocessing.kit import assert_same, assert_same_attributes, fingerprint
+from tests.tiers import each_pair, each_value
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 
@@ -70,12 +71,10 @@ def over(X, npartitions=4):
 
 
 cases = pytest.mark.parametrize("kind", list(targets()))
-smooths = pytest.mark.parametrize("smooth", ["auto", 0.0, 3.5])
+SMOOTH = ["auto", 0.0, 3.5]
 
 
-@cases
-@smooths
-@pytest.mark.parametrize("cut", [100, 10**7])
+@each_pair(kind=list(targets()), smooth=SMOOTH, cut=[100, 10**7])
 def test_in_memory(kind, smooth, cut):
     X, y = frame(), targets()[kind]
     ours, theirs = pair(y, smooth=smooth)
@@ -88,8 +87,7 @@ def test_in_memory(kind, smooth, cut):
     assert list(ours.get_feature_names_out()) == list(theirs.get_feature_names_out())
 
 
-@cases
-@smooths
+@each_value(kind=list(targets()), smooth=SMOOTH)
 def test_dask_frame(kind, smooth):
     X, y = frame(), targets()[kind]
     ours, theirs = pair(y, n=3, smooth=smooth)
@@ -147,7 +145,7 @@ def test_more_rows_later(kind):
         ours.partial_fit(X, targets()["binary" if kind == "continuous" else "continuous"])
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     cuts=st.lists(st.integers(0, 30), max_size=4),
     y_cut=st.integers(0, 30),
@@ -169,12 +167,12 @@ def test_any_chunking_is_the_whole(cuts, y_cut, n_folds):
 def test_the_same_bits_on_any_workers(kind):
     X, y = frame(400), targets(400)[kind]
     found = []
-    for n_workers in (1, 2, 4):
+    for n_workers in (1, 4):  # with two are all other tests
         with Executor(processes=False, n_workers=n_workers):
             encoder = TargetEncoder()
             made = encoder.fit_transform(over(X, 9), y).compute()
             found.append((fingerprint(encoder), made.to_numpy().tobytes()))
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
 
 
 def test_nothing_is_computed_ahead():
