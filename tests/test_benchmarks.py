@@ -52,7 +52,7 @@ def run_once(cls: type, methods: list[str], arguments: tuple) -> None:
             benchmark.teardown(*arguments)
 
 
-LONG = {"auto_parallel", "block_memory"}
+LONG = {"auto_parallel", "block_memory", "gradient_pass", "libsvm"}
 
 
 @pytest.mark.parametrize(

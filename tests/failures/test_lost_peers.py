@@ -22,6 +22,7 @@ from daskml_exec.neural_network import MLPClassifier
 from daskml_exec.training import RoundEvent
 from tests.executor.peers.leftovers import until_nothing_is_left
 from tests.failures.test_lost_workers import kill, lazy_data
+from tests.tiers import slow
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning"
@@ -69,7 +70,7 @@ def undisturbed() -> dict[str, bytes]:
         return {kind: bits(network(kind).fit(*lazy_data())) for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [slow("model"), "hybrid"])  # one without replicas is killed below
 def test_killed_between_two_segments(
     executor: Executor, undisturbed: dict[str, bytes], kind: str
 ) -> None:

@@ -11,7 +11,7 @@ from daskml_exec.executor import tuned
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from tests.failures.test_lost_workers import kill, lazy_data
 from tests.neural_network.without_dask import cut, plain
-from tests.tiers import each_pair
+from tests.tiers import each_pair, slow
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*has not converged:sklearn.exceptions.ConvergenceWarning"
@@ -153,7 +153,7 @@ def assert_same_bits_when_killed(executor, moment, **arguments):
     assert len(model.history_) >= moment + 3
 
 
-@pytest.mark.parametrize("compression", [None, "topk:0.1"])
+@pytest.mark.parametrize("compression", [slow(None), "topk:0.1"])
 def test_a_worker_killed_between_two_rounds(processes, compression):
     """In the middle of a chain, where the residuals and moments on the Worker are lost with it."""
     assert_same_bits_when_killed(processes, 2, compression=compression)
