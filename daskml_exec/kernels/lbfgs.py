@@ -128,6 +128,27 @@ def advance(state: LBFGSState, value: float, gradient: Array, tol: float) -> LBF
     return _next_trial(state, slope)
 
 
+def visit(state: LBFGSState, point: Array, value: float, gradient: Array, tol: float) -> LBFGSState:
+    """Take in value and gradient at a point that others have chosen, and move there if it is lower.
+
+    Not during a line search. What the gradient has turned by on the way is remembered.
+
+    Parameters
+    ----------
+    state, value, gradient, tol
+        As of `advance`.
+    point : array
+    """
+    assert state.gradient is not None and state.direction is None, "a line search is under way"
+    if not (np.isfinite(value) and np.isfinite(gradient).all()):
+        return state
+    remembered = _remember(state, point - state.point, gradient - state.gradient)
+    if value > state.value:
+        return remembered
+    moved = replace(remembered, point=point, value=value, gradient=gradient)
+    return _accept_point(replace(moved, n_iter=state.n_iter + 1), tol)
+
+
 def residual(state: LBFGSState) -> Array:
     """Return the vector q to which the initial inverse Hessian is to be applied.
 
@@ -189,24 +210,28 @@ def _acceptable(state: LBFGSState, value: float, slope: float) -> bool:
 
 def _accept_trial(state: LBFGSState, value: float, gradient: Array, tol: float) -> LBFGSState:
     assert state.gradient is not None
-    moved, turned = state.trial - state.point, gradient - state.gradient
-    steps, changes, products = state.steps, state.changes, state.products
-    product = float(np.vdot(moved, turned))
-    if product > np.finfo(np.float64).eps * float(np.vdot(turned, turned)):
-        kept = slice(-state.memory, None)
-        steps, changes = (*steps, moved)[kept], (*changes, turned)[kept]
-        products = (*products, product)[kept]
     accepted = replace(
-        state,
+        _remember(state, state.trial - state.point, gradient - state.gradient),
         point=state.trial,
         value=value,
         gradient=gradient,
-        steps=steps,
-        changes=changes,
-        products=products,
         n_iter=state.n_iter + 1,
     )
     return _accept_point(accepted, tol)
+
+
+def _remember(state: LBFGSState, moved: Array, turned: Array) -> LBFGSState:
+    """Keep a step and the change of the gradient that it made, if the function is convex there."""
+    product = float(np.vdot(moved, turned))
+    if not product > np.finfo(np.float64).eps * float(np.vdot(turned, turned)):
+        return state
+    kept = slice(-state.memory, None)
+    return replace(
+        state,
+        steps=(*state.steps, moved)[kept],
+        changes=(*state.changes, turned)[kept],
+        products=(*state.products, product)[kept],
+    )
 
 
 def _accept_point(state: LBFGSState, tol: float) -> LBFGSState:

@@ -71,6 +71,18 @@ class Standardisation:
                 coef = coef - intercept[:, None] * self.center
             return np.column_stack([coef * self.inverse, intercept / self.intercept_scale])
 
+    def change_from(self, other: "Standardisation") -> Array:
+        """Return by what gradients in other coordinates of the same rows are multiplied, (size,).
+
+        A Hessian is multiplied by it from both sides.
+        """
+        change = np.where(other.inverse > 0, self.inverse * other.scale, 0.0)
+        return np.append(change, 1.0) if self.fit_intercept else change
+
+    def moved_to(self, other: "Standardisation", point: Array) -> Array:
+        """Return a point in other coordinates of the same rows; both have shape (K, size)."""
+        return point * self.change_from(other)
+
     def uniform(self) -> "Standardisation":
         """Return coordinates with one scale for all columns.
 

@@ -2,6 +2,7 @@
 
 from daskml_exec.linear_model._explain import Explanation
 from daskml_exec.linear_model._logistic import LogisticRegression
+from daskml_exec.linear_model._logistic_cv import LogisticRegressionCV
 from daskml_exec.linear_model._parallel import Choice
 from daskml_exec.linear_model._plan import Plan, Shape
 from daskml_exec.linear_model._poisson import PoissonRegressor
@@ -13,6 +14,7 @@ __all__ = [
     "Explanation",
     "LinearRegression",
     "LogisticRegression",
+    "LogisticRegressionCV",
     "Plan",
     "PoissonRegressor",
     "Ridge",
@@ -21,7 +23,7 @@ __all__ = [
 
 publish(__name__, __all__)
 let_save(
-    (LinearRegression, LogisticRegression, PoissonRegressor, Ridge),
+    (LinearRegression, LogisticRegression, LogisticRegressionCV, PoissonRegressor, Ridge),
     # Files hold their indices: a new one comes last.
     states=(History, RoundRecord, Shape, Plan, Choice),
 )

@@ -24,6 +24,8 @@ class Explanation(Readable):
         Whether features were cut into blocks, and why.
     scaling : str
         What became of a scaler in front, in words; empty if there was none.
+    models : str
+        Which models were fitted, and how, in words; empty if there was one.
     """
 
     shape: Shape
@@ -31,6 +33,7 @@ class Explanation(Readable):
     history: History
     choice: Choice | None = None
     scaling: str = ""
+    models: str = ""
 
     @property
     def regime(self) -> str:
@@ -77,6 +80,8 @@ class Explanation(Readable):
             yield "parallel", f"{self.choice.parallel}: {self.choice.reason}"
         if self.scaling:
             yield "scaling", self.scaling
+        if self.models:
+            yield "models", self.models
         yield "regime", f"{self.regime}: {self.reason}"
         if self.pool_share:
             rows = self.pool_share * shape.rows

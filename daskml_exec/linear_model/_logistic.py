@@ -223,7 +223,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         """
         with all_or_nothing(self), telling(self, X, y, sample_weight):
             executor: Any = self._check_arguments(X, y, sample_weight)
-            penalty = _penalty(self.C)
+            penalty = penalty_of(self.C)
             X, scaling = self._unscaled(X, penalty)
             inputs = self._inputs(executor, X, y, sample_weight)
             choice = self._choose(executor, inputs[0])
@@ -239,7 +239,7 @@ class LogisticRegression(ClassifierMixin, GLM):
                     data.partitions,
                     choice,
                     partial(plan_for, self.solver, penalty.strength > 0),
-                    partial(_set_fitted, classes=classes, dtype=data.dtype),
+                    partial(set_logistic, classes=classes, dtype=data.dtype),
                     scaling and scaling.of_rows(weighted=data.weighted),
                 )
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
@@ -396,7 +396,8 @@ class LogisticRegression(ClassifierMixin, GLM):
         return MarginsOf(self.coef_, self.intercept_, type(self).__name__)
 
 
-def _penalty(C: float) -> Penalty:
+def penalty_of(C: float) -> Penalty:
+    """Return the penalty of a value of C."""
     with np.errstate(over="ignore"):
         strength = float(1.0 / np.float64(C))
     if not np.isfinite(strength):
@@ -429,7 +430,7 @@ def _no_optimum(n_iter: int) -> FitWarning:
     )
 
 
-def _set_fitted(
+def set_logistic(
     model: LogisticRegression, parameters: Parameters, *, classes: Any, dtype: Any
 ) -> None:
     coef, intercept = parameters.coef, parameters.intercept

@@ -50,15 +50,17 @@ def pooled_optimum(
     start: Array,
     weight: float,
     target: Target,
+    gram: Array | None = None,
 ) -> Array:
     """Return where the sample's own objective is least, as far as its noise allows to tell.
 
     A proximity to the start, which weighs as much as one row, keeps coefficients finite that the
-    sample alone does not determine.
+    sample alone does not determine. `gram` is as of `gram_of`, if it is known.
     """
     n = rows.X.shape[0]
     proximity = 1.0 / n
-    apply = _preconditioner(rows, coordinates, problem, weight, target, proximity)
+    gram = gram_of(rows, coordinates) if gram is None else gram
+    apply = _preconditioner(gram, coordinates, problem, weight, target, proximity)
     search = lbfgs.start(start)
     while not search.done and search.n_iter < _MAX_ITER:
         if search.needs_direction:
@@ -72,8 +74,18 @@ def pooled_optimum(
     return search.point
 
 
+def gram_of(rows: Partition, coordinates: Standardisation) -> Array | None:
+    """Return the mean products of the sample's coordinates; None where there are too many."""
+    if coordinates.size > _LARGEST_FACTOR:
+        return None
+    origin = np.zeros((1, coordinates.size))
+    gram = hessian_sums(Gaussian(), rows.X, rows.sample_weight, coordinates, origin)
+    mean: Array = gram.matrix / gram.weight
+    return mean
+
+
 def _preconditioner(
-    rows: Partition,
+    gram: Array | None,
     coordinates: Standardisation,
     problem: GLMProblem,
     weight: float,
@@ -81,11 +93,9 @@ def _preconditioner(
     proximity: float,
 ) -> Any:
     """Return the inverse of the Hessian with the typical curvature, the same for each output."""
-    if coordinates.size > _LARGEST_FACTOR:
+    if gram is None:
         return lambda q: q
-    origin = np.zeros((1, coordinates.size))
-    gram = hessian_sums(Gaussian(), rows.X, rows.sample_weight, coordinates, origin)
-    matrix = problem.family.curvature(target) * gram.matrix / gram.weight
+    matrix = problem.family.curvature(target) * gram
     diagonal = coordinates.penalty(problem.penalty.by_column(weight)) + proximity
     matrix[np.diag_indices_from(matrix)] += diagonal
     factor = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)

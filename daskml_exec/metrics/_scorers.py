@@ -185,15 +185,39 @@ _SCORERS: dict[str, tuple[Callable[[], Metric], str, int]] = {
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """A scorer in parts: what it asks of a model, the metric of that, and its sign.
+
+    Attributes
+    ----------
+    name : str
+    metric : Metric
+    response : {"predict", "side", "predict_proba", "second", "areas"}
+        Labels or values; margins; probabilities; those of the second class; those of the second of
+        two classes, or of all.
+    sign : {1, -1}
+    """
+
+    name: str
+    metric: Metric
+    response: str
+    sign: int
+
+    def score(self, sums: Any) -> float:
+        """Return the score of the sums of all rows."""
+        return self.sign * float(self.metric.finalise(sums))
+
+
+@dataclass(frozen=True)
 class _Scorer:
     name: str
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
-        make, response, sign = _SCORERS[self.name]
-        record = make()
-        predicted = _response(estimator, X, response)
+        by = scoring_of(self.name)
+        record = by.metric
+        predicted = _response(estimator, X, by.response)
         found = evaluate({"score": record}, y, {record.takes: predicted}, sample_weight)["score"]
-        return sign * found if sign < 0 else found
+        return by.sign * found if by.sign < 0 else found
 
 
 def get_scorer(scoring: str) -> Callable[..., float]:
@@ -225,9 +249,35 @@ def get_scorer(scoring: str) -> Callable[..., float]:
     >>> get_scorer("roc_auc")(LogisticRegression().fit(X, y), X, y)
     1.0
     """
-    if scoring not in _SCORERS:
+    return _Scorer(scoring_of(scoring).name)
+
+
+def scoring_of(scoring: str, *, classes: Any = None) -> Scoring:
+    """Return the parts of a scorer.
+
+    Parameters
+    ----------
+    scoring : str
+        As of `get_scorer`.
+    classes : array-like, optional
+        All that there are, of which some rows may have fewer.
+
+    Raises
+    ------
+    ValueError
+        There is none of that name.
+    """
+    if not isinstance(scoring, str) or scoring not in _SCORERS:
         raise ValueError(f"scoring={scoring!r}; allowed are {', '.join(sorted(_SCORERS))}")
-    return _Scorer(scoring)
+    make, response, sign = _SCORERS[scoring]
+    known = {"labels": classes} if classes is not None and scoring in _WITH_LABELS else {}
+    return Scoring(scoring, make(**known), response, sign)
+
+
+_WITH_LABELS = {
+    "neg_log_loss",
+    *(f"roc_auc_{form}{end}" for form in ("ovr", "ovo") for end in ("", "_weighted")),
+}
 
 
 def _response(estimator: Any, X: Any, response: str) -> Any:

@@ -14,7 +14,7 @@ from daskml_exec.partitions._explained import (
     explained_share,
     total_deviance,
 )
-from daskml_exec.partitions._folded import FoldColumn, FoldQuery, folded
+from daskml_exec.partitions._folded import FoldColumn, FoldQuery, folded, without_fold
 from daskml_exec.partitions._from_dataset import DatasetSamples, from_dataset
 from daskml_exec.partitions._grid import Cell, Grid
 from daskml_exec.partitions._grid_columns import ColumnChunks, column_chunks
@@ -156,4 +156,5 @@ __all__ = [
     "tree_rows",
     "tree_stacked",
     "weight_column",
+    "without_fold",
 ]

@@ -98,3 +98,45 @@ def _with_pieces(
 ) -> Partition:
     parts = [piece[start:stop] for piece, (start, stop) in zip(pieces, ranges, strict=True)]
     return replace(partition, fold=np.concatenate([*parts, np.empty(0, np.uint16)]))
+
+
+def without_fold(parent: Any, fold: int) -> Any:
+    """Return the same partitions, in which the rows of one fold weigh nothing.
+
+    X stays where it is; a weight for each row is new.
+
+    Parameters
+    ----------
+    parent : Partitions or Pieces
+        With folds.
+    fold : int
+
+    Returns
+    -------
+    Partitions or Pieces
+        Which whoever asked for them releases.
+    """
+    return derived_or_forgotten(parent, lambda found: _silenced(found, fold))
+
+
+@singledispatch
+def _silenced(data: Any, fold: int) -> Any:
+    raise NotImplementedError
+
+
+@_silenced.register
+def _(data: Partitions, fold: int) -> Partitions:
+    futures = mapped(data.executor, _partition_silenced, data.futures, fold, name="without-fold")
+    return replace(data, futures=tuple(futures))
+
+
+@_silenced.register
+def _(data: Pieces, fold: int) -> Pieces:
+    pieces = tuple(_partition_silenced(piece, fold) for piece in data.partitions)
+    return replace(data, partitions=pieces)
+
+
+def _partition_silenced(partition: Partition, fold: int) -> Partition:
+    weight = partition.sample_weight
+    ones = np.ones(partition.n_rows) if weight is None else np.asarray(weight, np.float64)
+    return replace(partition, sample_weight=np.where(partition.fold == fold, 0.0, ones))

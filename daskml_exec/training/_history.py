@@ -20,7 +20,7 @@ class RoundRecord:
     round: int
     step: str
     """What the round did: "moments", "hessian", "gradient", "solve", "normal", "refine",
-    "project"; "train" or "score" of networks."""
+    "project"; "common", "own" and "score" of many models; "train" or "score" of networks."""
     loss: float | None
     """Objective, per unit of sample weight; None for a round that does not see it. Of networks, the
     mean of what the round's steps saw before each."""

@@ -1,0 +1,141 @@
+"""Scores of many models on the rows that they have not seen, in one pass."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from daskml_exec.executor import Query
+from daskml_exec.kernels.array_namespace import is_host, to_host
+from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.distributions import Distribution
+from daskml_exec.kernels.probabilities import class_probabilities
+from daskml_exec.metrics._scorers import Scoring, scoring_of
+from daskml_exec.partitions import Partition
+
+# Bytes of the margins that are there at once.
+_MARGIN_BYTES = 2**25
+
+Sums = tuple[tuple[Any, ...], ...]
+"""For each scoring and each model; None where there were no rows."""
+
+
+@dataclass(frozen=True)
+class ClassResponses:
+    """What a classifier predicts of margins of shape (n,) for two classes, else (n, K)."""
+
+    classes: Array
+
+    def __call__(self, z: Array, response: str) -> Array:
+        """Return what a scoring asks for."""
+        two = z.ndim == 1
+        if response == "predict":
+            codes = (z > 0).astype(np.intp) if two else z.argmax(axis=1)
+            labels: Array = self.classes[codes]
+            return labels
+        if response == "side":
+            return z
+        probabilities = class_probabilities(z)
+        whole = response == "predict_proba" or (response == "areas" and not two)
+        return probabilities if whole else probabilities[:, 1]
+
+
+@dataclass(frozen=True)
+class MeanResponses:
+    """What a regressor predicts of margins."""
+
+    distribution: Distribution
+    level: float = 0.0
+    """What was taken from each target."""
+
+    def __call__(self, z: Array, response: str) -> Array:
+        """Return what a scoring asks for: the means, whatever it is."""
+        means: Array = self.distribution.mean(z) + self.level
+        return means
+
+
+@dataclass(frozen=True)
+class HeldOut(Query[dict[int, Sums]]):
+    """Scores of models by fold: each on the rows that it was not trained on."""
+
+    names: tuple[str, ...]
+    """Of scorings."""
+    responses: ClassResponses | MeanResponses
+    columns: Any
+    """Gives back the y and weights of the user: `daskml_exec.partitions.Settled.columns`."""
+    weighted: bool
+    """Whether the weights of rows count."""
+    coef: Array
+    """Of shape (F, J, K, d): for each fold the models that have not seen it."""
+    intercept: Array
+    """Of shape (F, J, K)."""
+
+    @property
+    def step(self) -> str:
+        return "score"
+
+    def prepare(self) -> tuple[Scoring, ...]:
+        classes = getattr(self.responses, "classes", None)
+        return tuple(scoring_of(name, classes=classes) for name in self.names)
+
+    def partial(self, partition: Partition, scorings: tuple[Scoring, ...]) -> dict[int, Sums]:
+        y, weight = self.columns.given(partition)
+        y, weight = _on_host(y), None if weight is None else _on_host(weight)
+        found: dict[int, Sums] = {}
+        for k in range(len(self.coef)):
+            rows = np.flatnonzero(partition.fold == k)
+            if len(rows):
+                w = weight[rows] if self.weighted and weight is not None else None
+                found[k] = self._of_fold(scorings, partition.X, rows, y[rows], w, k)
+        return found
+
+    def combine(self, left: dict[int, Sums], right: dict[int, Sums]) -> dict[int, Sums]:
+        scorings = self.prepare()
+        return {k: _both(scorings, left.get(k), right.get(k)) for k in sorted({*left, *right})}
+
+    def scores(self, answer: dict[int, Sums]) -> Array:
+        """Return the scores, of shape (n_scorings, F, J)."""
+        F, J = self.intercept.shape[:2]
+        found = np.full((len(self.names), F, J), np.nan)
+        for k, sums in answer.items():
+            for s, scoring in enumerate(self.prepare()):
+                found[s, k] = [scoring.score(each) for each in sums[s]]
+        return found
+
+    def _of_fold(
+        self, scorings: tuple[Scoring, ...], X: Any, rows: Array, y: Array, weight: Any, k: int
+    ) -> Sums:
+        sums: list[list[Any]] = [[] for _ in scorings]
+        for z in self._margins(X, rows, k):
+            for scoring, found in zip(scorings, sums, strict=True):
+                predicted = self.responses(z, scoring.response)
+                found.append(scoring.metric.chunk(y, predicted, weight))
+        return tuple(map(tuple, sums))
+
+    def _margins(self, X: Any, rows: Array, k: int) -> Iterator[Array]:
+        """Yield the margins of each model."""
+        J, K = self.intercept.shape[1:]
+        at_once = max(1, int(_MARGIN_BYTES // (8 * K * len(rows))))
+        block = X[rows] if is_host(X) else to_host(X)[rows]
+        for first in range(0, J, at_once):
+            some = slice(first, first + at_once)
+            coef = self.coef[k, some].reshape(-1, X.shape[1])
+            z = (block @ coef.T).T if sp.issparse(block) else coef @ block.T
+            z = np.ascontiguousarray(z) + self.intercept[k, some].reshape(-1, 1)
+            for of_model in z.reshape(-1, K, len(rows)):
+                yield of_model[0] if K == 1 else of_model.T
+
+
+def _both(scorings: tuple[Scoring, ...], left: Sums | None, right: Sums | None) -> Any:
+    if left is None or right is None:
+        return right if left is None else left
+    return tuple(
+        tuple(scoring.metric.combine(a, b) for a, b in zip(ours, theirs, strict=True))
+        for scoring, ours, theirs in zip(scorings, left, right, strict=True)
+    )
+
+
+def _on_host(column: Any) -> Any:
+    return column if isinstance(column, np.ndarray) else to_host(column)

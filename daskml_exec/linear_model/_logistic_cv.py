@@ -1,0 +1,414 @@
+"""Logistic regression whose penalty is chosen by cross-validation, in the passes of a few fits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegressionCV as SklearnLogisticRegressionCV
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from daskml_exec.kernels.distributions import Logistic
+from daskml_exec.linear_model._chosen import choice_of
+from daskml_exec.linear_model._explain import Explanation
+from daskml_exec.linear_model._held_out import ClassResponses
+from daskml_exec.linear_model._logistic import LogisticRegression, penalty_of, set_logistic
+from daskml_exec.linear_model._parallel import DATA, Choice
+from daskml_exec.linear_model._path import LostClassError
+from daskml_exec.linear_model._path_fit import PathFit, Request, Scorer, fit_path
+from daskml_exec.linear_model._path_plot import plot_path
+from daskml_exec.linear_model._path_warnings import warnings_of
+from daskml_exec.linear_model._plan import plan_for
+from daskml_exec.linear_model._problem import GLMProblem, Parameters
+from daskml_exec.linear_model._solve import opening, prepare, shape_of
+from daskml_exec.metrics import get_scorer
+from daskml_exec.partitions import Labels, folded
+from daskml_exec.training import Callback, Reached, all_or_nothing, telling, warn_of
+from daskml_exec.training.folds import cross_validation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class LogisticRegressionCV(LogisticRegression):
+    r"""`LogisticRegression` whose C is chosen by cross-validation, with scikit-learn's answer.
+
+    The models of all values of C and all folds are trained at once: a round asks the rows for the
+    gradients of all of them in one product. First one point for each C serves the models of all
+    folds, of which a row's residual is computed once and added to the sum of its fold; then each
+    model searches on by itself, with a Hessian that the folds share and the gradients that it has
+    seen so far. Models that have converged leave. So that fifty models take the time of a few.
+
+    Parameters
+    ----------
+    Cs : int or array-like of float, default=10
+        Values of C, as of `LogisticRegression`; an integer is that many on a logarithmic scale from
+        1e-4 to 1e4.
+    fit_intercept : bool, default=True
+        Whether there is an intercept b; without, it is zero.
+    cv : int, splitter, iterable of pairs, or None, default=None
+        Folds: an integer means `StratifiedKFold`, as does None, with five; `KFold`,
+        `StratifiedKFold`, `GroupKFold` or `PredefinedSplit` of this package or scikit-learn; or
+        pairs of row numbers to train on and to test, in which each row is tested at most once, and
+        trained on in all other pairs.
+    scoring : str or None, default=None
+        A name that `daskml_exec.metrics.get_scorer` knows. None means the share of rows, by weight,
+        whose label is predicted; others do not count weights, as in scikit-learn.
+    class_weight : dict, "balanced" or None, default=None
+        As of `LogisticRegression`; "balanced" of all rows.
+    tol : float, default=1e-7
+        As of `LogisticRegression`, of each model. With the default, coefficients are within about
+        1e-6 of the optimum.
+    max_iter : int, default=2000
+        Accepted steps of each model at most.
+    refit : {True, False, "1se"}, default=True
+        Which C is fitted to all rows: that of the best mean score; or with "1se" the smallest whose
+        mean score is within one standard error of the best. With False the coefficients are the
+        mean over folds of those that score best in each, and C_ is the mean of their values.
+    verbose : int, default=0
+        As of `LogisticRegression`.
+    callbacks : sequence of callables, optional
+        As of `LogisticRegression`. The state of an event's round is that of all models.
+
+    Attributes
+    ----------
+    coef_, intercept_, classes_, n_features_in_, feature_names_in_, history_
+        As of `LogisticRegression`. A record's ``scores["models"]`` says how many took part.
+    C_ : float
+        The value that was chosen.
+    l1_ratio_ : float
+        0: the penalty is L2.
+    Cs_ : ndarray of shape (n_Cs,)
+    l1_ratios_ : ndarray of shape (1,)
+    scores_ : ndarray of shape (n_folds, 1, n_Cs)
+        On the rows of each fold, which the models have not seen.
+    coefs_paths_ : ndarray of shape (n_folds, 1, n_Cs, 1 or n_classes, n_features + 1)
+        Of all models; with the intercept behind the coefficients, if there is one.
+    n_iter_ : ndarray of int of shape (n_folds, 1, n_Cs)
+        Accepted steps of each model.
+    refit_n_iter_ : int
+        Of the model of all rows; 0 without `refit`.
+
+    Notes
+    -----
+    Attributes have the shapes that scikit-learn's have with ``use_legacy_attributes=False``.
+
+    Where a Hessian with a row for each coefficient has no place on the driver, above all for many
+    sparse features, models are fitted one after another on the same loaded rows, each from the
+    solution of the next stronger penalty; `explain` says which. No rows are copied: folds are two
+    bytes a row.
+
+    A scaler in front, in a pipeline, is fitted to all rows, as in scikit-learn;
+    `daskml_exec.model_selection.GridSearchCV` fits one for each training set.
+
+    References
+    ----------
+    Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning, sections 4.4 and
+    7.10.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from daskml_exec.linear_model import LogisticRegressionCV
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = LogisticRegressionCV(Cs=[0.01, 1.0, 100.0], cv=3, scoring="neg_log_loss").fit(X, y)
+    >>> model.C_, model.scores_.mean(axis=0).round(3)
+    (100.0, array([[-0.123, -0.11 , -0.101]]))
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "fit_intercept": ["boolean"],
+        "cv": ["cv_object"],
+        "scoring": [str, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "refit": ["boolean", StrOptions({"1se"})],
+        "verbose": ["verbose"],
+        "callbacks": ["array-like", None],
+    }
+
+    # What `LogisticRegression` has as parameters, and this has no choice of.
+    parallel = DATA  # type: ignore[assignment]
+    n_blocks = "auto"
+    solver = "auto"
+    warm_start = False
+
+    C_: float
+    l1_ratio_: float
+    Cs_: NDArray[np.float64]
+    l1_ratios_: NDArray[np.float64]
+    scores_: NDArray[np.float64]
+    coefs_paths_: NDArray[np.float64]
+    refit_n_iter_: int
+    _together: bool
+
+    def __init__(
+        self,
+        *,
+        Cs: Any = 10,
+        fit_intercept: bool = True,
+        cv: Any = None,
+        scoring: str | None = None,
+        class_weight: Any = None,
+        tol: float = 1e-7,
+        max_iter: int = 2000,
+        refit: bool | Literal["1se"] = True,
+        verbose: int = 0,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        self.Cs = Cs
+        self.fit_intercept = fit_intercept
+        self.cv = cv
+        self.scoring = scoring
+        self.class_weight = class_weight
+        self.tol = tol
+        self.max_iter = max_iter
+        self.refit = refit
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, groups: Any = None
+    ) -> "LogisticRegressionCV":
+        """Train the models of all values of C and all folds, choose one, and fit it to all rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `LogisticRegression.fit`
+            Rows, labels and weights.
+        groups : the same kinds, shape (n,), optional
+            Of rows, where `cv` wants them.
+
+        Returns
+        -------
+        LogisticRegressionCV
+            This estimator, fitted.
+
+        Raises
+        ------
+        ValueError
+            An argument is not as described; or a training set has no row of a class.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            Some models stopped before `tol`: which, and how many.
+        """
+        with all_or_nothing(self), telling(self, X, y, sample_weight):
+            executor: Any = self._check_arguments(X, y, sample_weight)
+            Cs = _values_of(self.Cs)
+            if self.scoring is not None:
+                get_scorer(self.scoring)
+            penalties = [penalty_of(C) for C in Cs.tolist()]
+            X, scaling = self._unscaled(X, min(penalties, key=lambda each: each.strength))
+            inputs = self._inputs(executor, X, y, sample_weight)
+            target = Labels(class_weight=self.class_weight)
+            with self._loaded(executor, inputs, target) as data:
+                classes: Any = data.classes
+                dtype = data.dtype
+                cross = cross_validation(
+                    self.cv, inputs[0], inputs[1], data, classifier=True, groups=groups
+                )
+                exponent = data.partitions.form.exponent
+                scaling = scaling and scaling.of_rows(weighted=data.weighted)
+                problems = tuple(
+                    GLMProblem(
+                        Logistic(len(classes)),
+                        replace(
+                            penalty.for_weights(exponent),
+                            factors=None if scaling is None else scaling.factors,
+                        ),
+                        self.fit_intercept,
+                        None if scaling is None else scaling.moments,
+                    )
+                    for penalty in penalties
+                )
+                request = Request(
+                    problems,
+                    cross.n_folds,
+                    len(classes),
+                    self.tol,
+                    self.max_iter,
+                    Scorer(
+                        (self.scoring or "accuracy",),
+                        ClassResponses(classes),
+                        data.settled.columns,
+                        weighted=self.scoring is None,
+                    ),
+                    choice_of(self.refit, [penalty.strength for penalty in penalties]),
+                )
+                partitions = folded(data.partitions, cross.column_of)
+                try:
+                    found = self._fitted(request, partitions, classes)
+                finally:
+                    partitions.release()
+            set_fitted = partial(set_logistic, classes=classes, dtype=dtype)
+            if scaling is not None:
+                set_fitted = scaling.setting(set_fitted)  # type: ignore[assignment]
+            self._scaling = "" if scaling is None else scaling.in_words()
+            self._set_path(found, Cs, scaling, set_fitted)
+            warn_of(warnings_of(self, found, [f"C={C:g}" for C in Cs]))
+        return self
+
+    def _fitted(self, request: Request, partitions: Any, classes: Any) -> PathFit:
+        shape = shape_of(partitions, request.problems[0])
+        penalised = all(problem.penalty.strength > 0 for problem in request.problems)
+        plan = plan_for(self.solver, penalised, shape)
+        self._shape, self._plan = shape, plan
+        self._choice = Choice(DATA, "models share rows")
+        reached = Reached("iteration", 0, self.max_iter)
+        callbacks = self._listeners(opening(shape, plan, partitions), reached)
+        prepare(partitions, say=self._say)
+        try:
+            return fit_path(
+                request,
+                plan,
+                shape,
+                partitions,
+                callbacks=callbacks,
+                name=type(self).__name__.lower(),
+            )
+        except LostClassError as error:
+            label = classes[error.code]
+            raise ValueError(
+                f"all rows of the class {label!r} are in fold {error.fold}, and models that are "
+                "trained without it would not know the class; allowed are folds of which each "
+                "leaves some rows of every class, such as those of StratifiedKFold"
+            ) from None
+
+    def _set_path(
+        self, found: PathFit, Cs: Any, scaling: Any, set_fitted: Callable[..., None]
+    ) -> None:
+        coef, intercept = found.coef, found.intercept
+        if scaling is not None:
+            intercept = intercept + coef @ scaling.centre
+            coef = coef * scaling.scale
+        if coef.shape[2] > 1:
+            coef = coef - coef.mean(axis=2, keepdims=True)
+            intercept = intercept - intercept.mean(axis=2, keepdims=True)
+        paths = (
+            np.concatenate([coef, intercept[..., None]], axis=-1) if self.fit_intercept else coef
+        )
+        self.coefs_paths_ = paths[:, None]
+        self.scores_ = found.scores[0][:, None]
+        self.n_iter_ = found.n_iter[:, None].astype(np.int32)
+        self.Cs_, self.l1_ratios_, self.l1_ratio_ = Cs, np.zeros(1), 0.0
+        self.history_, self._together = found.history, found.together
+        self.refit_n_iter_ = 0 if found.final is None else int(found.final.n_iter)
+        if found.best is not None:
+            self.C_ = float(Cs[found.best])
+            mean = Parameters(
+                found.coef[:, found.best].mean(axis=0), found.intercept[:, found.best].mean(axis=0)
+            )
+            set_fitted(self, mean if found.final is None else found.final.parameters)
+            return
+        each = np.argmax(found.scores[0], axis=1)
+        folds = np.arange(len(each))
+        self.C_ = float(Cs[each].mean())
+        best = found.coef[folds, each], found.intercept[folds, each]
+        set_fitted(self, Parameters(*(part.mean(axis=0) for part in best)))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the score by `scoring`, of predictions for rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `LogisticRegression.score`
+            Rows, their labels and weights.
+
+        Returns
+        -------
+        float
+            The accuracy where `scoring` is None.
+        """
+        if self.scoring is None:
+            return super().score(X, y, sample_weight)
+        check_is_fitted(self)
+        return float(get_scorer(self.scoring)(self, X, y, sample_weight))
+
+    def explain(self) -> Explanation:
+        """Return how the last `fit` was planned, and why, beside what it took.
+
+        Returns
+        -------
+        Explanation
+            A text to print, and in notebooks a table.
+        """
+        n_folds, _, n_Cs = self.scores_.shape if hasattr(self, "scores_") else (0, 0, 0)
+        how = "in the same passes" if getattr(self, "_together", True) else "one after another"
+        models = f"{n_folds * n_Cs:,}: {n_Cs:,} values of C x {n_folds:,} folds, {how}"
+        return replace(super().explain(), models=models)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the mean score against C, with one standard error, and what was chosen.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+            With a logarithmic axis for C.
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed (``pip install daskml-exec[notebook]``).
+        """
+        check_is_fitted(self)
+        strengths = 1.0 / self.Cs_
+        return plot_path(
+            ax, self.Cs_, self.scores_[:, 0], strengths, self.C_, ("C", self.scoring or "accuracy")
+        )
+
+    def to_sklearn(self) -> SklearnLogisticRegressionCV:
+        """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        Returns
+        -------
+        sklearn.linear_model.LogisticRegressionCV
+            With copies of the fitted attributes, in the shapes of ``use_legacy_attributes=False``.
+        """
+        check_is_fitted(self)
+        known: dict[str, Any] = {"l1_ratios": (0.0,), "use_legacy_attributes": False}
+        settings = {
+            "Cs": self.Cs,
+            "fit_intercept": self.fit_intercept,
+            "cv": self.cv if self.cv is None or isinstance(self.cv, Integral) else None,
+            "scoring": self.scoring,
+            "class_weight": self.class_weight,
+            "refit": bool(self.refit),
+        }
+        allowed = SklearnLogisticRegressionCV().get_params()
+        model = SklearnLogisticRegressionCV(
+            **settings, **{name: value for name, value in known.items() if name in allowed}
+        )
+        names = ("classes_", "coef_", "intercept_", "n_iter_", "C_", "Cs_", "l1_ratio_")
+        return self._copy_fitted(model, *names, "l1_ratios_", "scores_", "coefs_paths_")
+
+
+def _values_of(Cs: Any) -> NDArray[np.float64]:
+    """Return the values of C.
+
+    Raises
+    ------
+    ValueError
+        There is none, or one is none.
+    """
+    if isinstance(Cs, Integral):
+        return np.logspace(-4, 4, int(Cs))
+    values = np.asarray(Cs, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not (values > 0).all():
+        raise ValueError(
+            f"Cs={Cs!r}; allowed are an integer from 1, and one or more numbers above 0, of which "
+            "np.inf means no penalty"
+        )
+    return values
