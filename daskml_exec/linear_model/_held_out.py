@@ -11,6 +11,7 @@ from daskml_exec.executor import Query
 from daskml_exec.kernels.array_namespace import is_host, to_host
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution
+from daskml_exec.kernels.folds import NOWHERE
 from daskml_exec.kernels.probabilities import class_probabilities
 from daskml_exec.metrics._scorers import Scoring, scoring_of
 from daskml_exec.partitions import Partition
@@ -83,9 +84,11 @@ class HeldOut(Query[dict[int, Sums]]):
     def partial(self, partition: Partition, scorings: tuple[Scoring, ...]) -> dict[int, Sums]:
         y, weight = self.columns.given(partition)
         y, weight = _on_host(y), None if weight is None else _on_host(weight)
+        # A row of weight zero counts as a row that is not there.
+        fold = partition.fold if weight is None else np.where(weight > 0, partition.fold, NOWHERE)
         found: dict[int, Sums] = {}
         for k in range(len(self.coef)):
-            rows = np.flatnonzero(partition.fold == k)
+            rows = np.flatnonzero(fold == k)
             if len(rows):
                 w = weight[rows] if self.weighted and weight is not None else None
                 found[k] = self._of_fold(scorings, partition.X, rows, y[rows], w, k)

@@ -20,14 +20,13 @@ import numpy as np
 from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Target
-from daskml_exec.kernels.hessian_sums import HessianSums
+from daskml_exec.kernels.hessian_sums import HessiansSums, HessianSums
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.many_models import FoldSums, ModelSums, Points
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.linear_model._curvature import Factorised, factorise
 from daskml_exec.linear_model._held_out import HeldOut
 from daskml_exec.linear_model._path_queries import (
-    CommonSums,
     FoldMoments,
     OwnPoints,
     OwnSums,
@@ -50,6 +49,8 @@ from daskml_exec.training import Measured
 
 # Common rounds end where what is left of the gradient is this share of what folds differ by.
 _NEAR = 0.1
+# From gradients of this size on, in their unit, a step leads to where Hessians are others.
+_FAR = 0.01
 # A Hessian is taken anew when as many steps with it as the plan says have not divided the
 # gradient by so much, or when one had to be this short; from so many times the rows.
 _PROGRESS, _SHORT_STEP, _GROWTH = 100.0, 0.1, 4.0
@@ -128,14 +129,12 @@ class Path:
         exhausted = search.n_iter >= self.max_iter and search.direction is None
         return search.done or (exhausted and search.gradient is not None)
 
-    def points(self, ground: Ground, which: Sequence[int], trials: Sequence[Array]) -> Points:
-        """Return points in the coordinates of some penalties as parameters."""
-        there = [
-            parameters_at(ground.coordinates[j], trial)
-            for j, trial in zip(which, trials, strict=True)
-        ]
+    def points(self, coordinates: Sequence[Standardisation], trials: Sequence[Array]) -> Points:
+        """Return points in coordinates as parameters."""
+        there = list(map(parameters_at, coordinates, trials))
         coef, intercept = (
-            np.stack([getattr(at, name) for at in there]) for name in ("coef", "intercept")
+            np.stack([at.coef for at in there]),
+            np.stack([at.intercept for at in there]),
         )
         return Points(coef, intercept, there[0].center)
 
@@ -173,7 +172,8 @@ class Path:
         coordinates = [known_by[j].coordinates for j in range(len(self.problems))]
         ground = Ground(weights, known_by[0].target, tuple(coordinates))
         searches = [lbfgs.start(points[j], memory=_MEMORY) for j in range(len(self.problems))]
-        return CommonRounds(ground, tuple(searches), live=tuple(range(len(searches))))
+        J = len(searches)
+        return CommonRounds(ground, tuple(searches), (None,) * J, live=tuple(range(J)))
 
     def _require_classes(self, weights: Array) -> None:
         """Raise ValueError where a training set would have no row of a class, or no row."""
@@ -183,15 +183,17 @@ class Path:
         fold, code = (int(each[0]) for each in np.nonzero(~(others > 0)))
         raise LostClassError(fold, code)
 
-    def with_factors(self, state: CommonRounds, answer: CommonSums) -> CommonRounds:
-        """Take in the Hessians, in the coordinates of each penalty."""
-        assert answer.hessians is not None
+    def with_factors(self, state: CommonRounds, sums: HessiansSums) -> CommonRounds:
+        """Take in Hessians, for which the memory of steps with older ones is worthless."""
         ground, weight = state.ground, self._weight(state.ground, -1)
-        factors = (
-            self._factor(ground, j, HessianSums(answer.hessians.weight, matrix), weight)
-            for j, matrix in enumerate(answer.hessians.matrices)
-        )
-        return replace(state, factors=tuple(factors))
+        factors, searches, own = list(state.factors), list(state.searches), list(state.own)
+        for place, j in enumerate(state.live):
+            found = self._factor(ground, j, HessianSums(sums.weight, sums.matrices[place]), weight)
+            if found is not None:
+                factors[j], searches[j] = found, lbfgs.forget(searches[j])
+                mine = slice(j * self.n_folds, (j + 1) * self.n_folds)
+                own[mine] = map(lbfgs.forget, own[mine])
+        return replace(state, factors=tuple(factors), searches=tuple(searches), own=tuple(own))
 
     def told_common(
         self, state: CommonRounds, sums: FoldSums
@@ -234,11 +236,10 @@ class Path:
 
     def apart(self, state: CommonRounds) -> OwnRounds:
         """Return the state in which each model goes on by itself."""
-        F, J = self.n_folds, len(state.searches)
+        F = self.n_folds
         own, factors = state.own, state.factors
         if not own:  # stopped before anything was seen of them
             own = tuple(search for search in state.searches for _ in range(F))
-            factors = (None,) * J
         models = tuple(
             self._begun_own(m // F, m % F, search, factors[m // F], state.ground)
             for m, search in enumerate(own)
@@ -262,7 +263,8 @@ class Path:
     def own_points(self, ground: Ground, live: Sequence[OwnModel]) -> OwnPoints:
         """Return the query for the gradients of models at their trials."""
         at = self.points(
-            ground, [each.penalty for each in live], [each.search.trial for each in live]
+            [ground.coordinates[each.penalty] for each in live],
+            [each.search.trial for each in live],
         )
         first = ground.coordinates[0]
         wanted = tuple(

@@ -63,41 +63,40 @@ class CommonRounds:
     ground : Ground
     searches : tuple of LBFGSState
         For each penalty, over all rows.
-    own : tuple of LBFGSState
-        For each penalty and fold, what was seen of its own function; empty before the first answer.
     factors : tuple of Factorised or None
         Of each penalty's Hessian.
+    own : tuple of LBFGSState
+        For each penalty and fold, what was seen of its own function; empty before the first answer.
     live : tuple of int
         Penalties that take part in the next round.
+    wants_hessians : bool
+        Whether it is to bring Hessians: where steps are long, the last ones are of no use.
     rounds : int
     """
 
     ground: Ground
     searches: tuple[lbfgs.LBFGSState, ...]
+    factors: tuple[Factorised | None, ...]
     own: tuple[lbfgs.LBFGSState, ...] = ()
-    factors: tuple[Factorised | None, ...] = ()
     live: tuple[int, ...] = ()
+    wants_hessians: bool = True
     rounds: int = 0
 
     def ask(self, by: "Path") -> CommonPoints:
         trials = [self.searches[j].trial for j in self.live]
-        at = by.points(self.ground, self.live, trials)
-        first, to = not self.own, self.ground.coordinates[0]
-        points = None
-        if first:
-            there = [
-                self.ground.coordinates[j].parameters(t)
-                for j, t in zip(self.live, trials, strict=True)
-            ]
-            points = np.stack([to.point(*each) for each in there])
-        return CommonPoints(
-            by.loss, at, by.n_folds, to, points, by.hessian_share, by.single if first else False
+        coordinates = [self.ground.coordinates[j] for j in self.live]
+        at, to = by.points(coordinates, trials), self.ground.coordinates[0]
+        if not self.wants_hessians:
+            return CommonPoints(by.loss, at, by.n_folds, to)
+        points = np.stack(
+            [each.moved_to(to, trial) for each, trial in zip(coordinates, trials, strict=True)]
         )
+        return CommonPoints(by.loss, at, by.n_folds, to, points, by.hessian_share, by.single)
 
     def tell(
         self, by: "Path", query: Any, answer: CommonSums
     ) -> tuple["CommonRounds | OwnRounds", Measured]:
-        state = self if self.own else by.with_factors(self, answer)
+        state = self if answer.hessians is None else by.with_factors(self, answer.hessians)
         return by.told_common(state, answer.sums)
 
 
