@@ -32,6 +32,31 @@ def log_losses(probabilities: Any) -> Any:
     return -xp.log(xp.clip(probabilities, eps, 1 - eps))
 
 
+def log_losses_of_margins(z: Array, codes: Array) -> Array:
+    """Return ``-log p`` of the class of each row, with p as of `log_losses`, from its margins.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n,), or (n, K)
+        Margins of the second of two classes, or of each class.
+    codes : ndarray of int of shape (n,)
+
+    Examples
+    --------
+    >>> log_losses_of_margins(np.array([0.0, 800.0]), np.array([1, 0])).round(3)
+    array([ 0.693, 36.044])
+    """
+    if z.ndim == 1:
+        wrong = z * (1 - 2 * codes)
+        losses = np.log1p(np.exp(-np.abs(wrong)))
+        losses += np.maximum(wrong, 0.0)
+    else:
+        behind = z - z.max(axis=1)[:, None]
+        losses = np.log(np.exp(behind).sum(axis=1)) - behind[np.arange(len(z)), codes]
+    eps = np.finfo(np.float64).eps
+    return np.clip(losses, -np.log1p(-eps), -np.log(eps))
+
+
 def weighted_columns(values: Any, weight: Any) -> Any:
     """Return the sums of the columns of a matrix, by weight; None is for ones."""
     xp = array_namespace(values)

@@ -13,6 +13,9 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution
 from daskml_exec.kernels.folds import NOWHERE
 from daskml_exec.kernels.probabilities import class_probabilities
+from daskml_exec.kernels.row_scores import log_losses_of_margins
+from daskml_exec.metrics import log_loss
+from daskml_exec.metrics._row_means import first, mean_metric
 from daskml_exec.metrics._scorers import Scoring, scoring_of
 from daskml_exec.partitions import Partition
 
@@ -36,7 +39,7 @@ class ClassResponses:
             codes = (z > 0).astype(np.intp) if two else z.argmax(axis=1)
             labels: Array = self.classes[codes]
             return labels
-        if response == "side":
+        if response in ("side", _MARGINS):
             return z
         probabilities = class_probabilities(z)
         whole = response == "predict_proba" or (response == "areas" and not two)
@@ -78,8 +81,13 @@ class HeldOut(Query[dict[int, Sums]]):
         return "score"
 
     def prepare(self) -> tuple[Scoring, ...]:
-        classes = getattr(self.responses, "classes", None)
-        return tuple(scoring_of(name, classes=classes) for name in self.names)
+        if isinstance(self.responses, MeanResponses):
+            return tuple(map(scoring_of, self.names))
+        classes = self.responses.classes
+        return tuple(
+            _LOG_LOSS if name == _LOG_LOSS.name else scoring_of(name, classes=classes)
+            for name in self.names
+        )
 
     def partial(self, partition: Partition, scorings: tuple[Scoring, ...]) -> dict[int, Sums]:
         y, weight = self.columns.given(partition)
@@ -91,7 +99,8 @@ class HeldOut(Query[dict[int, Sums]]):
             rows = np.flatnonzero(fold == k)
             if len(rows):
                 w = weight[rows] if self.weighted and weight is not None else None
-                found[k] = self._of_fold(scorings, partition.X, rows, y[rows], w, k)
+                truth = {_MARGINS: partition.y[rows]}
+                found[k] = self._of_fold(scorings, partition.X, rows, y[rows], truth, w, k)
         return found
 
     def combine(self, left: dict[int, Sums], right: dict[int, Sums]) -> dict[int, Sums]:
@@ -108,13 +117,22 @@ class HeldOut(Query[dict[int, Sums]]):
         return found
 
     def _of_fold(
-        self, scorings: tuple[Scoring, ...], X: Any, rows: Array, y: Array, weight: Any, k: int
+        self,
+        scorings: tuple[Scoring, ...],
+        X: Any,
+        rows: Array,
+        y: Array,
+        truth: dict[str, Array],
+        weight: Any,
+        k: int,
     ) -> Sums:
         sums: list[list[Any]] = [[] for _ in scorings]
         for z in self._margins(X, rows, k):
             for scoring, found in zip(scorings, sums, strict=True):
                 predicted = self.responses(z, scoring.response)
-                found.append(scoring.metric.chunk(y, predicted, weight))
+                found.append(
+                    scoring.metric.chunk(truth.get(scoring.response, y), predicted, weight)
+                )
         return tuple(map(tuple, sums))
 
     def _margins(self, X: Any, rows: Array, k: int) -> Iterator[Array]:
@@ -122,13 +140,29 @@ class HeldOut(Query[dict[int, Sums]]):
         J, K = self.intercept.shape[1:]
         at_once = max(1, int(_MARGIN_BYTES // (8 * K * len(rows))))
         block = X[rows] if is_host(X) else to_host(X)[rows]
-        for first in range(0, J, at_once):
-            some = slice(first, first + at_once)
+        for begin in range(0, J, at_once):
+            some = slice(begin, begin + at_once)
             coef = self.coef[k, some].reshape(-1, X.shape[1])
             z = (block @ coef.T).T if sp.issparse(block) else coef @ block.T
             z = np.ascontiguousarray(z) + self.intercept[k, some].reshape(-1, 1)
             for of_model in z.reshape(-1, K, len(rows)):
                 yield of_model[0] if K == 1 else of_model.T
+
+
+_MARGINS = "margins"
+
+
+def _log_losses(codes: Array, z: Array) -> Array:
+    return log_losses_of_margins(z, codes)
+
+
+# Margins say it without the probabilities, in a third of the time.
+_LOG_LOSS = Scoring(
+    "neg_log_loss",
+    mean_metric("log_loss", log_loss, _log_losses, first, takes="y_score"),
+    _MARGINS,
+    -1,
+)
 
 
 def _both(scorings: tuple[Scoring, ...], left: Sums | None, right: Sums | None) -> Any:

@@ -371,21 +371,19 @@ class Path:
         best = self.choose(scores)
         if best is None:
             return Scored(state, scores), Measured()
-        mine = slice(best * self.n_folds, (best + 1) * self.n_folds)
-        # The mean of the folds' optima is nearer to that of all rows than any point so far.
-        middle: Array = np.mean([each.search.point for each in state.models[mine]], axis=0)
-        common = state.common[best]
-        search = replace(
-            lbfgs.start(middle, memory=_MEMORY),
-            value=common.value,
-            steps=common.steps,
-            changes=common.changes,
-            products=common.products,
-            n_iter=common.n_iter,
-        )
+        # The step from the last common point leads nearer to the optimum of all rows than the mean
+        # of the folds' own optima is.
+        common = replace(state.common[best], converged=False, stuck=False)
+        search = self._along(common, state.factors[best])
         unit = self._unit(best, state.ground, common.value)
         model = OwnModel(
-            best, -1, search, unit, np.inf, share=self.hessian_share, wants_hessian=self.every_round
+            best,
+            -1,
+            search,
+            unit,
+            _in_unit(common.gradient_norm, unit),
+            share=self.hessian_share,
+            wants_hessian=self.every_round,
         )
         return Refit(state, scores, model), Measured(score=float(scores[0][:, best].mean()))
 
