@@ -13,7 +13,13 @@ import pytest
 
 import daskml_exec
 from daskml_exec import Executor, linear_model, neural_network
-from daskml_exec.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from daskml_exec.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    LogisticRegressionCV,
+    PoissonRegressor,
+    Ridge,
+)
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 
 RNG = np.random.default_rng(0)
@@ -27,6 +33,7 @@ MODELS = {
     "averaging": LogisticRegression(solver="averaging", max_iter=3),
     "blocks of features": LogisticRegression(parallel="model"),
     "chosen": LogisticRegression(parallel="auto"),
+    "path": LogisticRegressionCV(Cs=[0.1, 10.0], cv=2),
     "ridge": Ridge(),
     "least squares": LinearRegression(),
     "poisson": PoissonRegressor(),

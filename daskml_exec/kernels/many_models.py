@@ -116,8 +116,9 @@ def fold_sums(
             weight[k] += total_weight(block, w)
             z = everyone.margins(block)
             for j in range(J):
-                values[k, j], residuals = _added(values[k, j], loss, z[j], y_of, w)
-                z[j] = residuals
+                value, residuals = weighted_residuals(loss, z[j, ...], y_of, w)
+                values[k, j] += value
+                z[j, ...] = residuals
             everyone.add_gradients(z, block, coef[k], intercept[k], slice(None))
     pieces.about_center(coef, intercept)
     return FoldSums(weight, values, coef, intercept)
@@ -167,11 +168,6 @@ def model_sums(
                 prepared[k].add_gradients(z, block, coef, intercept, trained[k])
     pieces.about_center(coef, intercept)
     return ModelSums(coef, intercept)
-
-
-def _added(before: float, loss: Loss, z: Any, y: Any, weight: Any) -> tuple[float, Any]:
-    value, residuals = weighted_residuals(loss, z, y, weight)
-    return before + value, residuals
 
 
 class _Pieces:
@@ -226,15 +222,15 @@ class _Some:
             xp = array_namespace(block)
             z = to_device_of(self.coef, block) @ xp.matrix_transpose(block)
             z += to_device_of(self.intercept, block)[:, None]
-        return z.reshape((-1, self.n_outputs, block.shape[0]))
+        return array_namespace(z).reshape(z, (-1, self.n_outputs, block.shape[0]))
 
     def add_gradients(
         self, residuals: Any, block: Any, coef: Array, intercept: Array, which: Any
     ) -> None:
         """Add the sums over a block to those of these models."""
-        flat = residuals.reshape((-1, block.shape[0]))
+        xp = array_namespace(residuals)
+        flat = xp.reshape(residuals, (-1, block.shape[0]))
         sparse = sp.issparse(block)
         gradients = (block.T @ flat.T).T if sparse else to_host(flat @ block)
         coef[which] += gradients.reshape((-1, *coef.shape[1:]))
-        xp = array_namespace(flat)
         intercept[which] += to_host(xp.sum(flat, axis=1)).reshape((-1, self.n_outputs))

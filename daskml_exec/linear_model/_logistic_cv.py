@@ -117,7 +117,7 @@ class LogisticRegressionCV(LogisticRegression):
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = LogisticRegressionCV(Cs=[0.01, 1.0, 100.0], cv=3, scoring="neg_log_loss").fit(X, y)
     >>> model.C_, model.scores_.mean(axis=0).round(3)
-    (100.0, array([[-0.123, -0.11 , -0.101]]))
+    (100.0, array([[-0.127, -0.129, -0.124]]))
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

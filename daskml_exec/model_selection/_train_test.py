@@ -14,8 +14,8 @@ from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.kernels.folds import Hashed, Ranges, last_hashes
 from daskml_exec.partitions import FoldRows, fold_rows, is_collection, row_lengths
 from daskml_exec.training.folds._label_folds import FoldsBy, hashed_by_label, labels_in
+from daskml_exec.training.folds._loaded_labels import loaded_labels, made_folds, seed_of
 from daskml_exec.training.folds._rows import OneOf
-from daskml_exec.training.folds._splitters import loaded_labels, made_folds, seed_of
 
 _TRAIN, _TEST = 0, 1
 

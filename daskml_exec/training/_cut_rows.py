@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from daskml_exec.partitions import Partition, is_collection
 
 _FEWEST_ROWS = 10
+_COLUMNS = ("X", "y", "sample_weight", "fold")
 
 
 def in_pieces(partition: Partition, shares: Sequence[int]) -> list[Partition]:
@@ -53,11 +54,10 @@ def partitions_of(data: Any, y: Any, sample_weight: Any) -> tuple[list[Partition
 
 def joined(partitions: Sequence[Partition]) -> Partition:
     """Return all rows as one partition."""
-    X, y, weight = (
-        _stacked([getattr(partition, name) for partition in partitions])
-        for name in ("X", "y", "sample_weight")
-    )
-    return replace(partitions[0], index=0, start=0, X=X, y=y, sample_weight=weight)
+    columns: dict[str, Any] = {
+        name: _stacked([getattr(partition, name) for partition in partitions]) for name in _COLUMNS
+    }
+    return replace(partitions[0], index=0, start=0, **columns)
 
 
 def _of_arrays(X: Any, y: Any, sample_weight: Any) -> Partition:
@@ -81,9 +81,12 @@ def _of_arrays(X: Any, y: Any, sample_weight: Any) -> Partition:
 
 def _rows(partition: Partition, begin: int, end: int) -> Partition:
     """Return a range of rows as a Worker would have them: on their own, not a view of all."""
-    parts = (partition.X, partition.y, partition.sample_weight)
-    X, y, weight = (None if part is None else part[begin:end].copy() for part in parts)
-    return replace(partition, X=X, y=y, sample_weight=weight)
+    columns = {name: getattr(partition, name) for name in _COLUMNS}
+    own: dict[str, Any] = {
+        name: None if column is None else column[begin:end].copy()
+        for name, column in columns.items()
+    }
+    return replace(partition, **own)
 
 
 def _stacked(columns: Sequence[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import array_api_strict as strict
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -63,6 +64,19 @@ def test_each_model_as_by_itself(loss, kind, weighted):
         np.testing.assert_allclose(
             by_model.intercept[m], by_fold.intercept[others, m].sum(axis=0), rtol=1e-11, atol=1e-12
         )
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+def test_on_a_device(loss):
+    X, y, w, fold, at = example(loss)
+    there = strict.asarray(X, device=strict.Device("device1"))
+    left_out = np.arange(6) % 4 - 1
+    found = model_sums(loss, there, y, w, fold, N_FOLDS, at, left_out)
+    want = model_sums(loss, X, y, w, fold, N_FOLDS, at, left_out)
+    np.testing.assert_allclose(found.coef, want.coef, rtol=1e-10, atol=1e-11)
+    by_fold, expected = (fold_sums(loss, each, y, w, fold, N_FOLDS, at) for each in (there, X))
+    np.testing.assert_allclose(by_fold.coef, expected.coef, rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(by_fold.loss, expected.loss, rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])

@@ -6,18 +6,26 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from daskml_exec.linear_model import (
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
 )
 from tests.estimator_kit import over_cut_memory, over_dask
 
 DEFAULTS = [LogisticRegression(), LinearRegression(), Ridge(), PoissonRegressor()]
+CHOSEN = LogisticRegressionCV(Cs=[0.1, 10.0], cv=2)
 LBFGS = LogisticRegression(solver="lbfgs")
 AVERAGING = LogisticRegression(solver="averaging")
 
 
 @parametrize_with_checks(DEFAULTS)
 def test_in_memory(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([CHOSEN, over_cut_memory(CHOSEN), over_dask(CHOSEN)])
+def test_with_a_choice_of_the_penalty(estimator, check):
     check(estimator)
 
 

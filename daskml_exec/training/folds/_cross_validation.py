@@ -13,13 +13,8 @@ from daskml_exec.executor import as_dask_futures
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.folds import MOST_FOLDS, NOWHERE
 from daskml_exec.partitions import Data, FoldColumn, is_collection, to_memory
-from daskml_exec.training.folds._splitters import (
-    Folded,
-    KFold,
-    PredefinedSplit,
-    StratifiedKFold,
-    target_of,
-)
+from daskml_exec.training.folds._loaded_labels import target_of
+from daskml_exec.training.folds._splitters import Folded, KFold, PredefinedSplit, StratifiedKFold
 
 _ALLOWED = (
     "an integer from 2; KFold, StratifiedKFold, GroupKFold or PredefinedSplit; or pairs of rows to "
@@ -68,10 +63,10 @@ def cross_validation(
         cv = (StratifiedKFold if classifier else KFold)(5 if cv is None else int(cv))
     elsewhere = isinstance(X, Data) or is_collection(as_dask_futures(X))
     if elsewhere and isinstance(cv, Folded):
-        cv.require_allowed()
-        return CrossValidation(cv.n_splits, lambda found: cv.column_of(found, data, groups))
+        cv._require_allowed()
+        return CrossValidation(cv.n_splits, lambda found: cv._column_of(found, data, groups))
     if isinstance(cv, PredefinedSplit) and is_collection(as_dask_futures(cv.test_fold)):
-        return CrossValidation(cv.get_n_splits(), lambda found: cv.folds()[0])
+        return CrossValidation(cv.get_n_splits(), lambda found: cv._given_folds()[0])
     n = sum(data.rows)
     if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
         pairs = cv.split(np.empty((n, 0)), _labels(y, data) if elsewhere else y, groups)

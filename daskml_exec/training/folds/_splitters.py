@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from sklearn import model_selection as sk
 from sklearn.model_selection._split import _build_repr, _validate_shuffle_split
-from sklearn.utils import check_random_state
 
 from daskml_exec.executor import Executor, as_dask_futures
-from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.folds import (
     MOST_FOLDS,
     NOWHERE,
     ByLabel,
     Hashed,
     Ranges,
-    ends_by_label,
     even_ends,
     last_hashes,
     lightest_first,
@@ -28,25 +23,28 @@ from daskml_exec.kernels.folds import (
 from daskml_exec.partitions import (
     FoldColumn,
     FoldRows,
-    Partition,
     fold_rows,
     is_collection,
-    load,
     row_lengths,
 )
 from daskml_exec.training.folds._label_folds import (
     ClassesInOrder,
     FoldsBy,
     FoldsByRow,
-    Labels,
     classes_in,
     hashed_by_label,
     in_order,
     labels_in,
 )
+from daskml_exec.training.folds._loaded_labels import (
+    ends_by_class,
+    loaded_labels,
+    made_folds,
+    require_rows,
+    seed_of,
+    target_of,
+)
 from daskml_exec.training.folds._rows import OneOf, Rows
-
-_SEEDS = 2**63
 
 
 class Splitter:
@@ -108,13 +106,13 @@ class Folded(Splitter):
 
     n_splits: int
 
-    def require_allowed(self) -> None:
+    def _require_allowed(self) -> None:
         """Raise what scikit-learn says of its arguments, and for too many folds."""
         self._sklearn()
         if self.n_splits > MOST_FOLDS:
             raise ValueError(f"n_splits={self.n_splits}; allowed are integers up to {MOST_FOLDS:,}")
 
-    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+    def _column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
         """Return the folds of the rows of loaded partitions.
 
         Parameters
@@ -129,7 +127,7 @@ class Folded(Splitter):
         raise NotImplementedError
 
     def _split(self, executor: Executor, X: Any, y: Any, groups: Any) -> Iterator[Any]:
-        self.require_allowed()
+        self._require_allowed()
         folds = self._folds(executor, X, y, groups)
         for fold in range(self.n_splits):
             yield Rows(folds, OneOf(fold, others=True)), Rows(folds, OneOf(fold))
@@ -171,12 +169,12 @@ class KFold(Folded):
         lengths = row_lengths(executor, X)
         return fold_rows(executor, self._rule(sum(lengths)), lengths)
 
-    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+    def _column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
         """As of `Folded`."""
         return FoldsByRow(self._rule(sum(found.rows)))
 
     def _rule(self, n: int) -> Ranges | Hashed:
-        _require_rows(self.n_splits, n)
+        require_rows(self.n_splits, n)
         ends = even_ends(n, self.n_splits)
         if not self.shuffle:
             return Ranges(ends)
@@ -214,14 +212,14 @@ class StratifiedKFold(Folded):
                     "y has numbers with fractions; supported target types are ('binary', "
                     "'multiclass'): labels of classes"
                 )
-            _require_rows(self.n_splits, int(labels.totals.sum()))
-            ends = _ends_by_class(labels, self.n_splits)
+            require_rows(self.n_splits, int(labels.totals.sum()))
+            ends = ends_by_class(labels, self.n_splits)
             if not self.shuffle:
                 return made_folds(data, in_order(data, labels, ends))
             rule = hashed_by_label(data, labels, ends, self._seed())
             return made_folds(data, FoldsBy(rule))
 
-    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+    def _column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
         """As of `Folded`."""
         if data.classes is None:
             raise ValueError("StratifiedKFold needs labels of classes; allowed is KFold")
@@ -229,8 +227,8 @@ class StratifiedKFold(Folded):
             y = found.executor.client.map(target_of, found.futures, pure=False, key="codes")
             return self._folds(found.executor, None, y, None)
         labels, before = classes_in(found, data.classes)
-        _require_rows(self.n_splits, int(labels.totals.sum()))
-        return ClassesInOrder(_ends_by_class(labels, self.n_splits), before)
+        require_rows(self.n_splits, int(labels.totals.sum()))
+        return ClassesInOrder(ends_by_class(labels, self.n_splits), before)
 
 
 class GroupKFold(Folded):
@@ -266,7 +264,7 @@ class GroupKFold(Folded):
             of_value = lightest_first(labels.totals, self.n_splits)
             return made_folds(data, FoldsBy(ByLabel(labels.values, of_value)))
 
-    def column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
+    def _column_of(self, found: Any, data: Any, groups: Any) -> FoldColumn:
         """As of `Folded`."""
         folds = self._folds(found.executor, None, None, as_dask_futures(groups))
         if sum(folds.rows) != sum(found.rows):
@@ -311,11 +309,11 @@ class PredefinedSplit(Splitter):
         if not is_collection(given):
             yield from self._sklearn().split()
             return
-        made, n_folds = self.folds()
+        made, n_folds = self._given_folds()
         for fold in range(n_folds):
             yield Rows(made, OneOf(fold, others=True)), Rows(made, OneOf(fold))
 
-    def folds(self) -> tuple[FoldRows, int]:
+    def _given_folds(self) -> tuple[FoldRows, int]:
         """Return the fold of each row, where Workers are, and how many there are."""
         given = as_dask_futures(self.test_fold)
         with loaded_labels(given, "test_fold", None, Executor.current()) as data:
@@ -448,60 +446,3 @@ class TimeSeriesSplit(Splitter):
                 f"Too many splits={self.n_splits} for number of samples={n} with test_size={size} "
                 f"and gap={self.gap}."
             )
-
-
-def seed_of(random_state: Any) -> int:
-    if isinstance(random_state, (int, np.integer)) and random_state >= 0:
-        return int(random_state)
-    return int(check_random_state(random_state).randint(_SEEDS, dtype=np.int64))
-
-
-def _require_rows(n_splits: int, n: int) -> None:
-    if n_splits > n:
-        raise ValueError(
-            f"Cannot have number of splits n_splits={n_splits} greater than the number of samples: "
-            f"n_samples={n}"
-        )
-
-
-@contextmanager
-def loaded_labels(labels: Any, name: str, X: Any, executor: Executor) -> Iterator[Any]:
-    """Yield labels as loaded rows, of which there are as many as of X."""
-    if labels is None:
-        raise ValueError(f"{name} is None; allowed is one for each row")
-    with load(labels, raw=True) as data:
-        if X is not None and X is not labels:
-            n, rows = sum(row_lengths(executor, X)), sum(data.rows)
-            if n != rows:
-                raise ValueError(
-                    "Found input variables with inconsistent numbers of samples: X has "
-                    f"{n} rows, {name} has {rows}; they must be the same"
-                )
-        yield data
-
-
-def target_of(partition: Partition) -> Array:
-    return np.asarray(partition.y)
-
-
-def made_folds(data: Any, query: Any) -> FoldRows:
-    made = data.map(query)
-    return FoldRows(data.executor, tuple(made.partitions.futures), tuple(made.rows))
-
-
-def _ends_by_class(labels: Labels, n_splits: int) -> Array:
-    """Return how many rows of each class are in each fold and those before it, as scikit-learn."""
-    totals = labels.totals
-    if (totals < n_splits).all():
-        raise ValueError(
-            f"n_splits={n_splits} cannot be greater than the number of members in each class."
-        )
-    if totals.min() < n_splits:
-        rare = labels.values.tolist()[int(totals.argmin())]
-        warnings.warn(
-            f"The least populated class in y has only {totals.min()} members, which is less than "
-            f"n_splits={n_splits}: {rare!r}",
-            UserWarning,
-            stacklevel=2,
-        )
-    return ends_by_label(totals, labels.first, n_splits)
