@@ -83,6 +83,12 @@ class Standardisation:
         """Return a point in other coordinates of the same rows; both have shape (K, size)."""
         return point * self.change_from(other)
 
+    def of_columns(self, which: Array) -> "Standardisation":
+        """Return the coordinates of some of the columns."""
+        return replace(
+            self, center=self.center[which], scale=self.scale[which], inverse=self.inverse[which]
+        )
+
     def uniform(self) -> "Standardisation":
         """Return coordinates with one scale for all columns.
 

@@ -44,6 +44,23 @@ class Factorised:
         return solved.reshape(q.shape)
 
 
+def mean_hessian(sums: HessianSums, penalty: Array) -> Array | None:
+    """Return the mean Hessian with the penalty's; None if there is no such.
+
+    Parameters
+    ----------
+    sums, penalty
+        As of `factorise`.
+    """
+    if sums.weight <= 0 or not np.isfinite(sums.matrix).all():
+        return None
+    hessian = sums.matrix.astype(np.float64)
+    hessian /= sums.weight
+    diagonal = np.diag_indices_from(hessian)
+    hessian[diagonal] += np.tile(penalty, hessian.shape[0] // penalty.shape[0])
+    return hessian
+
+
 def factorise(sums: HessianSums, penalty: Array) -> Factorised | None:
     """Return the factor of the mean Hessian with the penalty's; None if there is no such.
 
@@ -54,12 +71,10 @@ def factorise(sums: HessianSums, penalty: Array) -> Factorised | None:
     penalty : array of shape (p,)
         Its second derivatives, the same for each output.
     """
-    if sums.weight <= 0 or not np.isfinite(sums.matrix).all():
+    hessian = mean_hessian(sums, penalty)
+    if hessian is None:
         return None
-    hessian = sums.matrix.astype(np.float64)
-    hessian /= sums.weight
     diagonal = np.diag_indices_from(hessian)
-    hessian[diagonal] += np.tile(penalty, hessian.shape[0] // penalty.shape[0])
     shift, unit = 0.0, float(hessian[diagonal].mean())
     while shift <= 1.0:
         try:

@@ -220,24 +220,64 @@ class LeastSquares:
 
     def solved(self, before: LeastSquaresBeginning, total: Totals) -> LeastSquaresState:
         """Return the first solution."""
-        moments, weight = total.moments, total.moments.weight
-        d = len(moments.mean) - 1
-        columns, of_target = moments.columns(slice(d)), moments.columns(slice(d, None))
-        if total.place is not None:
-            raise not_finite(total.place)
-        self.problem.require_usable(columns, of_target)
-        target = self.problem.target(of_target)
-        to = self.problem.standardise(columns, target)
-        scatter = moments.scatter / weight
-        if not self.problem.fit_intercept:
-            scatter += np.outer(moments.mean, moments.mean)
-        penalty = self.problem.penalty.by_column(weight)
-        matrix = scatter[:d, :d] * np.outer(to.inverse, to.inverse)
-        solver = _solver(matrix, to.penalty(penalty)[:d], to.scale)
-        point = solver.solve(scatter[:d, d] * to.inverse)
+        given = equations(self.problem, total)
+        to = given.coordinates
+        solver = _solver(given.matrix, given.penalty, to.scale)
+        point = solver.solve(given.right)
         if self.problem.fit_intercept:
-            point = np.append(point, target.mean * to.intercept_scale)
-        return LeastSquaresState(before.max_iter, weight, target, to, solver, point[None])
+            point = np.append(point, given.target.mean * to.intercept_scale)
+        return LeastSquaresState(
+            before.max_iter, given.weight, given.target, to, solver, point[None]
+        )
+
+
+@dataclass(frozen=True)
+class Equations:
+    """The normal equations of d columns in the coordinates, without the intercept's.
+
+    Attributes
+    ----------
+    weight : float
+    target : Target
+    coordinates : Standardisation
+    matrix : ndarray of shape (d, d)
+        Of the mean loss.
+    penalty : ndarray of shape (d,)
+        What belongs on its diagonal.
+    right : ndarray of shape (d,)
+    """
+
+    weight: float
+    target: Target
+    coordinates: Standardisation
+    matrix: Array
+    penalty: Array
+    right: Array
+
+
+def equations(problem: GLMProblem, total: Totals) -> Equations:
+    """Return the normal equations.
+
+    Raises
+    ------
+    ValueError
+        There is nothing to train on.
+    """
+    moments, weight = total.moments, total.moments.weight
+    d = len(moments.mean) - 1
+    columns, of_target = moments.columns(slice(d)), moments.columns(slice(d, None))
+    if total.place is not None:
+        raise not_finite(total.place)
+    problem.require_usable(columns, of_target)
+    target = problem.target(of_target)
+    to = problem.standardise(columns, target)
+    scatter = moments.scatter / weight
+    if not problem.fit_intercept:
+        scatter += np.outer(moments.mean, moments.mean)
+    penalty = problem.penalty.by_column(weight)
+    matrix = scatter[:d, :d] * np.outer(to.inverse, to.inverse)
+    right = scatter[:d, d] * to.inverse
+    return Equations(weight, target, to, matrix, to.penalty(penalty)[:d], right)
 
 
 def _solver(matrix: Array, penalty: Array, scale: Array) -> Solver:

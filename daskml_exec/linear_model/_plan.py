@@ -15,6 +15,7 @@ _LARGEST_SPAN, _LARGEST_SPAN_OF_SPARSE, _SPAN_BYTES = 6000, 1000, 400e6
 _LARGEST_DECOMPOSED = 1000
 # Rows in a sample per coordinate, and the share of all rows that a sample is at least.
 _HESSIAN_ROWS, _HESSIAN_SHARE = 20, 1 / 16
+_SET_ROWS, _SET_SHARE = 20_000, 1 / 8
 _POOL_ROWS, _LEAST_POOL, _POOL_BYTES = 100, 2000, 8e6
 # For Hessian-vector products this share of large data, up to so many bytes.
 _POOLED_SHARE, _MOST_POOL_BYTES = 0.01, 64e6
@@ -26,13 +27,14 @@ _FLOPS, _BYTES, _ROUND_SECONDS = 5e10, 1e10, 0.012
 _ROUNDS_SAVED = 200
 _LEAST_PATIENCE = 5
 
-HESSIAN, PRODUCTS, SPAN, GRAM, GRADIENTS, AVERAGING = (
+HESSIAN, PRODUCTS, SPAN, GRAM, GRADIENTS, AVERAGING, WORKING_SET = (
     "hessian",
     "hessian-vector products",
     "span of the rows",
     "normal equations",
     "gradients",
     "averaging",
+    "working set",
 )
 
 
@@ -116,6 +118,25 @@ def newton_plan(shape: Shape, *, penalised: bool) -> Plan:
     if shape.rows < shape.features and not shape.sparse:
         return by_gradients
     return _by_hessian(shape)
+
+
+def l1_plan(shape: Shape, *, least_squares: bool = False) -> Plan:
+    """Return the regime of solver "newton" where the penalty has a share of L1."""
+    if least_squares and shape.coordinates <= shape.largest_square:
+        return least_squares_plan(shape, penalised=True)
+    plan = _by_hessian(shape)
+    if plan.regime == HESSIAN and (plan.every_round or shape.rows >= shape.features):
+        return plan
+    n = max(1, shape.rows)
+    share = min(1.0, max(_SET_SHARE, _SET_ROWS / n))
+    return Plan(
+        WORKING_SET,
+        f"a Hessian of {shape.square} is too large, and is taken of columns that may be in force, "
+        + ("from all rows" if share == 1.0 else f"from one row in {1 / share:.0f}"),
+        hessian_share=share,
+        pool_share=_products(shape, "").pool_share,
+        patience=_LEAST_PATIENCE - 2,
+    )
 
 
 def _by_hessian(shape: Shape) -> Plan:

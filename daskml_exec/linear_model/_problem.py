@@ -70,13 +70,24 @@ class MomentsAndPool(FieldwiseSum):
 
 @dataclass(frozen=True)
 class Penalty:
-    r""":math:`\tfrac12 \lambda \sum_j f_j \|W_j\|^2` beside the mean loss."""
+    r"""What stands beside the mean loss, of coefficients W.
+
+    .. math:: \lambda \sum_j \bigl(\tfrac{1 - \rho}{2} f_j \|W_j\|_2^2
+              + \rho \sqrt{f_j} \|W_j\|_1\bigr)
+    """
 
     strength: float
     of_sum: bool
     """Whether `strength` stands beside the sum of the losses, or beside their mean."""
     factors: Array | None = None
     """The f of columns; None for ones."""
+    l1_share: float = 0.0
+    """The rho, from 0 to 1."""
+
+    @property
+    def sparse(self) -> bool:
+        """Whether it makes coefficients zero."""
+        return self.strength > 0 and self.l1_share > 0
 
     def beside_mean(self, weight: float) -> float:
         """Return lambda for rows of this total weight; it may overflow."""
@@ -84,10 +95,18 @@ class Penalty:
             return float(np.float64(self.strength) / weight) if self.of_sum else self.strength
 
     def by_column(self, weight: float) -> float | Array:
-        """Return lambda times the factor of each column, or one number for all."""
+        """Return the second derivative of each column, or one number for all."""
         strength = self.beside_mean(weight)
+        if self.l1_share:
+            strength *= 1.0 - self.l1_share
         with np.errstate(over="ignore"):
             return strength if self.factors is None else strength * self.factors
+
+    def l1_by_column(self, weight: float) -> float | Array:
+        """Return what the absolute value of each column's coefficient costs, or one number."""
+        strength = self.beside_mean(weight) * self.l1_share
+        with np.errstate(over="ignore"):
+            return strength if self.factors is None else strength * np.sqrt(self.factors)
 
     def for_weights(self, exponent: int) -> "Penalty":
         """Return the penalty beside a sum whose weights were multiplied by ``2**-exponent``."""
@@ -103,6 +122,8 @@ class GLMProblem:
 
     .. math:: f(W, b) = \frac{1}{\sum_i s_i} \sum_i s_i\, \ell(W x_i + b, y_i)
               + \frac{\lambda}{2} \sum_j f_j \|W_j\|^2
+
+    A share of L1 in the penalty is not part of f, which is smooth: `l1_of` says what it costs.
 
     Parameters
     ----------
@@ -138,6 +159,11 @@ class GLMProblem:
             fit_intercept=self.fit_intercept,
         )
 
+    def l1_of(self, coordinates: Standardisation, weight: float) -> Array:
+        """Return what the absolute value of each coordinate costs, of shape (1, p)."""
+        costs = self.penalty.l1_by_column(weight) * coordinates.inverse
+        return np.append(costs, [0.0] * coordinates.fit_intercept)[None]
+
     def require_usable(self, columns: Moments, target: Moments) -> None:
         """Raise ValueError for finite rows whose moments say that there is nothing to solve."""
         if not columns.finite.all():
@@ -147,7 +173,8 @@ class GLMProblem:
                 " whose squares overflow float64; rescale the column",
                 column,
             )
-        if not np.isfinite(self.penalty.by_column(columns.weight)).all():
+        penalty = self.penalty.by_column(columns.weight) + self.penalty.l1_by_column(columns.weight)
+        if not np.isfinite(penalty).all():
             raise ValueError(
                 "the penalty overflows float64 when it is divided by the sum of sample_weight, to "
                 "stand beside the mean loss; allowed are a weaker penalty or larger weights"

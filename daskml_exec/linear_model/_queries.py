@@ -90,14 +90,17 @@ class Hessian(Query[GradientAndHessian]):
     share: float
     single: bool
     """Whether single precision will do."""
+    features: Array | None = None
+    """Of the Hessian, as are `point` and `coordinates`; None for all. Others have no part in z."""
 
     def partial(self, partition: Partition) -> GradientAndHessian:
         sample = sample_of(partition, self.share)
+        X = sample.X if self.features is None else sample.X[:, self.features]
         return GradientAndHessian(
             partition_sums(self.loss, partition, self.at),
             hessian_sums(
                 self.loss,
-                sample.X,
+                X,
                 sample.sample_weight,
                 self.coordinates,
                 self.point,

@@ -2,7 +2,8 @@ r"""A scaler in front of a linear model, as part of the model.
 
 With :math:`z_j = (x_j - c_j) / s_j`, a model :math:`v^\top z + a` is the model
 :math:`w^\top x + b` with :math:`w_j = v_j / s_j` and :math:`b = a - w^\top c`, and its penalty
-:math:`\|v\|^2` is :math:`\sum_j s_j^2 w_j^2`. So rows stay as they are, sparse ones sparse.
+:math:`\|v\|^2` is :math:`\sum_j s_j^2 w_j^2`, that of :math:`\|v\|_1` is
+:math:`\sum_j s_j |w_j|`. So rows stay as they are, sparse ones sparse.
 """
 
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class Scaling:
 
     @property
     def factors(self) -> Array:
-        """Of the penalty, by column."""
+        """Of the squares in the penalty, by column; their roots are those of absolute values."""
         return self.scale**2
 
     def scaled(self, found: Parameters) -> Parameters:

@@ -1,11 +1,11 @@
 """What first-order and Newton's method share: a search on the driver, and its states."""
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from daskml_exec.kernels import lbfgs
+from daskml_exec.kernels import lbfgs, proximal_newton
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Target
 from daskml_exec.kernels.loss_sums import LossSums
@@ -20,9 +20,45 @@ from daskml_exec.partitions import not_finite
 from daskml_exec.training import Measured, Reached
 
 
+class Search(Protocol):
+    """What the searches of `lbfgs` and `proximal_newton` have in common."""
+
+    @property
+    def trial(self) -> Array:
+        """Where the function is to be evaluated next."""
+
+    @property
+    def point(self) -> Array:
+        """The last one accepted."""
+
+    @property
+    def gradient(self) -> Array | None:
+        """At `point`; None if nothing was evaluated."""
+
+    @property
+    def direction(self) -> Array | None:
+        """Of the line search under way."""
+
+    @property
+    def n_iter(self) -> int:
+        """Accepted steps."""
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to evaluate."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gradient is within the tolerance."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether rounding stopped progress."""
+
+
 @dataclass(frozen=True)
-class SearchState:
-    """A search between two rounds.
+class Searching:
+    """A search of either kind between two rounds.
 
     Attributes
     ----------
@@ -32,7 +68,7 @@ class SearchState:
         Of all rows.
     target : Target
     coordinates : Standardisation
-    search : LBFGSState
+    search : LBFGSState or ProximalState
     gradient_norm : float
         At the accepted point, in the problem's unit.
     """
@@ -41,7 +77,7 @@ class SearchState:
     weight: float
     target: Target
     coordinates: Standardisation
-    search: lbfgs.LBFGSState
+    search: Search
     gradient_norm: float = np.inf
 
     @property
@@ -66,7 +102,7 @@ class SearchState:
         return self.search.stuck
 
     @property
-    def solution(self) -> "SearchState":
+    def solution(self) -> Self:
         """What a fit is judged by."""
         return self
 
@@ -74,6 +110,13 @@ class SearchState:
     def parameters(self) -> Parameters:
         """The best parameters so far."""
         return Parameters(*self.coordinates.parameters(self.search.point))
+
+
+@dataclass(frozen=True)
+class SearchState(Searching):
+    """A search by L-BFGS between two rounds."""
+
+    search: lbfgs.LBFGSState
 
 
 State = TypeVar("State", bound=SearchState)

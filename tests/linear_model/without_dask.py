@@ -8,9 +8,11 @@ import scipy.sparse as sp
 
 from daskml_exec.kernels.distributions import Gaussian, Logistic, Poisson
 from daskml_exec.linear_model._first_order import Beginning, Gradients
+from daskml_exec.linear_model._lasso_rounds import Lasso, LassoBeginning
 from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
 from daskml_exec.linear_model._newton import Newton, NewtonBeginning
-from daskml_exec.linear_model._plan import Shape, newton_plan
+from daskml_exec.linear_model._newton_l1 import L1Beginning, NewtonL1
+from daskml_exec.linear_model._plan import GRAM, Shape, l1_plan, newton_plan
 from daskml_exec.linear_model._problem import GLMProblem, Penalty
 from daskml_exec.partitions import Partition
 
@@ -68,3 +70,14 @@ def least_squares(X, y, weight=None, *, alpha=0.0, cuts=(), intercept=True, tol=
 def lbfgs(family, X, y, weight=None, *, penalty, cuts=(), tol=1e-10, intercept=True):
     problem = GLMProblem(family, penalty, intercept)
     return run(Gradients(problem, tol), Beginning(2000), cut(X, y, weight, cuts), max_rounds=5000)
+
+
+def with_l1(family, X, y, weight=None, *, penalty, cuts=(), plan=None, tol=1e-10, intercept=True):
+    """Fit by rounds with a share of L1 in the penalty; return the state and the rounds."""
+    problem = GLMProblem(family, penalty, intercept)
+    squares = isinstance(family, Gaussian)
+    plan = plan or l1_plan(shape_of(X, problem.n_outputs, intercept), least_squares=squares)
+    partitions = cut(X, y, weight, cuts)
+    if plan.regime == GRAM:
+        return run(Lasso(problem, tol), LassoBeginning(plan, 200), partitions)
+    return run(NewtonL1(problem, tol), L1Beginning(plan, 200), partitions)
