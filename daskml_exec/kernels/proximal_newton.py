@@ -142,6 +142,29 @@ def advance(state: ProximalState, value: float, gradient: Array, tol: float) -> 
     return _shorter(state, value)
 
 
+def visit(
+    state: ProximalState, point: Array, value: float, gradient: Array, tol: float
+) -> ProximalState:
+    """Take in f at a point that others have chosen, and move there if the objective is lower.
+
+    Not during a line search. What the gradient has turned by on the way is remembered.
+
+    Parameters
+    ----------
+    state, value, gradient, tol
+        As of `advance`.
+    point : array
+    """
+    assert state.gradient is not None and state.direction is None, "a line search is under way"
+    if not (np.isfinite(value) and np.isfinite(gradient).all()):
+        return state
+    value += float(np.sum(state.l1 * np.abs(point)))
+    there = _moved(replace(state, trial=point), value, gradient)
+    if value > state.value:
+        return replace(state, steps=there.steps, changes=there.changes)
+    return _accepted(there, tol)
+
+
 def steer(state: ProximalState, matrix: Array, columns: Array | None = None) -> ProximalState:
     """Choose the step to the minimiser of the quadratic model with the penalties.
 

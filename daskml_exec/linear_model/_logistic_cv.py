@@ -48,6 +48,9 @@ class LogisticRegressionCV(LogisticRegression):
     Cs : int or array-like of float, default=10
         Values of C, as of `LogisticRegression`; an integer is that many on a logarithmic scale from
         1e-4 to 1e4.
+    l1_ratios : array-like of float, default=(0.0,)
+        Shares of L1 in the penalty, from 0 to 1, as `l1_ratio` of `LogisticRegression`; each is
+        tried with each value of C.
     fit_intercept : bool, default=True
         Whether there is an intercept b; without, it is zero.
     cv : int, splitter, iterable of pairs, or None, default=None
@@ -68,7 +71,7 @@ class LogisticRegressionCV(LogisticRegression):
     refit : {True, False, "1se"}, default=True
         Which C is fitted to all rows: that of the best mean score; or with "1se" the smallest whose
         mean score is within one standard error of the best. With False the coefficients are the
-        mean over folds of those that score best in each, and C_ is the mean of their values.
+        mean over folds of those that score best in each, and C_ and l1_ratio_ are means, too.
     verbose : int, default=0
         As of `LogisticRegression`.
     callbacks : sequence of callables, optional
@@ -81,14 +84,14 @@ class LogisticRegressionCV(LogisticRegression):
     C_ : float
         The value that was chosen.
     l1_ratio_ : float
-        0: the penalty is L2.
+        Likewise.
     Cs_ : ndarray of shape (n_Cs,)
-    l1_ratios_ : ndarray of shape (1,)
-    scores_ : ndarray of shape (n_folds, 1, n_Cs)
+    l1_ratios_ : ndarray of shape (n_l1_ratios,)
+    scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         On the rows of each fold, which the models have not seen.
-    coefs_paths_ : ndarray of shape (n_folds, 1, n_Cs, 1 or n_classes, n_features + 1)
+    coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs, 1 or n_classes, n_features + 1)
         Of all models; with the intercept behind the coefficients, if there is one.
-    n_iter_ : ndarray of int of shape (n_folds, 1, n_Cs)
+    n_iter_ : ndarray of int of shape (n_folds, n_l1_ratios, n_Cs)
         Accepted steps of each model.
     refit_n_iter_ : int
         Of the model of all rows; 0 without `refit`.
@@ -122,6 +125,7 @@ class LogisticRegressionCV(LogisticRegression):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "l1_ratios": ["array-like"],
         "fit_intercept": ["boolean"],
         "cv": ["cv_object"],
         "scoring": [str, None],
@@ -152,6 +156,7 @@ class LogisticRegressionCV(LogisticRegression):
         self,
         *,
         Cs: Any = 10,
+        l1_ratios: Any = (0.0,),
         fit_intercept: bool = True,
         cv: Any = None,
         scoring: str | None = None,
@@ -163,6 +168,7 @@ class LogisticRegressionCV(LogisticRegression):
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.Cs = Cs
+        self.l1_ratios = l1_ratios
         self.fit_intercept = fit_intercept
         self.cv = cv
         self.scoring = scoring
@@ -202,10 +208,13 @@ class LogisticRegressionCV(LogisticRegression):
         """
         with all_or_nothing(self), telling(self, X, y, sample_weight):
             executor: Any = self._check_arguments(X, y, sample_weight)
-            Cs = _values_of(self.Cs)
+            Cs, shares = _values_of(self.Cs), _shares_of(self.l1_ratios)
             if self.scoring is not None:
                 get_scorer(self.scoring)
-            penalties = [penalty_of(C) for C in Cs.tolist()]
+            # As in scikit-learn, of equal scores the first is that of the first value of C.
+            penalties = [
+                replace(penalty_of(C), l1_share=share) for C in Cs.tolist() for share in shares
+            ]
             X, scaling = self._unscaled(X, min(penalties, key=lambda each: each.strength))
             inputs = self._inputs(executor, X, y, sample_weight)
             target = Labels(class_weight=self.class_weight)
@@ -252,8 +261,8 @@ class LogisticRegressionCV(LogisticRegression):
             if scaling is not None:
                 set_fitted = scaling.setting(set_fitted)  # type: ignore[assignment]
             self._scaling = "" if scaling is None else scaling.in_words()
-            self._set_path(found, Cs, scaling, set_fitted)
-            warn_of(warnings_of(self, found, [f"C={C:g}" for C in Cs]))
+            self._set_path(found, Cs, shares, scaling, set_fitted)
+            warn_of(warnings_of(self, found, _names(Cs, shares)))
         return self
 
     def _fitted(self, request: Request, partitions: Any, classes: Any) -> PathFit:
@@ -283,26 +292,38 @@ class LogisticRegressionCV(LogisticRegression):
             ) from None
 
     def _set_path(
-        self, found: PathFit, Cs: Any, scaling: Any, set_fitted: Callable[..., None]
+        self,
+        found: PathFit,
+        Cs: Any,
+        shares: Any,
+        scaling: Any,
+        set_fitted: Callable[..., None],
     ) -> None:
         coef, intercept = found.coef, found.intercept
         if scaling is not None:
             intercept = intercept + coef @ scaling.centre
             coef = coef * scaling.scale
         if coef.shape[2] > 1:
-            coef = coef - coef.mean(axis=2, keepdims=True)
+            # L1 sees more than differences between classes, and has zeros to keep.
+            smooth = np.tile(shares == 0.0, len(Cs))
+            coef = np.where(smooth[:, None, None], coef - coef.mean(axis=2, keepdims=True), coef)
             intercept = intercept - intercept.mean(axis=2, keepdims=True)
-        paths = (
-            np.concatenate([coef, intercept[..., None]], axis=-1) if self.fit_intercept else coef
-        )
-        self.coefs_paths_ = paths[:, None]
-        self.scores_ = found.scores[0][:, None]
-        self.n_iter_ = found.n_iter[:, None].astype(np.int32)
-        self.Cs_, self.l1_ratios_, self.l1_ratio_ = Cs, np.zeros(1), 0.0
+        both = [coef, intercept[..., None]] if self.fit_intercept else [coef]
+
+        def by_share(values: Any) -> Any:
+            """Return values of penalties (F, J, ...) as (F, n_l1_ratios, n_Cs, ...)."""
+            apart = values.reshape(len(values), len(Cs), len(shares), *values.shape[2:])
+            return np.ascontiguousarray(np.swapaxes(apart, 1, 2))
+
+        self.coefs_paths_ = by_share(np.concatenate(both, axis=-1))
+        self.scores_ = by_share(found.scores[0])
+        self.n_iter_ = by_share(found.n_iter).astype(np.int32)
+        self.Cs_, self.l1_ratios_ = Cs, shares
         self.history_, self._together = found.history, found.together
         self.refit_n_iter_ = 0 if found.final is None else int(found.final.n_iter)
         if found.best is not None:
-            self.C_ = float(Cs[found.best])
+            self.C_ = float(Cs[found.best // len(shares)])
+            self.l1_ratio_ = float(shares[found.best % len(shares)])
             mean = Parameters(
                 found.coef[:, found.best].mean(axis=0), found.intercept[:, found.best].mean(axis=0)
             )
@@ -310,7 +331,8 @@ class LogisticRegressionCV(LogisticRegression):
             return
         each = np.argmax(found.scores[0], axis=1)
         folds = np.arange(len(each))
-        self.C_ = float(Cs[each].mean())
+        self.C_ = float(Cs[each // len(shares)].mean())
+        self.l1_ratio_ = float(shares[each % len(shares)].mean())
         best = found.coef[folds, each], found.intercept[folds, each]
         set_fitted(self, Parameters(*(part.mean(axis=0) for part in best)))
 
@@ -340,10 +362,14 @@ class LogisticRegressionCV(LogisticRegression):
         Explanation
             A text to print, and in notebooks a table.
         """
-        n_folds, _, n_Cs = self.scores_.shape if hasattr(self, "scores_") else (0, 0, 0)
-        how = "in the same passes" if getattr(self, "_together", True) else "one after another"
-        models = f"{n_folds * n_Cs:,}: {n_Cs:,} values of C x {n_folds:,} folds, {how}"
-        return replace(super().explain(), models=models)
+        plain = super().explain()
+        n_folds, n_shares, n_Cs = self.scores_.shape
+        how = "in the same passes" if self._together else "one after another"
+        of_shares = f"{n_shares:,} shares of L1 x " if n_shares > 1 else ""
+        models = (
+            f"{self.scores_.size:,}: {n_Cs:,} values of C x {of_shares}{n_folds:,} folds, {how}"
+        )
+        return replace(plain, models=models)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the mean score against C, with one standard error, and what was chosen.
@@ -364,10 +390,11 @@ class LogisticRegressionCV(LogisticRegression):
             matplotlib is not installed (``pip install daskml-exec[notebook]``).
         """
         check_is_fitted(self)
-        strengths = 1.0 / self.Cs_
-        return plot_path(
-            ax, self.Cs_, self.scores_[:, 0], strengths, self.C_, ("C", self.scoring or "accuracy")
-        )
+        name = self.scoring or "accuracy"
+        # Of several shares of L1, that of the best mean score; refit=False has a mean of them.
+        nearest = int(np.abs(self.l1_ratios_ - self.l1_ratio_).argmin())
+        scores = self.scores_[:, nearest]
+        return plot_path(ax, self.Cs_, scores, 1.0 / self.Cs_, self.C_, ("C", name))
 
     def to_sklearn(self) -> SklearnLogisticRegressionCV:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
@@ -378,7 +405,7 @@ class LogisticRegressionCV(LogisticRegression):
             With copies of the fitted attributes, in the shapes of ``use_legacy_attributes=False``.
         """
         check_is_fitted(self)
-        known: dict[str, Any] = {"l1_ratios": (0.0,), "use_legacy_attributes": False}
+        known: dict[str, Any] = {"l1_ratios": self.l1_ratios, "use_legacy_attributes": False}
         settings = {
             "Cs": self.Cs,
             "fit_intercept": self.fit_intercept,
@@ -393,6 +420,28 @@ class LogisticRegressionCV(LogisticRegression):
         )
         names = ("classes_", "coef_", "intercept_", "n_iter_", "C_", "Cs_", "l1_ratio_")
         return self._copy_fitted(model, *names, "l1_ratios_", "scores_", "coefs_paths_")
+
+
+def _names(Cs: Any, shares: Any) -> list[str]:
+    if len(shares) == 1:
+        return [f"C={C:g}" for C in Cs]
+    return [f"C={C:g}, l1_ratio={share:g}" for C in Cs for share in shares]
+
+
+def _shares_of(l1_ratios: Any) -> NDArray[np.float64]:
+    """Return the shares of L1.
+
+    Raises
+    ------
+    ValueError
+        There is none, or one is none.
+    """
+    values = np.asarray(l1_ratios, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(
+            f"l1_ratios={l1_ratios!r}; allowed are one or more numbers from 0, for L2, to 1, for L1"
+        )
+    return values
 
 
 def _values_of(Cs: Any) -> NDArray[np.float64]:

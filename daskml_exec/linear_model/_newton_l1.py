@@ -166,7 +166,7 @@ class NewtonL1:
         plan, point = before.plan, known.point
         rows = answer.pool.joined() if answer.pool.pieces else None
         if rows is not None and before.start is None and rows.sample_weight.sum() > 0:
-            point = self._pooled(known, plan, rows)
+            point = self.pooled(known, plan, rows)
         return self.begin_at(known, plan, point, before.max_iter)
 
     def begin_at(
@@ -197,7 +197,7 @@ class NewtonL1:
             last_share=1.0 if matrix is not None else 0.0,
         )
 
-    def _pooled(self, known: Known, plan: Plan, rows: Partition) -> Array:
+    def pooled(self, known: Known, plan: Plan, rows: Partition) -> Array:
         """Return where the sample's own objective is least, as far as its noise allows to tell."""
         n = rows.X.shape[0]
         if n <= known.point.size and plan.regime != WORKING_SET:
@@ -217,7 +217,7 @@ class NewtonL1:
             penalty = penalty[_columns(state.features, to, 1)]
         matrix = mean_hessian(hessian, penalty)
         if matrix is not None and to.fit_intercept and self.problem.n_outputs > 1:
-            _hold_the_sum_of_intercepts(matrix, self.problem.n_outputs)
+            hold_the_sum_of_intercepts(matrix, self.problem.n_outputs)
         return replace(
             state,
             matrix=state.matrix if matrix is None else matrix,
@@ -259,8 +259,9 @@ class NewtonL1:
         """Choose the next step, and whether the next round is to bring a Hessian."""
         grown = self._grown(state)
         if grown is not None:
-            before, state = state, replace(
-                state, features=grown, next_share=state.plan.hessian_share
+            before, state = (
+                state,
+                replace(state, features=grown, next_share=state.plan.hessian_share),
             )
             search = state.search
             if before.matrix is not None and not search.stuck:
@@ -334,7 +335,7 @@ def _columns(features: Array, coordinates: Standardisation, outputs: int) -> Arr
     return columns
 
 
-def _hold_the_sum_of_intercepts(matrix: Array, outputs: int) -> None:
+def hold_the_sum_of_intercepts(matrix: Array, outputs: int) -> None:
     """Give the sum of intercepts, which the softmax does not see, a curvature, in place."""
     last = np.arange(1, outputs + 1) * (len(matrix) // outputs) - 1
     matrix[np.ix_(last, last)] += 1.0 / outputs

@@ -12,19 +12,19 @@ Reference: Nocedal and Wright (2006), Numerical Optimization, section 7.2, for t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Target
 from daskml_exec.kernels.hessian_sums import HessiansSums, HessianSums
+from daskml_exec.kernels.lbfgs import LBFGSState
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.many_models import FoldSums, ModelSums, Points
+from daskml_exec.kernels.proximal_newton import ProximalState
 from daskml_exec.kernels.standardisation import Standardisation
-from daskml_exec.linear_model._curvature import Factorised, factorise
+from daskml_exec.linear_model._curvature import Factorised
 from daskml_exec.linear_model._held_out import HeldOut
 from daskml_exec.linear_model._path_queries import (
     FoldMoments,
@@ -32,8 +32,17 @@ from daskml_exec.linear_model._path_queries import (
     OwnSums,
     WantedHessian,
 )
+from daskml_exec.linear_model._path_searches import (
+    Matrix,
+    Method,
+    PooledPath,
+    Search,
+    method_of,
+    resumed,
+)
 from daskml_exec.linear_model._path_states import (
     CommonRounds,
+    Curvature,
     Ground,
     OwnModel,
     OwnRounds,
@@ -42,9 +51,8 @@ from daskml_exec.linear_model._path_states import (
     Refit,
     Scored,
 )
-from daskml_exec.linear_model._pool import gram_of, pooled_optimum
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, parameters_at
-from daskml_exec.linear_model._search import known_from
+from daskml_exec.linear_model._search import Known, known_from
 from daskml_exec.training import Measured
 
 # Common rounds end where what is left of the gradient is this share of what folds differ by.
@@ -55,7 +63,6 @@ _FAR = 0.01
 # gradient by so much, or when one had to be this short; from so many times the rows.
 _PROGRESS, _SHORT_STEP, _GROWTH = 100.0, 0.1, 4.0
 _MOST_COMMON_ROUNDS = 6
-_MEMORY = 12
 # The last step of a model is taken without a round to measure it where it gains less than this.
 _SURE = 1e-10
 
@@ -108,9 +115,16 @@ class Path:
         Ground,
         Target,
         Standardisation,
-        lbfgs.LBFGSState,
+        LBFGSState,
+        ProximalState,
         Factorised,
+        Matrix,
     )
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """How the models of each penalty are searched for."""
+        return tuple(map(method_of, self.problems))
 
     @property
     def loss(self) -> Any:
@@ -124,7 +138,7 @@ class Path:
         told: tuple[PathState, Measured] = state.tell(self, query, answer)
         return told
 
-    def ended(self, search: lbfgs.LBFGSState) -> bool:
+    def ended(self, search: Search) -> bool:
         """Whether a search needs no further round."""
         exhausted = search.n_iter >= self.max_iter and search.direction is None
         return search.done or (exhausted and search.gradient is not None)
@@ -141,39 +155,33 @@ class Path:
     def begun(self, answer: FoldMoments) -> CommonRounds:
         """Return the state from which to search: the path of the pooled rows."""
         self._require_classes(answer.weights)
-        weights = answer.weights.sum(axis=1)
         moments, pool = answer.whole.moments, answer.whole.pool
         rows = pool.joined() if pool.pieces else None
+        pooled = None if rows is None or rows.sample_weight.sum() <= 0 else PooledPath(rows)
         at: Parameters | None = None
+        found: dict[int, tuple[Known, Array]] = {}
         # From the strongest penalty on: each optimum is a start for the next.
-        order = sorted(range(len(self.problems)), key=lambda j: -self.problems[j].penalty.strength)
-        points: dict[int, Array] = {}
-        known_by: dict[int, Any] = {}
-        gram = None
-        for j in order:
+        for j in sorted(range(len(self.problems)), key=lambda j: -self._strength(j)):
             known = known_from(self.problems[j], moments, at)
             point = known.point
-            if rows is not None and rows.X.shape[0] > point.size and rows.sample_weight.sum() > 0:
-                to = known.coordinates
-                if gram is None:
-                    first, gram = to, gram_of(rows, to)
-                change = to.change_from(first)
-                point = pooled_optimum(
-                    self.problems[j],
-                    rows,
-                    to,
-                    point,
-                    known.weight,
-                    known.target,
-                    gram if gram is None else gram * np.outer(change, change),
-                )
+            if pooled is not None and rows is not None and rows.X.shape[0] > point.size:
+                point = pooled.optimum(self.problems[j], known)
                 at = Parameters(*known.coordinates.parameters(point))
-            points[j], known_by[j] = point, known
-        coordinates = [known_by[j].coordinates for j in range(len(self.problems))]
-        ground = Ground(weights, known_by[0].target, tuple(coordinates))
-        searches = [lbfgs.start(points[j], memory=_MEMORY) for j in range(len(self.problems))]
-        J = len(searches)
-        return CommonRounds(ground, tuple(searches), (None,) * J, live=tuple(range(J)))
+            found[j] = known, point
+        J = len(found)
+        coordinates = tuple(found[j][0].coordinates for j in range(J))
+        weights = answer.weights.sum(axis=1)
+        ground = Ground(weights, found[0][0].target, coordinates)
+        searches = tuple(
+            self.methods[j].start(
+                self.problems[j], coordinates[j], float(weights.sum()), found[j][1]
+            )
+            for j in range(J)
+        )
+        return CommonRounds(ground, searches, (None,) * J, live=tuple(range(J)))
+
+    def _strength(self, j: int) -> float:
+        return self.problems[j].penalty.strength
 
     def _require_classes(self, weights: Array) -> None:
         """Raise ValueError where a training set would have no row of a class, or no row."""
@@ -185,14 +193,16 @@ class Path:
 
     def with_factors(self, state: CommonRounds, sums: HessiansSums) -> CommonRounds:
         """Take in Hessians, for which the memory of steps with older ones is worthless."""
-        ground, weight = state.ground, self._weight(state.ground, -1)
+        ground, F = state.ground, self.n_folds
         factors, searches, own = list(state.factors), list(state.searches), list(state.own)
         for place, j in enumerate(state.live):
-            found = self._factor(ground, j, HessianSums(sums.weight, sums.matrices[place]), weight)
+            found = self._factor(
+                ground, j, HessianSums(sums.weight, sums.matrices[place]), self._weight(ground, -1)
+            )
             if found is not None:
-                factors[j], searches[j] = found, lbfgs.forget(searches[j])
-                mine = slice(j * self.n_folds, (j + 1) * self.n_folds)
-                own[mine] = map(lbfgs.forget, own[mine])
+                forget = self.methods[j].forget
+                factors[j], searches[j] = found, forget(searches[j])
+                own[j * F : (j + 1) * F] = map(forget, own[j * F : (j + 1) * F])
         return replace(state, factors=tuple(factors), searches=tuple(searches), own=tuple(own))
 
     def told_common(
@@ -200,26 +210,24 @@ class Path:
     ) -> tuple["CommonRounds | OwnRounds", Measured]:
         """Take in loss and gradient by fold at the trials of the live penalties."""
         ground, F = state.ground, self.n_folds
-        whole = float(ground.weights.sum())
-        searches, live, norms = list(state.searches), [], []
+        searches, live, norms, values = list(state.searches), [], [], []
         own: list[Any] = list(state.own) or [None] * (len(searches) * F)
-        values = []
         for place, j in enumerate(state.live):
-            trial = searches[j].trial
+            method, search = self.methods[j], searches[j]
             total = _summed(sums, place)
-            value, gradient = self._objective(j, ground, total, trial, whole)
+            value, gradient = self._objective(j, ground, total, search.trial, total.weight)
             apart = 0.0
             for k in range(F):
                 part = _less(total, sums, place, k)
-                own_value, own_gradient = self._objective(j, ground, part, trial, part.weight)
-                own[j * F + k] = _seen(own[j * F + k], trial, own_value, own_gradient)
-                apart = max(apart, float(np.abs(own_gradient - gradient).max(initial=0.0)))
+                seen = self._objective(j, ground, part, search.trial, part.weight)
+                own[j * F + k] = self._seen(j, ground, own[j * F + k], search.trial, part, *seen)
+                apart = max(apart, float(np.abs(seen[1] - gradient).max(initial=0.0)))
             unit = self._unit(j, ground, value)
+            norms.append(_in_unit(method.norm(search, gradient), unit))
             near = max(self._absolute(unit), _NEAR * apart)
-            search = lbfgs.advance(searches[j], value, gradient, near)
-            searches[j] = self._along(search, state.factors[j])
+            search = method.advance(search, value, gradient, near)
+            searches[j] = self._along(j, search, state.factors[j])
             values.append(value)
-            norms.append(_in_unit(float(np.abs(gradient).max(initial=0.0)), unit))
             if not self.ended(search):
                 live.append(j)
         measured = Measured(float(np.mean(values)), max(norms), scores={"models": len(state.live)})
@@ -229,10 +237,28 @@ class Path:
             own=tuple(own),
             live=tuple(live),
             rounds=state.rounds + 1,
+            wants_hessians=max(norms) > _FAR,
         )
         if live and state.rounds < _MOST_COMMON_ROUNDS:
             return state, measured
         return self.apart(state), measured
+
+    def _seen(
+        self,
+        j: int,
+        ground: Ground,
+        before: Search | None,
+        point: Array,
+        part: LossSums,
+        value: float,
+        gradient: Array,
+    ) -> Search:
+        """Take in what a model has seen of its own function at a common point."""
+        method = self.methods[j]
+        if before is not None:
+            return method.visit(before, point, value, gradient)
+        first = method.start(self.problems[j], ground.coordinates[j], part.weight, point)
+        return method.advance(first, value, gradient, 0.0)
 
     def apart(self, state: CommonRounds) -> OwnRounds:
         """Return the state in which each model goes on by itself."""
@@ -247,7 +273,7 @@ class Path:
         return OwnRounds(state.ground, factors, state.searches, models)
 
     def _begun_own(
-        self, j: int, k: int, search: lbfgs.LBFGSState, factor: Factorised | None, ground: Ground
+        self, j: int, k: int, search: Search, factor: Curvature | None, ground: Ground
     ) -> OwnModel:
         unit = self._unit(j, ground, search.value)
         if search.gradient_norm <= self._absolute(unit):
@@ -301,7 +327,8 @@ class Path:
     def _renewed(self, ground: Ground, model: OwnModel, sums: HessianSums) -> OwnModel:
         """Take in a Hessian, for which the memory of steps with the old one is worthless."""
         factor = self._factor(ground, model.penalty, sums, self._weight(ground, model.left_out))
-        search = model.search if factor is None else lbfgs.forget(model.search)
+        forget = self.methods[model.penalty].forget
+        search = model.search if factor is None else forget(model.search)
         return replace(
             model,
             factor=factor or model.factor,
@@ -317,9 +344,8 @@ class Path:
         weight = self._weight(ground, model.left_out)
         part = LossSums(weight, 0.0, sums.coef[place], sums.intercept[place])
         _, gradient = self._objective(j, ground, part, before.trial, weight)
-        # Without values, slopes say where a convex function's search along a line ends.
-        value = before.value if np.isfinite(before.value) else 0.0
-        search = lbfgs.advance(before, value, gradient, self._absolute(model.unit))
+        tol = self._absolute(model.unit)
+        search = self.methods[j].advance_by_slope(before, gradient, tol)
         if search.gradient is gradient:
             short = before.direction is not None and before.step < _SHORT_STEP
             norm = _in_unit(search.gradient_norm, model.unit)
@@ -328,7 +354,7 @@ class Path:
             )
         factor = model.factor or state.factors[j]
         if search.converged:
-            return replace(model, search=self._last_step(search, factor, model.unit))
+            return replace(model, search=self._last_step(j, search, factor, model.unit))
         model = replace(model, search=search)
         if search.stuck or search.needs_direction:
             model = self._with_new_hessian(model)
@@ -373,8 +399,8 @@ class Path:
             return Scored(state, scores), Measured()
         # The step from the last common point leads nearer to the optimum of all rows than the mean
         # of the folds' own optima is.
-        common = replace(state.common[best], converged=False, stuck=False)
-        search = self._along(common, state.factors[best])
+        common = resumed(state.common[best])
+        search = self._along(best, common, state.factors[best])
         unit = self._unit(best, state.ground, common.value)
         model = OwnModel(
             best,
@@ -387,14 +413,14 @@ class Path:
         )
         return Refit(state, scores, model), Measured(score=float(scores[0][:, best].mean()))
 
-    def _factor(
-        self, ground: Ground, j: int, sums: HessianSums, weight: float
-    ) -> Factorised | None:
-        """Factorise a Hessian in the first penalty's coordinates in those of this one."""
+    def _factor(self, ground: Ground, j: int, sums: HessianSums, weight: float) -> Curvature | None:
+        """Return what a Hessian in the first penalty's coordinates is in those of this one."""
         to, problem = ground.coordinates[j], self.problems[j]
         change = np.tile(to.change_from(ground.coordinates[0]), problem.n_outputs)
         scaled = HessianSums(sums.weight, sums.matrix * np.outer(change, change))
-        return factorise(scaled, to.penalty(problem.penalty.by_column(weight)))
+        penalty = to.penalty(problem.penalty.by_column(weight))
+        found: Curvature | None = self.methods[j].curvature(scaled, penalty, problem.n_outputs)
+        return found
 
     def _weight(self, ground: Ground, left_out: int) -> float:
         whole = float(ground.weights.sum())
@@ -406,27 +432,21 @@ class Path:
         to = ground.coordinates[j]
         return self.problems[j].objective(sums, parameters_at(to, point), to, weight)
 
-    def _steered(self, model: OwnModel, factor: Factorised | None) -> OwnModel:
-        return replace(model, search=self._along(model.search, factor))
+    def _steered(self, model: OwnModel, factor: Curvature | None) -> OwnModel:
+        return replace(model, search=self._along(model.penalty, model.search, factor))
 
-    def _along(self, search: lbfgs.LBFGSState, factor: Factorised | None) -> lbfgs.LBFGSState:
+    def _along(self, j: int, search: Search, factor: Curvature | None) -> Search:
         """Choose the next direction of a search that wants one."""
         if not search.needs_direction or self.ended(search):
             return search
-        if factor is None:
-            return lbfgs.steer(search)
-        return lbfgs.steer_by(search, partial(factor.solve, point=search.point))
+        return self.methods[j].steer(search, factor)
 
-    def _last_step(
-        self, search: lbfgs.LBFGSState, factor: Factorised | None, unit: float
-    ) -> lbfgs.LBFGSState:
+    def _last_step(self, j: int, search: Search, factor: Curvature | None, unit: float) -> Search:
         """Take the step from the last gradient, which costs no round, if it is a small one."""
         if factor is None or search.gradient is None:
             return search
-        ahead = lbfgs.steer_by(search, partial(factor.solve, point=search.point))
-        if not -0.5 * ahead.start_slope <= _SURE * unit**2:
-            return search
-        return replace(search, point=ahead.trial, trial=ahead.trial)
+        point, gain = self.methods[j].ahead(search, factor)
+        return replace(search, point=point, trial=point) if gain <= _SURE * unit**2 else search
 
     def _absolute(self, unit: float) -> float:
         # An objective of zero, its lower bound, is the optimum whatever is left of the gradient.
@@ -471,11 +491,3 @@ def _less(total: LossSums, sums: FoldSums, place: int, k: int) -> LossSums:
         total.coef - sums.coef[k, place],
         total.intercept - sums.intercept[k, place],
     )
-
-
-def _seen(
-    before: lbfgs.LBFGSState | None, point: Array, value: float, gradient: Array
-) -> lbfgs.LBFGSState:
-    if before is None:
-        return lbfgs.advance(lbfgs.start(point, memory=_MEMORY), value, gradient, 0.0)
-    return lbfgs.visit(before, point, value, gradient, 0.0)

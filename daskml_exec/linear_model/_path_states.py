@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Target
 from daskml_exec.kernels.standardisation import Standardisation
@@ -18,7 +17,10 @@ from daskml_exec.linear_model._path_queries import (
     OwnPoints,
     PathMoments,
 )
+from daskml_exec.linear_model._path_searches import Matrix, Search
 from daskml_exec.training import Measured
+
+Curvature = Factorised | Matrix
 
 if TYPE_CHECKING:
     from daskml_exec.linear_model._path import Path
@@ -61,9 +63,9 @@ class CommonRounds:
     Attributes
     ----------
     ground : Ground
-    searches : tuple of LBFGSState
+    searches : tuple of LBFGSState or ProximalState
         For each penalty, over all rows.
-    factors : tuple of Factorised or None
+    factors : tuple of Factorised, Matrix or None
         Of each penalty's Hessian.
     own : tuple of LBFGSState
         For each penalty and fold, what was seen of its own function; empty before the first answer.
@@ -75,9 +77,9 @@ class CommonRounds:
     """
 
     ground: Ground
-    searches: tuple[lbfgs.LBFGSState, ...]
-    factors: tuple[Factorised | None, ...]
-    own: tuple[lbfgs.LBFGSState, ...] = ()
+    searches: tuple[Search, ...]
+    factors: tuple[Curvature | None, ...]
+    own: tuple[Search, ...] = ()
     live: tuple[int, ...] = ()
     wants_hessians: bool = True
     rounds: int = 0
@@ -110,12 +112,12 @@ class OwnModel:
         Which one.
     left_out : int
         The fold that it does not train on; -1 for none.
-    search : LBFGSState
+    search : LBFGSState or ProximalState
     unit : float
         Of its gradient.
     norm : float
         Of the gradient at its point, in that unit.
-    factor : Factorised or None
+    factor : Factorised, Matrix or None
         Of a Hessian of its own; None for that of all models of the penalty.
     share : float
         Of the rows that the last Hessian came from.
@@ -129,10 +131,10 @@ class OwnModel:
 
     penalty: int
     left_out: int
-    search: lbfgs.LBFGSState
+    search: Search
     unit: float
     norm: float
-    factor: Factorised | None = None
+    factor: Curvature | None = None
     share: float = 0.0
     norms: tuple[float, ...] = ()
     misled: bool = False
@@ -154,8 +156,8 @@ class OwnRounds:
     """
 
     ground: Ground
-    factors: tuple[Factorised | None, ...]
-    common: tuple[lbfgs.LBFGSState, ...]
+    factors: tuple[Curvature | None, ...]
+    common: tuple[Search, ...]
     models: tuple[OwnModel, ...]
 
     def ask(self, by: "Path") -> OwnPoints | HeldOut:

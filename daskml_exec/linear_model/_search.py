@@ -5,7 +5,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from daskml_exec.kernels import lbfgs, proximal_newton
+from daskml_exec.kernels import lbfgs
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Target
 from daskml_exec.kernels.loss_sums import LossSums

@@ -17,6 +17,7 @@ from daskml_exec.linear_model import LogisticRegressionCV, _path_fit
 from daskml_exec.model_selection import GroupKFold, KFold, StratifiedKFold
 from daskml_exec.preprocessing import StandardScaler
 from daskml_exec.training import load, open_model, save
+from tests.linear_model.conftest import mixed
 from tests.linear_model.toolbox import as_csr, as_dask, as_frame, as_futures
 from tests.tiers import slow
 
@@ -361,3 +362,38 @@ def test_no_penalty_and_rows_of_weight_zero(species, n_chunks):
     paths, scores = oracle(X, noisy, weight, cv=sk.KFold(3), C=[np.inf, 1.0])
     np.testing.assert_allclose(model.coefs_paths_[:, 0], paths, atol=1e-5)
     np.testing.assert_allclose(model.scores_[:, 0], scores, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_species", [2, slow(3)])
+def test_shares_of_l1_zero_the_same_coefficients_as_scikit_learn(n_species):
+    X, y, weight = mixed(n_species)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    Cs, shares = [0.05, 0.5], [0.0, 0.5, 1.0]
+    model = fitted(as_dask(X), y, weight, Cs=Cs, l1_ratios=shares)
+    assert model.scores_.shape == (3, 3, 2) and "3 shares of L1" in str(model.explain())
+    assert "in the same passes" in str(model.explain())
+    scorer = get_scorer("neg_log_loss")
+    for k, (train, test) in enumerate(CV.split(X, y)):
+        for i, share in enumerate(shares[1:], start=1):
+            for j, C in enumerate(Cs):
+                want = theirs.LogisticRegression(
+                    C=C, l1_ratio=share, solver="saga", tol=1e-12, max_iter=100_000
+                )
+                if "l1_ratio" in want.get_params() and want.penalty == "l2":
+                    want.set_params(penalty="elasticnet")  # as releases before 1.8 want it
+                want.fit(X[train], y[train], weight[train])
+                found = model.coefs_paths_[k, i, j, :, :-1]
+                np.testing.assert_array_equal(found != 0, want.coef_ != 0)
+                np.testing.assert_allclose(found, want.coef_, atol=1e-6)
+                assert model.scores_[k, i, j] == pytest.approx(
+                    scorer(want, X[test], y[test]), rel=1e-6
+                )
+    i, j = np.unravel_index(model.scores_.mean(axis=0).argmax(), (3, 2))
+    assert (model.l1_ratio_, model.C_) == (shares[i], Cs[j])
+
+
+@pytest.mark.parametrize("l1_ratios", [[], [1.5], [np.nan], [[0.0]], 0.5])
+def test_bad_shares_are_named(species, l1_ratios):
+    X, y, _ = species
+    with pytest.raises(ValueError, match="l1_ratios"):
+        fitted(X, y, l1_ratios=l1_ratios)

@@ -1,6 +1,7 @@
 """The path of models as an algorithm of the engine: pure, counted, and the same for any cuts."""
 
 import itertools
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -107,3 +108,11 @@ def test_queries_say_what_their_rounds_do():
         "own",
     ]
     assert partial(best_of)(state.scores) == state.model.penalty
+
+
+def test_with_shares_of_l1():
+    family = FAMILIES["binary"]
+    by = algorithm(family)
+    problems = [replace(each, penalty=replace(each.penalty, l1_share=0.5)) for each in by.problems]
+    mixed = replace(by, problems=(by.problems[0], problems[1]))
+    check_algorithm(mixed, PathBeginning(), rows(family))
