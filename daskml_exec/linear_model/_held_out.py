@@ -8,11 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from daskml_exec.executor import Query
-from daskml_exec.kernels.array_namespace import is_host, to_host
+from daskml_exec.kernels.array_namespace import is_host, to_device_of, to_host
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.distributions import Distribution
 from daskml_exec.kernels.folds import NOWHERE
 from daskml_exec.kernels.probabilities import class_probabilities
+from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.kernels.row_scores import log_losses_of_margins
 from daskml_exec.metrics import log_loss
 from daskml_exec.metrics._row_means import first, mean_metric
@@ -139,12 +140,17 @@ class HeldOut(Query[dict[int, Sums]]):
         """Yield the margins of each model."""
         J, K = self.intercept.shape[1:]
         at_once = max(1, int(_MARGIN_BYTES // (8 * K * len(rows))))
-        block = X[rows] if is_host(X) else to_host(X)[rows]
+        block = take_rows(X, rows)
         for begin in range(0, J, at_once):
             some = slice(begin, begin + at_once)
             coef = self.coef[k, some].reshape(-1, X.shape[1])
-            z = (block @ coef.T).T if sp.issparse(block) else coef @ block.T
-            z = np.ascontiguousarray(z) + self.intercept[k, some].reshape(-1, 1)
+            if sp.issparse(block):
+                z = np.ascontiguousarray((block @ coef.T).T)
+            elif is_host(block):
+                z = coef @ block.T
+            else:
+                z = to_host(to_device_of(coef, block) @ block.T)
+            z = z + self.intercept[k, some].reshape(-1, 1)
             for of_model in z.reshape(-1, K, len(rows)):
                 yield of_model[0] if K == 1 else of_model.T
 
