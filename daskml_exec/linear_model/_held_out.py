@@ -109,8 +109,20 @@ class HeldOut(Query[dict[int, Sums]]):
         return {k: _both(scorings, left.get(k), right.get(k)) for k in sorted({*left, *right})}
 
     def scores(self, answer: dict[int, Sums]) -> Array:
-        """Return the scores, of shape (n_scorings, F, J)."""
+        """Return the scores, of shape (n_scorings, F, J).
+
+        Raises
+        ------
+        ValueError
+            A fold has no rows that weigh anything.
+        """
         F, J = self.intercept.shape[:2]
+        empty = sorted({*range(F)} - {*answer})
+        if empty:
+            raise ValueError(
+                f"fold {empty[0]} has no row of positive weight, so that there is nothing to score "
+                "the models on that have not seen it; allowed are folds that each have some"
+            )
         found = np.full((len(self.names), F, J), np.nan)
         for k, sums in answer.items():
             for s, scoring in enumerate(self.prepare()):

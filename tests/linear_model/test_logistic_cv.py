@@ -326,6 +326,15 @@ def test_a_class_that_training_rows_lack_is_named(species):
             fitted(given, y, cv=pairs)
 
 
+def test_a_fold_that_weighs_nothing_is_named(species):
+    X, y, _ = species
+    weight = np.where(np.arange(len(y)) < 50, 0.0, 1.0)
+    pairs = list(sk.KFold(3).split(X))
+    for given in (X, as_dask(X)):
+        with pytest.raises(ValueError, match="fold 0 has no row of positive weight"):
+            fitted(given, y, weight, cv=pairs)
+
+
 def test_a_rare_class_warns_as_in_scikit_learn(species):
     X, y, _ = species
     kept = np.flatnonzero((y != "virginica") | (np.cumsum(y == "virginica") <= 2))
