@@ -1,9 +1,12 @@
 """Penalties chosen by folds: the models, the scores and the choice are scikit-learn's."""
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import linear_model as theirs
 from sklearn import model_selection as sk
 from sklearn.datasets import load_iris
@@ -173,8 +176,8 @@ def one_by_one(monkeypatch):
 
 def test_one_after_another_are_the_same_models(one_by_one, species):
     X, y, weight = species
-    for given in (X, as_dask(X)):
-        model = fitted(given, y, weight)
+    for rows in (X, as_dask(X)):
+        model = fitted(rows, y, weight)
         require_equal(model, *oracle(X, y, weight))
         assert "one after another" in str(model.explain())
         assert len(model.history_) == model.history_[-1].round + 1
@@ -321,18 +324,18 @@ def test_a_class_that_training_rows_lack_is_named(species):
     X, y, _ = species
     test_fold = np.where(y == "virginica", 0, np.arange(len(y)) % 2)
     pairs = [(np.flatnonzero(test_fold != k), np.flatnonzero(test_fold == k)) for k in range(2)]
-    for given in (X, as_dask(X)):
+    for rows in (X, as_dask(X)):
         with pytest.raises(ValueError, match=r"class .*virginica.* fold 0"):
-            fitted(given, y, cv=pairs)
+            fitted(rows, y, cv=pairs)
 
 
 def test_a_fold_that_weighs_nothing_is_named(species):
     X, y, _ = species
     weight = np.where(np.arange(len(y)) < 50, 0.0, 1.0)
     pairs = list(sk.KFold(3).split(X))
-    for given in (X, as_dask(X)):
+    for rows in (X, as_dask(X)):
         with pytest.raises(ValueError, match="fold 0 has no row of positive weight"):
-            fitted(given, y, weight, cv=pairs)
+            fitted(rows, y, weight, cv=pairs)
 
 
 def test_a_rare_class_warns_as_in_scikit_learn(species):
@@ -406,3 +409,16 @@ def test_bad_shares_are_named(species, l1_ratios):
     X, y, _ = species
     with pytest.raises(ValueError, match="l1_ratios"):
         fitted(X, y, l1_ratios=l1_ratios)
+
+
+@settings(max_examples=5, deadline=None)
+@given(n_bytes=st.integers(600, 5000), seed=st.integers(0, 20))
+def test_any_cuts_of_the_rows_are_the_same_models(n_bytes, seed):
+    X, y, weight = mixed(3)
+    order = np.random.default_rng(seed).permutation(len(y))
+    X, y, weight = X[order], y[order], weight[order]
+    whole = fitted(X, y, weight, Cs=[0.1, 1.0])
+    with dask.config.set({"daskml-exec.partition-bytes": n_bytes}):
+        cut = fitted(X, y, weight, Cs=[0.1, 1.0])
+    np.testing.assert_allclose(cut.coefs_paths_, whole.coefs_paths_, atol=1e-7)
+    np.testing.assert_allclose(cut.scores_, whole.scores_, rtol=1e-8)
