@@ -278,9 +278,13 @@ class Path:
         unit = self._unit(j, ground, search.value)
         if search.gradient_norm <= self._absolute(unit):
             search = replace(search, converged=True)
+        return self._steered(self._own_model(j, k, search, unit), factor)
+
+    def _own_model(self, j: int, k: int, search: Search, unit: float) -> OwnModel:
+        every = self.every_round
+        share = 1.0 if every else self.hessian_share
         norm = _in_unit(search.gradient_norm, unit)
-        model = OwnModel(j, k, search, unit, norm, share=self.hessian_share)
-        return self._steered(model, factor)
+        return OwnModel(j, k, search, unit, norm, share=share, wants_hessian=every)
 
     def live(self, models: Sequence[OwnModel]) -> list[OwnModel]:
         """Return the models that have not ended."""
@@ -402,15 +406,7 @@ class Path:
         common = resumed(state.common[best])
         search = self._along(best, common, state.factors[best])
         unit = self._unit(best, state.ground, common.value)
-        model = OwnModel(
-            best,
-            -1,
-            search,
-            unit,
-            _in_unit(common.gradient_norm, unit),
-            share=self.hessian_share,
-            wants_hessian=self.every_round,
-        )
+        model = self._own_model(best, -1, search, unit)
         return Refit(state, scores, model), Measured(score=float(scores[0][:, best].mean()))
 
     def _factor(self, ground: Ground, j: int, sums: HessianSums, weight: float) -> Curvature | None:

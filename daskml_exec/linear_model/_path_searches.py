@@ -23,6 +23,7 @@ from daskml_exec.linear_model._search import Known
 from daskml_exec.partitions import Partition
 
 _MEMORY = 12
+_TRUSTED = 2.0
 
 Search = Any
 """`LBFGSState` or `ProximalState`."""
@@ -99,6 +100,9 @@ class _Smooth:
 
     def ahead(self, search: Any, curvature: Any) -> tuple[Array, float]:
         ahead = self.steer(search, curvature)
+        plain = self.steer(lbfgs.forget(search), curvature)
+        if _longer(ahead.direction, plain.direction):
+            ahead = plain
         return ahead.trial, -0.5 * ahead.start_slope
 
 
@@ -142,9 +146,20 @@ class _Sparse:
 
     def ahead(self, search: Any, curvature: Any) -> tuple[Array, float]:
         step = proximal_newton.model_step(search, curvature.matrix)
+        plain = proximal_newton.model_step(proximal_newton.forget(search), curvature.matrix)
+        if _longer(step, plain):
+            step = plain
         promised = proximal_newton.promised_change(search, step)
         # No step is no gain, and no worse than one.
         return search.point + step, -0.5 * promised if promised < 0.0 else np.inf
+
+
+def _longer(step: Any, plain: Any) -> bool:
+    """Whether a step is so much longer than one without memory that this must be rounding.
+
+    What gradients near the optimum have turned by is.
+    """
+    return bool(np.linalg.norm(step) > _TRUSTED * np.linalg.norm(plain))
 
 
 _SMOOTH, _SPARSE = _Smooth(), _Sparse()
