@@ -1,5 +1,6 @@
 """Linear models with scikit-learn's objectives, trained over partitions."""
 
+from daskml_exec.linear_model._elastic_net import ElasticNet, Lasso
 from daskml_exec.linear_model._explain import Explanation
 from daskml_exec.linear_model._logistic import LogisticRegression
 from daskml_exec.linear_model._logistic_cv import LogisticRegressionCV
@@ -11,7 +12,9 @@ from daskml_exec.training import History, RoundRecord, let_save, publish
 
 __all__ = [
     "Choice",
+    "ElasticNet",
     "Explanation",
+    "Lasso",
     "LinearRegression",
     "LogisticRegression",
     "LogisticRegressionCV",
@@ -23,7 +26,15 @@ __all__ = [
 
 publish(__name__, __all__)
 let_save(
-    (LinearRegression, LogisticRegression, LogisticRegressionCV, PoissonRegressor, Ridge),
+    (
+        ElasticNet,
+        Lasso,
+        LinearRegression,
+        LogisticRegression,
+        LogisticRegressionCV,
+        PoissonRegressor,
+        Ridge,
+    ),
     # Files hold their indices: a new one comes last.
     states=(History, RoundRecord, Shape, Plan, Choice),
 )

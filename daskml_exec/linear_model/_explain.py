@@ -26,6 +26,8 @@ class Explanation(Readable):
         What became of a scaler in front, in words; empty if there was none.
     models : str
         Which models were fitted, and how, in words; empty if there was one.
+    coefficients : str
+        How many of them are zero, in words; empty where the penalty leaves none of them so.
     """
 
     shape: Shape
@@ -34,6 +36,7 @@ class Explanation(Readable):
     choice: Choice | None = None
     scaling: str = ""
     models: str = ""
+    coefficients: str = ""
 
     @property
     def regime(self) -> str:
@@ -82,6 +85,8 @@ class Explanation(Readable):
             yield "scaling", self.scaling
         if self.models:
             yield "models", self.models
+        if self.coefficients:
+            yield "coefficients", self.coefficients
         yield "regime", f"{self.regime}: {self.reason}"
         if self.pool_share:
             rows = self.pool_share * shape.rows

@@ -17,6 +17,7 @@ from daskml_exec.linear_model._explain import Explanation
 from daskml_exec.linear_model._parallel import (
     DATA,
     MODEL,
+    SOLVERS_OF_L1,
     SOLVERS_OF_MODEL,
     Choice,
     choose,
@@ -47,6 +48,7 @@ class GLM(PartitionedEstimator):
     n_features_in_: int
     feature_names_in_: NDArray[Any]
     history_: History
+    coef_: Any
     _shape: Shape
     _plan: Plan
     _choice: Choice
@@ -62,7 +64,20 @@ class GLM(PartitionedEstimator):
             A text to print, and in notebooks a table.
         """
         check_is_fitted(self)
-        return Explanation(self._shape, self._plan, self.history_, self._told(), self._scaling)
+        return Explanation(
+            self._shape,
+            self._plan,
+            self.history_,
+            self._told(),
+            self._scaling,
+            coefficients=self._zeros() if self._makes_zeros else "",
+        )
+
+    def _zeros(self) -> str:
+        """Say how many coefficients are zero."""
+        coef, size = self.coef_, int(np.prod(self.coef_.shape))
+        kept = coef.count_nonzero() if sp.issparse(coef) else np.count_nonzero(coef)
+        return f"{size - kept:,} of {size:,} are zero"
 
     def _check_arguments(self, X: Any, y: Any, sample_weight: Any) -> Executor | None:
         executor = super()._check_arguments(X, y, sample_weight)
@@ -76,7 +91,27 @@ class GLM(PartitionedEstimator):
                 f"solver={self._solver!r} with parallel='model'; allowed are 'auto' and 'lbfgs', "
                 "as other solvers need whole rows"
             )
+        if self._makes_zeros:
+            self._refuse_beside_l1()
         return executor
+
+    def _refuse_beside_l1(self) -> None:
+        share = getattr(self, "l1_ratio", 1.0)
+        if self._solver not in SOLVERS_OF_L1:
+            raise ValueError(
+                f"l1_ratio={share!r} with solver={self._solver!r}, which needs a penalty that is "
+                "smooth; allowed are solver='auto' and 'newton', or l1_ratio=0"
+            )
+        if self.parallel == MODEL:
+            raise ValueError(
+                f"l1_ratio={share!r} with parallel='model', which needs a penalty that is smooth; "
+                "allowed are parallel='data' and 'auto', or l1_ratio=0"
+            )
+
+    @property
+    def _makes_zeros(self) -> bool:
+        """Whether the penalty has a share of L1."""
+        return False
 
     @property
     def _solver(self) -> str:
@@ -87,7 +122,14 @@ class GLM(PartitionedEstimator):
         if self.parallel != "auto" or executor is None:
             return Choice(self.parallel, f"parallel={self.parallel!r} was asked for")
         if isinstance(X, Data):
+            if X.cut == "cells" and self._makes_zeros:
+                raise ValueError(
+                    "X was loaded in cells, and a penalty with a share of L1 needs whole rows; "
+                    "allowed is a Data that was loaded in rows, or l1_ratio=0"
+                )
             return Choice(MODEL if X.cut == "cells" else DATA, f"X was loaded in {X.cut}")
+        if self._makes_zeros:
+            return Choice(DATA, "a penalty with a share of L1 needs whole rows")
         require_matrix(X)
         meta = frame_meta(X)
         n_features = None if meta is None or np.isnan(meta.shape[1]) else int(meta.shape[1])

@@ -5,7 +5,7 @@ determine, and the gradient at it, summed over the rows, says what is missing, a
 `_least_squares`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,10 +26,13 @@ class LassoBeginning:
     ----------
     plan : Plan
     max_iter : int
+    start : Parameters or None
+        Near which the minimiser is thought to be; None if that is not given.
     """
 
     plan: Plan
     max_iter: int
+    start: Parameters | None = None
 
     def ask(self, by: NewtonL1) -> Normal:
         return Normal()
@@ -41,12 +44,15 @@ class LassoBeginning:
         matrix = np.eye(to.size)
         matrix[:d, :d] = given.matrix + np.diag(given.penalty)
         costs = problem.l1_of(to, given.weight)
-        point = coordinate_descent(matrix[:d, :d], given.right, costs[0, :d])
+        near = None if self.start is None else self.start.coef[0] * to.scale
+        point = coordinate_descent(matrix[:d, :d], given.right, costs[0, :d], start=near)
         if problem.fit_intercept:
             point = np.append(point, given.target.mean * to.intercept_scale)
         nothing = Parameters(np.zeros((1, d)), np.zeros(1))
         known = Known(given.weight, given.target, to, nothing)
-        return by.begin_at(known, self.plan, point[None], self.max_iter, matrix), Measured()
+        state = by.begin_at(known, self.plan, point[None], self.max_iter, matrix)
+        # The first step is done.
+        return replace(state, search=replace(state.search, n_iter=1)), Measured()
 
 
 @dataclass(frozen=True)

@@ -31,16 +31,19 @@ class LogisticRegression(ClassifierMixin, GLM):
 
     Minimises, over coefficients W and intercepts b,
 
-    .. math:: C \sum_i s_i\, \ell(W x_i + b, y_i) + \tfrac12 \|W\|_F^2
+    .. math:: C \sum_i s_i\, \ell(W x_i + b, y_i) + \tfrac{1 - \rho}{2} \|W\|_F^2 + \rho \|W\|_1
 
-    with the logistic loss for two classes and the cross-entropy of the softmax for more. The
-    intercept is not penalised. Coefficients agree with scikit-learn's from any chunking, and are
-    the same to the bit on any number of Workers.
+    with the logistic loss for two classes and the cross-entropy of the softmax for more, and
+    :math:`\rho` for `l1_ratio`. The intercept is not penalised. Coefficients agree with
+    scikit-learn's from any chunking, and are the same to the bit on any number of Workers.
 
     Parameters
     ----------
     C : float, default=1.0
         Inverse strength of the penalty; ``np.inf`` means no penalty.
+    l1_ratio : float, default=0.0
+        The share of L1 in the penalty, from 0 to 1. With any, coefficients of columns that do not
+        help are exactly zero.
     fit_intercept : bool, default=True
         Whether there is an intercept b; without, it is zero.
     class_weight : dict, "balanced" or None, default=None
@@ -51,7 +54,8 @@ class LogisticRegression(ClassifierMixin, GLM):
         is larger than ``tol * sqrt(f / log(K))`` for K classes, in standardised coordinates.
         These are :math:`u_{kj} = W_{kj} \sqrt{h\,\mathrm{var}_j + 1/(C \sum s)}`, with var the
         variance of the column and h = (K - 1)/K², so that neither the units of the columns, nor
-        the number of rows, nor how far apart the classes are, changes what `tol` means.
+        the number of rows, nor how far apart the classes are, changes what `tol` means. With a
+        share of L1 it is the subgradient of least norm, and the 1/C beside var is that of L2.
     max_iter : int, default=2000
         Iterations of the solver at most: accepted steps, or averages of "averaging".
     solver : {"auto", "newton", "lbfgs", "averaging"}, default="auto"
@@ -61,6 +65,10 @@ class LogisticRegression(ClassifierMixin, GLM):
           Where a Hessian would be too large (many features, above all sparse ones), directions
           come from Hessian-vector products on a sample. Where rows are fewer than columns, the
           driver takes them all, up to 400 MB, and solves in their span. `explain` says which.
+          With a share of L1 each step goes to the minimiser of a quadratic model with the penalty
+          as it is [3]_. Where a Hessian of all columns would be too large, or rows are fewer than
+          columns, it is taken of those that are in force, and joined by others where their
+          gradients say so.
         - "lbfgs": each round sums loss and gradient over all rows; the driver takes an L-BFGS
           step. Hundreds of rounds where features are correlated.
         - "averaging": each partition trains a local model, and the models are averaged by
@@ -128,6 +136,8 @@ class LogisticRegression(ClassifierMixin, GLM):
        optimization, Journal of Machine Learning Research 14.
     .. [2] Shamir, Srebro and Zhang (2014), Communication-efficient distributed optimization using
        an approximate Newton-type method, ICML.
+    .. [3] Lee, Sun and Saunders (2014), Proximal Newton-type methods for minimizing composite
+       functions, SIAM Journal on Optimization 24.
 
     Examples
     --------
@@ -145,6 +155,7 @@ class LogisticRegression(ClassifierMixin, GLM):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "C": [Interval(Real, 0, None, closed="right")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "fit_intercept": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -166,6 +177,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         self,
         *,
         C: float = 1.0,
+        l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         class_weight: Any = None,
         tol: float = 1e-10,
@@ -178,6 +190,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.C = C
+        self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.tol = tol
@@ -223,7 +236,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         """
         with all_or_nothing(self), telling(self, X, y, sample_weight):
             executor: Any = self._check_arguments(X, y, sample_weight)
-            penalty = penalty_of(self.C)
+            penalty = replace(penalty_of(self.C), l1_share=self.l1_ratio)
             X, scaling = self._unscaled(X, penalty)
             inputs = self._inputs(executor, X, y, sample_weight)
             choice = self._choose(executor, inputs[0])
@@ -238,7 +251,7 @@ class LogisticRegression(ClassifierMixin, GLM):
                     ),
                     data.partitions,
                     choice,
-                    partial(plan_for, self.solver, penalty.strength > 0),
+                    partial(plan_for, self.solver, penalty.strength > 0, sparse=self._makes_zeros),
                     partial(set_logistic, classes=classes, dtype=data.dtype),
                     scaling and scaling.of_rows(weighted=data.weighted),
                 )
@@ -261,7 +274,15 @@ class LogisticRegression(ClassifierMixin, GLM):
         model = SklearnLogisticRegression(
             C=self.C, fit_intercept=self.fit_intercept, class_weight=self.class_weight
         )
+        if self.l1_ratio:
+            model.set_params(l1_ratio=self.l1_ratio, solver="saga")  # that solver alone has both
+            if model.penalty == "l2":  # before release 1.8
+                model.set_params(penalty="elasticnet")
         return self._copy_fitted(model, "classes_", "coef_", "intercept_", "n_iter_")
+
+    @property
+    def _makes_zeros(self) -> bool:
+        return bool(self.l1_ratio > 0 and np.isfinite(self.C))
 
     def sparsify(self) -> "LogisticRegression":
         """Turn `coef_` into a CSR matrix, which predicts as well, and return this estimator.
@@ -436,8 +457,9 @@ def set_logistic(
     coef, intercept = parameters.coef, parameters.intercept
     if len(intercept) > 1:
         # The softmax sees differences between classes only: of all that give the same, those
-        # whose mean over the classes is zero, as scikit-learn's.
-        coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
+        # whose mean over the classes is zero, as scikit-learn's. L1 prefers others.
+        coef = coef if model._makes_zeros else coef - coef.mean(axis=0)
+        intercept = intercept - intercept.mean()
     model.classes_ = classes
     model.coef_ = coef.astype(dtype)
     model.intercept_ = intercept.astype(dtype)

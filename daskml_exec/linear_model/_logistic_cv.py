@@ -140,6 +140,7 @@ class LogisticRegressionCV(LogisticRegression):
     # What `LogisticRegression` has as parameters, and this has no choice of.
     parallel = DATA  # type: ignore[assignment]
     n_blocks = "auto"
+    l1_ratio = 0.0
     solver = "auto"
     warm_start = False
 

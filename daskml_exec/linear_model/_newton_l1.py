@@ -13,7 +13,7 @@ of all columns come with each round, so that nothing is taken for granted of the
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -142,7 +142,7 @@ class NewtonL1:
     problem: GLMProblem
     tol: float
 
-    states = (
+    states: ClassVar[tuple[type, ...]] = (
         L1Beginning,
         L1State,
         Plan,

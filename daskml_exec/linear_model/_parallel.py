@@ -7,6 +7,7 @@ from daskml_exec.partitions import ColumnChunks
 
 DATA, MODEL = "data", "model"
 SOLVERS_OF_MODEL = ("auto", "lbfgs")
+SOLVERS_OF_L1 = ("auto", "newton")
 # Vectors as long as the coefficients that a data parallel round has on a worker at once: the
 # parameters, a partial sum, two that are combined, and their copies in messages.
 _VECTORS = 6

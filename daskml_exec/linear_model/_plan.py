@@ -90,8 +90,13 @@ class Plan:
     """For rows whose inner products say too little of some directions, in place of their span."""
 
 
-def plan_for(solver: str, penalised: bool, shape: Shape) -> Plan:
-    """Return the plan of a solver: "auto" and "newton" choose a regime by shape."""
+def plan_for(solver: str, penalised: bool, shape: Shape, *, sparse: bool = False) -> Plan:
+    """Return the plan of a solver: "auto" and "newton" choose a regime by shape.
+
+    `sparse` says that the penalty has a share of L1.
+    """
+    if sparse:
+        return l1_plan(shape)
     return _named(solver) or newton_plan(shape, penalised=penalised)
 
 

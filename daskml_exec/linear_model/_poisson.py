@@ -1,7 +1,6 @@
 """Poisson regression over partitions."""
 
 from collections.abc import Sequence
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -23,20 +22,26 @@ class PoissonRegressor(LinearRegressor):
 
     Minimises, over coefficients w and intercept b, with :math:`z_i = w^\top x_i + b`,
 
-    .. math:: \frac{1}{\sum_i s_i} \sum_i s_i (e^{z_i} - y_i z_i) + \frac{\alpha}{2} \|w\|^2
+    .. math:: \frac{1}{\sum_i s_i} \sum_i s_i (e^{z_i} - y_i z_i)
+              + \alpha \bigl(\tfrac{1 - \rho}{2} \|w\|_2^2 + \rho \|w\|_1\bigr)
 
-    The intercept is not penalised.
+    with :math:`\rho` for `l1_ratio`, which scikit-learn's does not have. The intercept is not
+    penalised.
 
     Parameters
     ----------
     alpha : float, default=1.0
         Strength of the penalty, from 0.
+    l1_ratio : float, default=0.0
+        The share of L1 in the penalty, from 0 to 1. With any, coefficients of columns that do not
+        help are exactly zero.
     fit_intercept : bool, default=True
         Whether there is an intercept b; without, it is zero.
     tol : float, default=1e-10
         Training stops when no component of the gradient of the objective is larger than ``tol``
         times the square root of the mean of y, in standardised coordinates. These are
-        :math:`u_j = w_j \sqrt{\bar y\,\mathrm{var}_j + \alpha}`.
+        :math:`u_j = w_j \sqrt{\bar y\,\mathrm{var}_j + \alpha (1 - \rho)}`. With a share of L1 it
+        is the subgradient of least norm.
     max_iter : int, default=2000
         Accepted steps at most.
     solver : {"auto", "newton", "lbfgs"}, default="auto"
@@ -100,6 +105,7 @@ class PoissonRegressor(LinearRegressor):
     _distribution = Poisson()
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, np.inf, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "fit_intercept": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -115,6 +121,7 @@ class PoissonRegressor(LinearRegressor):
         self,
         *,
         alpha: float = 1.0,
+        l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         tol: float = 1e-10,
         max_iter: int = 2000,
@@ -126,6 +133,7 @@ class PoissonRegressor(LinearRegressor):
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_iter = max_iter
@@ -168,14 +176,18 @@ class PoissonRegressor(LinearRegressor):
                 X,
                 y,
                 sample_weight,
-                penalty=Penalty(self.alpha, of_sum=False),
-                plan_of=partial(plan_for, self.solver, self.alpha > 0),
+                penalty=Penalty(self.alpha, of_sum=False, l1_share=self.l1_ratio),
+                plan_of=lambda shape: plan_for(
+                    self.solver, self.alpha > 0, shape, sparse=self._makes_zeros
+                ),
             )
             warn_of(fitted.warnings)
         return self
 
     def to_sklearn(self) -> SklearnPoissonRegressor:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask.
+
+        It predicts the same. Fitted again it would have `alpha` for a penalty of L2 alone.
 
         Returns
         -------
@@ -186,6 +198,10 @@ class PoissonRegressor(LinearRegressor):
         model = SklearnPoissonRegressor(alpha=self.alpha, fit_intercept=self.fit_intercept)
         model._base_loss = model._get_loss()  # its own `fit` sets it, and `predict` needs it
         return self._copy_fitted(model, "coef_", "intercept_", "n_iter_")
+
+    @property
+    def _makes_zeros(self) -> bool:
+        return bool(self.l1_ratio > 0 and self.alpha > 0)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the share of the deviance that is explained, D².

@@ -11,8 +11,10 @@ from daskml_exec.kernels.array_namespace import is_host
 from daskml_exec.kernels.compiled_loops import compile_loops
 from daskml_exec.kernels.distributions import Gaussian
 from daskml_exec.linear_model._first_order import Averaging, Beginning, Gradients
+from daskml_exec.linear_model._lasso_rounds import Lasso, LassoBeginning
 from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
 from daskml_exec.linear_model._newton import Newton, NewtonBeginning, NewtonState
+from daskml_exec.linear_model._newton_l1 import L1Beginning, NewtonL1
 from daskml_exec.linear_model._on_cells import NOT_LEAST, missed_least_norm, on_cells
 from daskml_exec.linear_model._plan import AVERAGING, GRADIENTS, GRAM, Plan, Shape
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
@@ -143,6 +145,12 @@ def _on_rows(
     max_iter: int,
     start: Parameters | None,
 ) -> tuple[Algorithm[Any], Any]:
+    if problem.penalty.sparse:
+        if plan.regime == GRAM:
+            return Lasso(problem, tol), LassoBeginning(plan, max_iter, start)
+        if start is not None:
+            plan = replace(plan, pool_share=0.0)
+        return NewtonL1(problem, tol), L1Beginning(plan, max_iter, start)
     if plan.regime == GRAM:
         return LeastSquares(problem, tol), LeastSquaresBeginning(max_iter)
     if plan.regime == AVERAGING:

@@ -4,6 +4,8 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from daskml_exec.linear_model import (
+    ElasticNet,
+    Lasso,
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
@@ -12,10 +14,11 @@ from daskml_exec.linear_model import (
 )
 from tests.estimator_kit import over_cut_memory, over_dask
 
-DEFAULTS = [LogisticRegression(), LinearRegression(), Ridge(), PoissonRegressor()]
+DEFAULTS = [LogisticRegression(), LinearRegression(), Ridge(), PoissonRegressor(), ElasticNet()]
 CHOSEN = LogisticRegressionCV(Cs=[0.1, 10.0], cv=2)
 LBFGS = LogisticRegression(solver="lbfgs")
 AVERAGING = LogisticRegression(solver="averaging")
+WITH_L1 = [LogisticRegression(l1_ratio=0.5), PoissonRegressor(l1_ratio=0.5), Lasso()]
 
 
 @parametrize_with_checks(DEFAULTS)
@@ -26,6 +29,12 @@ def test_in_memory(estimator, check):
 @pytest.mark.slow
 @parametrize_with_checks([CHOSEN, over_cut_memory(CHOSEN), over_dask(CHOSEN)])
 def test_with_a_choice_of_the_penalty(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([*WITH_L1, *map(over_cut_memory, WITH_L1), over_dask(ElasticNet())])
+def test_with_a_share_of_l1(estimator, check):
     check(estimator)
 
 

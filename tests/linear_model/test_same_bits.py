@@ -10,13 +10,15 @@ import scipy.sparse as sp
 
 from daskml_exec import Executor
 from daskml_exec.linear_model import (
+    ElasticNet,
+    Lasso,
     LinearRegression,
     LogisticRegression,
     PoissonRegressor,
     Ridge,
     _plan,
 )
-from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, SPAN, Plan
+from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, SPAN, WORKING_SET, Plan
 from tests.linear_model.oracles import features, targets
 from tests.tiers import slow
 
@@ -27,12 +29,13 @@ PLANS = {
     "sampled": Plan(HESSIAN, "", 1 / 2, 1 / 5),
     "products": Plan(PRODUCTS, "", pool_share=1 / 2),
     "span": Plan(SPAN, "", pool_share=1.0),
+    "working set": Plan(WORKING_SET, "", 1 / 2, 1 / 5),
 }
-WITHOUT_SPAN = [name for name in PLANS if name != "span"]
+SMOOTH = ["every round", "sampled", "products"]
 CASES = [
-    *((LogisticRegression(), 2, plan) for plan in WITHOUT_SPAN),
-    *((LogisticRegression(), 3, plan) for plan in WITHOUT_SPAN),
-    *((PoissonRegressor(), 1, plan) for plan in WITHOUT_SPAN),
+    *((LogisticRegression(), 2, plan) for plan in SMOOTH),
+    *((LogisticRegression(), 3, plan) for plan in SMOOTH),
+    *((PoissonRegressor(), 1, plan) for plan in SMOOTH),
     (Ridge(), 1, "auto"),
     (Ridge(solver="lbfgs"), 1, "auto"),
     (LinearRegression(), 1, "auto"),
@@ -40,11 +43,16 @@ CASES = [
     (LogisticRegression(solver="averaging"), 3, "auto"),
     (LogisticRegression(), 2, "span"),
     (LogisticRegression(), 3, "span"),
+    (LogisticRegression(l1_ratio=0.7), 2, "sampled"),
+    (LogisticRegression(l1_ratio=0.7), 3, "working set"),
+    (PoissonRegressor(alpha=0.1, l1_ratio=0.7), 1, "working set"),
+    (Lasso(alpha=0.1), 1, "auto"),
+    (ElasticNet(alpha=0.1), 1, "auto"),
 ]
 # Each case at least once, and sparse rows in each kind of round; how rows are grouped into tasks,
 # which is tested, does not depend on what they are.
-DENSE = [0, 1, 2, 3, 5, 6, 8, 9, 10, 11, 12, 13, 15]
-SPARSE = [4, 5, 7, 9, 12, 13, 14]
+DENSE = [0, 1, 2, 3, 5, 6, 8, 9, 10, 11, 12, 13, 15, 16, 17, 19]
+SPARSE = [4, 5, 7, 9, 12, 13, 14, 17, 18, 20]
 KIND = {LogisticRegression: "logistic", PoissonRegressor: "poisson"}
 
 
@@ -57,7 +65,8 @@ def problem(model, K, kind):
 def with_plan(monkeypatch, name):
     """Run small data as large data is run."""
     if name in PLANS:
-        monkeypatch.setattr(_plan, "newton_plan", lambda shape, **_: PLANS[name])
+        for chosen in ("newton_plan", "l1_plan"):
+            monkeypatch.setattr(_plan, chosen, lambda shape, **_: PLANS[name])
 
 
 def bits(model):
@@ -94,8 +103,7 @@ def test_any_number_of_workers_and_any_placement(monkeypatch, kind, cases, clust
                 found[i].add(bits(model))
                 placements.add(max(record.workers for record in model.history_))
                 if plan in PLANS:
-                    regime = {"products": PRODUCTS, "span": SPAN}.get(plan, HESSIAN)
-                    assert model.explain().regime == regime
+                    assert model.explain().regime == PLANS[plan].regime
                 monkeypatch.undo()
     assert placements == {n_workers for n_workers, _ in clusters}
     assert {i: len(each) for i, each in found.items()} == dict.fromkeys(found, 1)

@@ -12,6 +12,8 @@ from sklearn.datasets import load_iris
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.linear_model import (
+    ElasticNet,
+    Lasso,
     LinearRegression,
     LogisticRegression,
     PoissonRegressor,
@@ -26,6 +28,9 @@ MODELS = [
     LinearRegression(fit_intercept=False),
     Ridge(alpha=0.5),
     PoissonRegressor(alpha=0.5),
+    Lasso(alpha=0.5),
+    ElasticNet(alpha=0.5),
+    LogisticRegression(C=0.5, l1_ratio=0.5),
 ]
 
 

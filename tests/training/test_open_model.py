@@ -21,7 +21,14 @@ from sklearn.base import clone
 
 import daskml_exec
 from daskml_exec import Executor, open_model, save
-from daskml_exec.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, Ridge
+from daskml_exec.linear_model import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+)
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from daskml_exec.training import _saved_models, let_save
 from daskml_exec.training._model_files import from_bytes, to_bytes
@@ -35,6 +42,8 @@ MODELS = {
     "ridge": Ridge(alpha=np.float32(0.1)),
     "least squares": LinearRegression(fit_intercept=False),
     "poisson": PoissonRegressor(),
+    "lasso": Lasso(alpha=0.1),
+    "elastic net": ElasticNet(alpha=0.1, l1_ratio=0.3),
     "classifier": MLPClassifier(**SHORT),
     "list": MLPClassifier([5, np.int64(3)], max_iter=2, random_state=0, n_iter_no_change=np.inf),
     "compressed": MLPClassifier(**SHORT, early_stopping=True, compression="fp16"),

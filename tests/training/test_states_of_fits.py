@@ -12,9 +12,11 @@ from daskml_exec.kernels.networks.layout import Layout
 from daskml_exec.kernels.networks.network import Network
 from daskml_exec.kernels.networks.optimisers import Adam
 from daskml_exec.linear_model._first_order import Averaging, Beginning, Gradients
+from daskml_exec.linear_model._lasso_rounds import Lasso, LassoBeginning
 from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
 from daskml_exec.linear_model._newton import Newton, NewtonBeginning
-from daskml_exec.linear_model._plan import HESSIAN, PRODUCTS, SPAN, Plan
+from daskml_exec.linear_model._newton_l1 import L1Beginning, NewtonL1
+from daskml_exec.linear_model._plan import GRAM, HESSIAN, PRODUCTS, SPAN, WORKING_SET, Plan
 from daskml_exec.linear_model._problem import GLMProblem, Penalty
 from daskml_exec.neural_network._block_plan import block_plan
 from daskml_exec.neural_network._block_steps import BlocksState, BlockSteps, BlockUnits, Found
@@ -28,6 +30,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 5))
 Y = X @ [1.0, -2.0, 0.5, 0.0, 0.3] + RNG.normal(size=120)
 CODES = np.digitize(Y, [-1.0, 1.0])
+SPARSE = Penalty(3.0, of_sum=True, l1_share=0.9)
 WEAK, PENALTY = Penalty(0.0, of_sum=True), Penalty(1.0, of_sum=True)
 
 
@@ -40,6 +43,21 @@ def newton(regime, **shares):
 FITS = {
     "hessian": (*newton(HESSIAN, hessian_share=0.5, pool_share=0.25), CODES),
     "products": (*newton(PRODUCTS, pool_share=0.5), CODES),
+    "share of l1": (
+        NewtonL1(GLMProblem(Logistic(3), SPARSE, True), 1e-10),
+        L1Beginning(Plan(HESSIAN, "", hessian_share=0.5, pool_share=0.25), 100),
+        CODES,
+    ),
+    "working set": (
+        NewtonL1(GLMProblem(Poisson(), SPARSE, True), 1e-10),
+        L1Beginning(Plan(WORKING_SET, "", hessian_share=0.5, pool_share=0.25), 100),
+        CODES,
+    ),
+    "lasso": (
+        Lasso(GLMProblem(Gaussian(), SPARSE, True), 1e-10),
+        LassoBeginning(Plan(GRAM, ""), 9),
+        Y,
+    ),
     "span": (*newton(SPAN, pool_share=1.0, otherwise=Plan(HESSIAN, "", 1.0)), CODES),
     "gradients": (Gradients(GLMProblem(Poisson(), PENALTY, True), 1e-10), Beginning(100), CODES),
     "averaging": (Averaging(GLMProblem(Logistic(3), PENALTY, True), 1e-8, 3), Beginning(9), CODES),
