@@ -19,10 +19,9 @@ from daskml_exec.linear_model._held_out import ClassResponses
 from daskml_exec.linear_model._logistic import LogisticRegression, penalty_of, set_logistic
 from daskml_exec.linear_model._parallel import DATA, Choice
 from daskml_exec.linear_model._path import LostClassError
-from daskml_exec.linear_model._path_fit import PathFit, Request, Scorer, fit_path
+from daskml_exec.linear_model._path_fit import PathFit, Request, Scorer, fit_path, plans_of
 from daskml_exec.linear_model._path_plot import plot_path
 from daskml_exec.linear_model._path_warnings import warnings_of
-from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
 from daskml_exec.linear_model._solve import opening, prepare, shape_of
 from daskml_exec.metrics import get_scorer
@@ -266,19 +265,22 @@ class LogisticRegressionCV(LogisticRegression):
             warn_of(warnings_of(self, found, _names(Cs, shares)))
         return self
 
+    @property
+    def _makes_zeros(self) -> bool:
+        return bool(getattr(self, "l1_ratio_", 0.0) > 0 and np.isfinite(self.C_))
+
     def _fitted(self, request: Request, partitions: Any, classes: Any) -> PathFit:
         shape = shape_of(partitions, request.problems[0])
-        penalised = all(problem.penalty.strength > 0 for problem in request.problems)
-        plan = plan_for(self.solver, penalised, shape)
-        self._shape, self._plan = shape, plan
+        plans = plans_of(request.problems, shape)
+        self._shape, self._plan = shape, plans[0]
         self._choice = Choice(DATA, "models share rows")
         reached = Reached("iteration", 0, self.max_iter)
-        callbacks = self._listeners(opening(shape, plan, partitions), reached)
+        callbacks = self._listeners(opening(shape, plans[0], partitions), reached)
         prepare(partitions, say=self._say)
         try:
             return fit_path(
                 request,
-                plan,
+                plans,
                 shape,
                 partitions,
                 callbacks=callbacks,

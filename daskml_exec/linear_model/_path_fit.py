@@ -10,7 +10,7 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.linear_model._held_out import ClassResponses, HeldOut, MeanResponses
 from daskml_exec.linear_model._path import Path
 from daskml_exec.linear_model._path_states import CommonRounds, OwnRounds, PathBeginning, Refit
-from daskml_exec.linear_model._plan import HESSIAN, Plan, Shape
+from daskml_exec.linear_model._plan import HESSIAN, Plan, Shape, plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
 from daskml_exec.linear_model._solve import FittedLinear, solve
 from daskml_exec.partitions import without_fold
@@ -121,14 +121,23 @@ class FinalFit:
     norm: float
 
 
-def share_passes(plan: Plan, shape: Shape, n_penalties: int) -> bool:
+def share_passes(plans: Sequence[Plan], shape: Shape) -> bool:
     """Whether the models of a path can share passes: where all their Hessians have room."""
-    return plan.regime == HESSIAN and 8 * n_penalties * shape.coordinates**2 <= _HESSIAN_BYTES
+    room = 8 * len(plans) * shape.coordinates**2 <= _HESSIAN_BYTES
+    return room and all(plan.regime == HESSIAN for plan in plans)
+
+
+def plans_of(problems: Sequence[GLMProblem], shape: Shape) -> tuple[Plan, ...]:
+    """Return the plan of each by itself."""
+    penalised = all(problem.penalty.strength > 0 for problem in problems)
+    return tuple(
+        plan_for("auto", penalised, shape, sparse=problem.penalty.sparse) for problem in problems
+    )
 
 
 def fit_path(
     request: Request,
-    plan: Plan,
+    plans: Sequence[Plan],
     shape: Shape,
     partitions: Any,
     *,
@@ -140,8 +149,8 @@ def fit_path(
     Parameters
     ----------
     request : Request
-    plan : Plan
-        Of one of them.
+    plans : sequence of Plan
+        Of each model by itself.
     shape : Shape
     partitions : Partitions or Pieces
         With folds.
@@ -149,31 +158,32 @@ def fit_path(
     name : str
         What tasks are called.
     """
-    if share_passes(plan, shape, len(request.problems)):
-        return _together(request, plan, shape, partitions, callbacks, name)
-    return _one_by_one(request, plan, partitions, callbacks, name)
+    if share_passes(plans, shape):
+        return _together(request, plans, shape, partitions, callbacks, name)
+    return _one_by_one(request, plans, partitions, callbacks, name)
 
 
 def _together(
     request: Request,
-    plan: Plan,
+    plans: Sequence[Plan],
     shape: Shape,
     partitions: Any,
     callbacks: Sequence[Callback],
     name: str,
 ) -> PathFit:
     rows = max(1, shape.rows)
+    share = max(plan.hessian_share for plan in plans)
     by = Path(
         request.problems,
         request.n_folds,
         request.n_classes,
         request.tol,
         request.max_iter,
-        min(1.0, max(plan.hessian_share, _HESSIAN_ROWS * shape.coordinates / rows)),
-        plan.pool_share,
-        not plan.every_round and shape.outputs == 1,
+        min(1.0, max(share, _HESSIAN_ROWS * shape.coordinates / rows)),
+        max(plan.pool_share for plan in plans),
+        not plans[0].every_round and shape.outputs == 1,
         request.n_folds * len(request.problems) * rows * shape.coordinates**2 <= _FREE_FLOPS,
-        plan.patience,
+        plans[0].patience,
         request.scorer.query,
         request.choose,
     )
@@ -215,7 +225,11 @@ def _together(
 
 
 def _one_by_one(
-    request: Request, plan: Plan, partitions: Any, callbacks: Sequence[Callback], name: str
+    request: Request,
+    plans: Sequence[Plan],
+    partitions: Any,
+    callbacks: Sequence[Callback],
+    name: str,
 ) -> PathFit:
     """Fit each model by itself on the same rows, those of its fold silenced."""
     problems, F = request.problems, request.n_folds
@@ -226,7 +240,7 @@ def _one_by_one(
 
     def fit(j: int, rows: Any, start: Parameters | None) -> FittedLinear:
         fitted = solve(
-            plan,
+            plans[j],
             problems[j],
             rows,
             tol=request.tol,
