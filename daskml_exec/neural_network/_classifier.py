@@ -1,26 +1,39 @@
 """A multi-layer perceptron for classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.neural_network import MLPClassifier as SklearnMLPClassifier
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
 from daskml_exec.metrics._of_models import accuracy
+from daskml_exec.neural_network._arguments import (
+    Activation,
+    Auto,
+    Codec,
+    OuterRule,
+    Parallel,
+    Schedule,
+    Solver,
+)
 from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
 from daskml_exec.neural_network._problem import Classes
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
-from daskml_exec.partitions import Labels
-from daskml_exec.training import FitWarning, all_or_nothing, telling, warn_of
+from daskml_exec.partitions import Labels, require_stream_weight
+from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
 from daskml_exec.training._classes_to_come import classes_to_come
+
+_NOT_SHARED = ("self", "class_weight")
+"""What is in the frame of `MLPClassifier.__init__` and no argument of both networks."""
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -114,6 +127,13 @@ class MLPClassifier(ClassifierMixin, MLP):
         layer; "auto" depends on the network's shape alone. Not for "data".
     n_replicas : int or "auto", default="auto"
         Replicas for "hybrid", at least 2 and no more than partitions; "auto" is 2.
+    class_weight : dict, "balanced" or None, default=None
+        Factors on the weights of the rows of each class, by label; 1 where a dict has none.
+        "balanced" makes the classes weigh the same: ``sum(s) / (n_classes * sum(s[y == k]))``. A
+        class of factor zero is no class. The fit, early stopping's scores among it, is that with
+        these weights in `sample_weight`; `score` knows nothing of them. scikit-learn's network has
+        no such argument. `partial_fit` takes positive factors in a dict: rows to come cannot be
+        balanced.
     callbacks : sequence of callables, optional
         Each is called with a `daskml_exec.training.RoundEvent` after every round. One that
         returns True stops the fit. A method `on_begin` of one is called with a `BeginEvent`
@@ -190,6 +210,48 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     classes_: NDArray[Any]
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **MLP._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: Activation = "relu",
+        *,
+        solver: Solver = "adam",
+        alpha: float = 1e-4,
+        batch_size: int | Auto = "auto",
+        learning_rate: Schedule = "constant",
+        learning_rate_init: float = 1e-3,
+        max_iter: int = 200,
+        shuffle: bool | Literal["partitions"] = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        sync_every: int | Literal["auto", "epoch"] = "auto",
+        compression: Codec = None,
+        outer: OuterRule = "auto",
+        parallel: Parallel = "data",
+        n_blocks: int | Auto = "auto",
+        n_replicas: int | Auto = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        own = {name: value for name, value in locals().items() if name not in _NOT_SHARED}
+        MLP.__init__(self, **own)
+        self.class_weight = class_weight
+
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MLPClassifier":
         """Train on the rows of X.
 
@@ -253,9 +315,11 @@ class MLPClassifier(ClassifierMixin, MLP):
         ------
         ValueError
             X has another number of features than in the first call, y has a label that is not
-            among the classes, or `classes` differ from those of the first call.
+            among the classes, `classes` differ from those of the first call, or `class_weight` is
+            "balanced" or has a factor that is not positive.
         """
         self._refuse_early_stopping()
+        require_stream_weight(self.class_weight)
         known = getattr(self, "classes_", None) if hasattr(self, "coefs_") else None
         known = classes_to_come(known, classes)
         with all_or_nothing(self), telling(self, X, y, sample_weight):
@@ -283,7 +347,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         executor = self._check_arguments(X, y, sample_weight)
         again = self._goes_on(incremental)
         inputs = self._inputs(executor, X, y, sample_weight, reset=not again)
-        with self._loaded(executor, inputs, Labels(known=classes), reset=not again) as data:
+        target = Labels(class_weight=self.class_weight, known=classes)
+        with self._loaded(executor, inputs, target, reset=not again) as data:
             found: Any = data.classes
             if again and not np.array_equal(found, self.classes_):
                 raise ValueError(

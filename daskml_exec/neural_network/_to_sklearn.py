@@ -11,6 +11,7 @@ _OURS = {
     "n_blocks",
     "n_replicas",
     "callbacks",
+    "class_weight",
 }
 _FITTED = (
     "coefs_",

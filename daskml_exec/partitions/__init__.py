@@ -2,7 +2,7 @@
 
 from daskml_exec.partitions._any_target import LabelsOrNumbers
 from daskml_exec.partitions._assemble import check_weights, matrix
-from daskml_exec.partitions._classification import Labels
+from daskml_exec.partitions._classification import Labels, class_multipliers, require_stream_weight
 from daskml_exec.partitions._column_sums import column_sums
 from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._dealt import dealt
@@ -101,6 +101,7 @@ __all__ = [
     "block_to_predict",
     "blocks_in_memory",
     "check_weights",
+    "class_multipliers",
     "column_chunks",
     "column_labels",
     "column_sums",
@@ -144,6 +145,7 @@ __all__ = [
     "refuse_unreadable",
     "require_features",
     "require_matrix",
+    "require_stream_weight",
     "row_lengths",
     "row_sums",
     "scaled",

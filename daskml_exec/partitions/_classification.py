@@ -52,7 +52,7 @@ class Labels:
             known = np.unique(np.asarray(self.known))
             _require_known(known, classes)
             classes, weight_of_class = known, np.ones(len(known))
-        multipliers = _class_multipliers(self.class_weight, classes, weight_of_class)
+        multipliers = class_multipliers(self.class_weight, classes, weight_of_class)
         weighted = weighted or multipliers is not None
         form = _form(multipliers, weight_of_class, rows) if weighted else AS_GIVEN
         return Settled(
@@ -127,11 +127,18 @@ def _check_one_type(counts: list[LabelCounts]) -> None:
     raise TypeError(f"y has labels of several types: {found}; allowed {allowed}")
 
 
-def _class_multipliers(class_weight: Any, classes: Any, weight_of_class: Any) -> Any:
+def class_multipliers(class_weight: Any, classes: Any, weight_of_class: Any) -> Any:
     """Return one factor per class, or None for ones.
 
     A class whose rows weigh nothing with its factor gets the factor zero. At least two others
     are needed.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+    classes : ndarray of shape (n_classes,)
+    weight_of_class : ndarray of shape (n_classes,)
+        The sum of the weights of the rows of each.
     """
     _require_two(classes)
     if class_weight is None:
@@ -153,6 +160,27 @@ def _class_multipliers(class_weight: Any, classes: Any, weight_of_class: Any) ->
     multipliers[multipliers * weight_of_class == 0] = 0
     _require_two(_with_weight(classes, multipliers))
     return multipliers
+
+
+def require_stream_weight(class_weight: Any) -> None:
+    """Raise ValueError for class weights that rows to come would change, or could not have.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        Of a classifier whose `partial_fit` is called.
+    """
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight={class_weight!r}: partial_fit does not know the rows that are to come, "
+            "and cannot balance them; allowed are a dict from label to weight, and None"
+        )
+    for label, value in (class_weight or {}).items():
+        if not value > 0:
+            raise ValueError(
+                f"class_weight has {value!r} for the label {label!r}; allowed are weights above 0 "
+                "in partial_fit, which may meet rows of each class"
+            )
 
 
 def _with_weight(classes: Any, multipliers: Any) -> Any:

@@ -9,9 +9,10 @@ from torch import nn
 
 from daskml_exec.executor import Query
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.partitions import Partition
+from daskml_exec.partitions import Data, Partition, class_multipliers
 from daskml_exec.torch._outputs import OutputsOf, call
 from daskml_exec.torch._supervised import CriterionLoss
+from daskml_exec.training import reduce
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,20 @@ class Right(Query[Array]):
 
 @dataclass(frozen=True)
 class Codes:
-    """Labels as their places among the sorted classes."""
+    """Labels as their places among the sorted classes.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+    class_weight : ndarray of shape (n_classes,), or None
+        Positive factors on the weights of the samples of each.
+    """
 
     classes: Array
+    class_weight: Array | None = None
 
-    def __call__(self, y: Array) -> Array:
-        """Return a code for each label.
+    def __call__(self, y: Array, sample_weight: Array | None) -> tuple[Array, Array | None]:
+        """Return a code for each label, and the weights, if there are any.
 
         Raises
         ------
@@ -85,7 +94,10 @@ class Codes:
                 f"y has the label {y[other].tolist()[0]!r}, which is not among the classes "
                 f"{self.classes.tolist()}"
             )
-        return codes.astype(np.int64)
+        if self.class_weight is not None:
+            weight = self.class_weight[codes]
+            sample_weight = weight if sample_weight is None else weight * sample_weight
+        return codes.astype(np.int64), sample_weight
 
 
 @dataclass(frozen=True)
@@ -97,3 +109,44 @@ class Labels(Query[Array]):
 
     def combine(self, left: Array, right: Array) -> Array:
         return np.union1d(left, right)
+
+
+@dataclass(frozen=True)
+class ClassWeights(Query[Array]):
+    """What the samples of each class weigh."""
+
+    classes: Array
+
+    def partial(self, partition: Partition) -> Array:
+        codes, weight = Codes(self.classes)(partition.y, partition.sample_weight)
+        return np.bincount(codes, weight, minlength=len(self.classes)).astype(np.float64)
+
+
+def codes_of(classes: Array, class_weight: Any, data: Data) -> Codes:
+    """Return what makes of labels and weights what a criterion gets.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+    class_weight : dict, "balanced" or None
+    data : Data
+
+    Raises
+    ------
+    ValueError
+        A class would weigh nothing: the module has an output for each.
+    """
+    if class_weight is None:
+        return Codes(classes)
+    of_samples = np.ones(len(classes))
+    if isinstance(class_weight, str):
+        of_samples = reduce(ClassWeights(classes), data, name="weights")
+    with np.errstate(divide="ignore"):
+        factors = class_multipliers(class_weight, classes, of_samples)
+    if not ((factors > 0) & np.isfinite(factors)).all():
+        told = dict(zip(classes.tolist(), factors.tolist(), strict=True))
+        raise ValueError(
+            f"class_weight={class_weight!r} makes the weights of classes {told}; allowed are "
+            "positive and finite ones, as the module has an output for each class"
+        )
+    return Codes(classes, factors)

@@ -6,14 +6,15 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from daskml_exec.kernels.arrays import Array
-from daskml_exec.partitions import Data, Partition
+from daskml_exec.partitions import Data, Partition, require_stream_weight
 from daskml_exec.torch._arguments import options_of
-from daskml_exec.torch._classes import Accuracy, Codes, Labels, LabelsOf, Right, probabilities
+from daskml_exec.torch._classes import Accuracy, Labels, LabelsOf, Right, codes_of, probabilities
 from daskml_exec.torch._estimator import ModuleEstimator
 from daskml_exec.torch._given import (
     checked_rows_and_target,
@@ -45,8 +46,8 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
     criterion : class, callable or torch.nn.Module, default=torch.nn.CrossEntropyLoss
         ``criterion(outputs, y)`` returns the mean loss of outputs of shape (n, n_classes) and codes
         of shape (n,) from 0; a class is called with the options ``criterion__...``. With
-        `sample_weight` it must be one of PyTorch's, which say with ``reduction="none"`` what each
-        sample loses.
+        `sample_weight` or `class_weight` it must be one of PyTorch's, which say with
+        ``reduction="none"`` what each sample loses.
     optimizer : str or callable, default="adamw"
         An optimiser of `torch.optim` by its name, in any case, but for LBFGS, which calls the loss
         several times a step; or ``optimizer(params, lr=...)`` that returns an optimiser whose state
@@ -135,6 +136,10 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         in `history_`. The first must grow; of one whose name ends in "loss" the negative counts.
         None is "accuracy", and the criterion as "validation_loss". The method `score` is the
         accuracy in any case.
+    class_weight : dict, "balanced" or None, default=None
+        Positive factors on the weights of the samples of each class, by label; 1 where a dict has
+        none. "balanced" makes the classes weigh the same, which `partial_fit` cannot. The fit and
+        scores of samples held out are those with these in `sample_weight`; `score` is without.
     tol : float or None, default=None
         What counts as an improvement of the first score, or of the loss if no samples are held out.
         Training stops after more than `n_iter_no_change` epochs in a row without one, and with
@@ -297,6 +302,7 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ModuleEstimator._parameter_constraints,
         "criterion": [callable],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
     classes_: Array
@@ -328,6 +334,7 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         shuffle: bool = True,
         validation_fraction: float = 0.0,
         scores: Callable[[nn.Module, Any], Mapping[str, tuple[Any, Any]]] | None = None,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
         tol: float | None = None,
         n_iter_no_change: float = 10,
         random_state: int | np.random.RandomState | None = None,
@@ -346,6 +353,7 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         self.module = module
         self.criterion = criterion
         self.scores = scores
+        self.class_weight = class_weight
         self._set_common(locals())
 
     def partial_fit(  # type: ignore[override]  # the order of scikit-learn's classifiers
@@ -373,8 +381,10 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
         ------
         ValueError
             y has a label that is not among the classes, `classes` are missing or differ from those
-            of the first call, or the module has other parameters than in it.
+            of the first call, the module has other parameters than in it, or `class_weight` is
+            "balanced".
         """
+        require_stream_weight(self.class_weight)
         known = getattr(self, "classes_", None) if self.__sklearn_is_fitted__() else None
         known = classes_to_come(known, classes)
         with all_or_nothing(self), telling(self, X, y, sample_weight):
@@ -411,12 +421,13 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
                 f"y has one class, {classes.tolist()[0]!r}; a classifier needs two at least"
             )
         options = options_of(self.get_params(deep=False), "criterion")
-        weighted = head.sample_weight is not None
+        codes = codes_of(classes, self.class_weight, data)
+        weighted = head.sample_weight is not None or codes.class_weight is not None
         loss = criterion_loss(self.criterion, options, n, weighted=weighted)
         return Purpose(
             loss=loss,
             scores=self.scores or Accuracy(loss),
-            encode=Codes(classes),
+            encode=codes,
             known={**self._known(head), "n_outputs": n},
             n_classes=n,
             fitted={"classes_": classes},

@@ -1,6 +1,6 @@
 """Partitions of samples with what trains a module on them; and their first samples."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from daskml_exec.executor import Query
 from daskml_exec.partitions import Data, Partition, Pieces
+from daskml_exec.torch._purpose import Encode, encoded
 from daskml_exec.torch._recipe import Recipe
 from daskml_exec.torch._trainer import Equipped
 from daskml_exec.training import reduce
@@ -19,18 +20,14 @@ class Equip(Query[Equipped]):
     """Put what a fit needs beside each partition, so that it travels once."""
 
     recipe: Recipe
-    encode: Callable[[Any], Any] | None
+    encode: Encode | None
 
     def partial(self, partition: Partition) -> Equipped:
-        if self.encode is not None:
-            partition = replace(partition, y=self.encode(partition.y))
-        return Equipped(partition, self.recipe)
+        return Equipped(encoded(partition, self.encode), self.recipe)
 
 
 @contextmanager
-def equipped(
-    data: Data, recipe: Recipe, encode: Callable[[Any], Any] | None
-) -> Iterator[Data | Pieces]:
+def equipped(data: Data, recipe: Recipe, encode: Encode | None) -> Iterator[Data | Pieces]:
     """Yield the partitions with the recipe, where they are."""
     query = Equip(recipe, encode)
     pieces = data.partitions

@@ -1,6 +1,6 @@
 """What a fit of a module is: which steps, from which state, and what it goes on with after."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from daskml_exec.torch._equip import equipped
 from daskml_exec.torch._explain import Explanation
 from daskml_exec.torch._flops import samples_per_round
 from daskml_exec.torch._local_module import first_model
-from daskml_exec.torch._purpose import Purpose, is_sequence
+from daskml_exec.torch._purpose import Encode, Purpose, is_sequence
 from daskml_exec.torch._recipe import Parts, Recipe, pickled_parts
 from daskml_exec.torch._remembered import Last, Remembered, begun_anew, require_same_layout
 from daskml_exec.torch._trainer import ModuleTrainer
@@ -236,9 +236,7 @@ class Fit:
             *sorted_rows(spread, len(rows), _MIX, classes=classes, what="sample"),
         ]
 
-    def samples(
-        self, data: Data, encode: Callable[[Any], Any] | None
-    ) -> AbstractContextManager[Data | Pieces]:
+    def samples(self, data: Data, encode: Encode | None) -> AbstractContextManager[Data | Pieces]:
         """Return a context of the samples as steps need them."""
         return equipped(data, Recipe(pickled_parts(self.parts)), encode)
 

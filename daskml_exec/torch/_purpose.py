@@ -11,6 +11,9 @@ from torch import nn
 from daskml_exec.partitions import Partition
 from daskml_exec.torch._gather import Gather
 
+Encode = Callable[[Any, Any], tuple[Any, Any]]
+"""Makes of y and weights what the loss gets; weights may be None."""
+
 
 @dataclass(frozen=True)
 class Purpose:
@@ -21,7 +24,7 @@ class Purpose:
     loss : callable
     scores : callable or None
     encode : callable or None
-        Makes of y what the loss gets.
+        Makes of y and weights what the loss gets.
     known : mapping of str to int
         What modules are called with that ask for it by name.
     n_classes : int or None
@@ -32,7 +35,7 @@ class Purpose:
 
     loss: Callable[[nn.Module, Any], Any]
     scores: Callable[[nn.Module, Any], Any] | None
-    encode: Callable[[Any], Any] | None = None
+    encode: Encode | None = None
     known: Mapping[str, int] = field(default_factory=dict)
     n_classes: int | None = None
     fitted: Mapping[str, Any] = field(default_factory=dict)
@@ -41,6 +44,14 @@ class Purpose:
     def attributes(self) -> dict[str, Any]:
         """What an estimator remembers of the data: `fitted`, and what its module was told."""
         return {**self.fitted, "_told": dict(self.known)}
+
+
+def encoded(partition: Partition, encode: Encode | None) -> Partition:
+    """Return a partition with y and weights as the loss gets them."""
+    if encode is None or partition.y is None:
+        return partition
+    y, sample_weight = encode(partition.y, partition.sample_weight)
+    return replace(partition, y=y, sample_weight=sample_weight)
 
 
 def first_batch(
@@ -53,8 +64,7 @@ def first_batch(
     dtype = next(
         (each.dtype for each in module.parameters() if each.is_floating_point()), torch.float32
     )
-    y = head.y if purpose.encode is None or head.y is None else purpose.encode(head.y)
-    samples = replace(head, y=y)
+    samples = encoded(head, purpose.encode)
     return Gather(samples, dtype, augment, seed=0, epoch=0)(np.arange(head.n_rows))
 
 

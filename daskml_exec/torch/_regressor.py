@@ -420,9 +420,9 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
             raise ValueError(f"{target_in_words(y)}; allowed {allowed} per sample, as in fit")
 
 
-def as_reals(y: Array) -> Array:
-    """Return targets as floating-point numbers, as criteria need them."""
-    return y if y.dtype.kind == "f" else y.astype(np.float64)
+def as_reals(y: Array, sample_weight: Array | None) -> tuple[Array, Array | None]:
+    """Return targets as floating-point numbers, as criteria need them, and the weights."""
+    return y if y.dtype.kind == "f" else y.astype(np.float64), sample_weight
 
 
 @dataclass(frozen=True)

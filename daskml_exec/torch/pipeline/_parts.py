@@ -8,6 +8,7 @@ from typing import Any
 
 from daskml_exec.torch._layout import Layout
 from daskml_exec.torch._optimisers import MakeOptimiser
+from daskml_exec.torch._purpose import Encode
 from daskml_exec.torch._scores import Scores
 from daskml_exec.torch.pipeline._output import OutputLayer
 from daskml_exec.torch.pipeline._stage import Groups
@@ -21,7 +22,7 @@ class PipelineParts:
     ----------
     loss : callable
     encode : callable or None
-        Makes of y what the loss gets.
+        Makes of y and weights what the loss gets.
     augment, scheduler : callable or None
     optimiser : MakeOptimiser
     groups : Groups
@@ -55,7 +56,7 @@ class PipelineParts:
     """
 
     loss: Callable[..., Any]
-    encode: Callable[[Any], Any] | None
+    encode: Encode | None
     augment: Callable[[Any, Any], Any] | None
     scheduler: Callable[[int, int], float] | None
     optimiser: MakeOptimiser

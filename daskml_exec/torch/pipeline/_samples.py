@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -11,6 +11,7 @@ from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.networks.batches import RowOrder, held_out
 from daskml_exec.partitions import Partition
 from daskml_exec.torch._gather import Gather
+from daskml_exec.torch._purpose import encoded
 from daskml_exec.torch.pipeline._held_out import Piece
 from daskml_exec.torch.pipeline._parts import PipelineParts
 from daskml_exec.torch.pipeline._plan import PipelinePlan, PipelineStep
@@ -60,7 +61,7 @@ class Stream:
         parts, found = self.parts, list(self._partitions())
         partitions = peer.partitions([sources[each.partition] for each in found])
         for each, partition in zip(found, partitions, strict=True):
-            partition = _encoded(partition, parts)
+            partition = encoded(partition, parts.encode)
             order = RowOrder(parts.seed if parts.shuffle else None, partition.index)
             trained_on, _ = _split(partition, parts)
             rows = order.of_epoch(trained_on, self.epoch, partition.sample_weight)
@@ -82,17 +83,12 @@ def samples_held_out(
     groups = [list(group) for _, group in itertools.groupby(pieces, attrgetter("partition"))]
     partitions = peer.partitions([sources[group[0].partition] for group in groups])
     for group, partition in zip(groups, partitions, strict=True):
-        partition = _encoded(partition, parts)
+        partition = encoded(partition, parts.encode)
         _, rows = _split(partition, parts)
         gather = Gather(partition, parts.layout.torch_dtype, None, parts.seed, 0)
         for piece in group:
             yield Samples(partition, rows[piece.first : piece.last], gather)
         del partition, gather
-
-
-def _encoded(partition: Partition, parts: PipelineParts) -> Partition:
-    """Return a partition with y as the loss gets it."""
-    return partition if parts.encode is None else replace(partition, y=parts.encode(partition.y))
 
 
 def _split(partition: Partition, parts: PipelineParts) -> tuple[Array, Array]:
