@@ -30,6 +30,9 @@ DEFAULTS = {
         # Encoders refuse a column with more distinct values than this: each comes to the driver,
         # and stays in the model.
         "max-categories": 100_000,
+        # Rows of a search by halving that take no more than this, with those held out, travel to
+        # each worker, which trains one candidate at a time; of more, all train each candidate.
+        "search-copied-bytes": "512MiB",
         # Factors of users and items together that take more than this stay on the workers between
         # half-steps; others come to the driver after each.
         "factors-on-driver-bytes": "256MiB",

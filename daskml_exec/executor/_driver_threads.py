@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from daskml_exec.executor._current import threads_of_this_process
@@ -43,6 +43,22 @@ class DriverThreads:
         except BaseException:
             self._abandoned.set()
             raise
+
+    def submit(self, work: Callable[[], U]) -> Future[U]:
+        """Return a future of what the work returns, which is done already if one thread is enough.
+
+        Parameters
+        ----------
+        work : callable
+        """
+        if self._pool is not None:
+            return self._pool.submit(self._call, lambda _: work(), None)
+        done: Future[U] = Future()
+        try:
+            done.set_result(work())
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
     def close(self) -> None:
         """Let the threads go; what they still do ends at its next stop point."""

@@ -1,5 +1,11 @@
-"""Splits of collections into training and test rows, without copies on the driver."""
+"""Splits of collections into training and test rows, and searches for parameters."""
 
+from daskml_exec.model_selection._halving_search import (
+    HyperbandSearchCV,
+    SuccessiveHalvingSearchCV,
+)
+from daskml_exec.model_selection._rungs import RungRecord
+from daskml_exec.model_selection._search_explain import SearchExplanation
 from daskml_exec.model_selection._train_test import train_test_split
 from daskml_exec.training import publish
 from daskml_exec.training.folds import (
@@ -14,11 +20,15 @@ from daskml_exec.training.folds import (
 
 __all__ = [
     "GroupKFold",
+    "HyperbandSearchCV",
     "KFold",
     "PredefinedSplit",
     "Rows",
+    "RungRecord",
+    "SearchExplanation",
     "ShuffleSplit",
     "StratifiedKFold",
+    "SuccessiveHalvingSearchCV",
     "TimeSeriesSplit",
     "train_test_split",
 ]

@@ -28,7 +28,7 @@ from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import LabelsOf, ProbabilitiesOf
 from daskml_exec.neural_network._problem import Classes
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
-from daskml_exec.partitions import Labels, require_stream_weight
+from daskml_exec.partitions import Data, Labels, require_stream_weight
 from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
 from daskml_exec.training._classes_to_come import classes_to_come
 
@@ -333,6 +333,16 @@ class MLPClassifier(ClassifierMixin, MLP):
             X, y, sample_weight, classes=classes, incremental=incremental
         ) as prepared:
             return self._train(prepared, incremental=incremental)
+
+    def _rows_for_epochs(
+        self, X: Any, y: Any, sample_weight: Any, executor: Executor | None
+    ) -> Data:
+        return self._brought(executor, X, y, sample_weight, Labels(class_weight=self.class_weight))
+
+    def _one_epoch_more(self, data: Data) -> list[FitWarning]:
+        self._refuse_early_stopping()
+        with telling(self, data, None, None):
+            return self._fit(data, None, None, classes=data.classes, incremental=True)
 
     @contextmanager
     def _prepared(

@@ -15,6 +15,7 @@ from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import NumbersOf
 from daskml_exec.neural_network._problem import Numbers
 from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_arguments
+from daskml_exec.partitions import Data
 from daskml_exec.partitions import Numbers as OneNumber
 from daskml_exec.training import FitWarning, all_or_nothing, telling, warn_of
 
@@ -249,6 +250,19 @@ class MLPRegressor(RegressorMixin, MLP):
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> list[FitWarning]:
         with self._prepared(X, y, sample_weight, incremental=incremental) as prepared:
             return self._train(prepared, incremental=incremental)
+
+    def _rows_for_epochs(
+        self, X: Any, y: Any, sample_weight: Any, executor: Executor | None
+    ) -> Data:
+        target = OneNumber(several=False)
+        return self._brought(
+            executor, X, y, sample_weight, target, y_numeric=True, multi_output=False
+        )
+
+    def _one_epoch_more(self, data: Data) -> list[FitWarning]:
+        self._refuse_early_stopping()
+        with telling(self, data, None, None):
+            return self._fit(data, None, None, incremental=True)
 
     @contextmanager
     def _prepared(

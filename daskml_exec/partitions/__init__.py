@@ -40,6 +40,7 @@ from daskml_exec.partitions._map_samples import map_samples
 from daskml_exec.partitions._mapped import exchanged, made_of
 from daskml_exec.partitions._mapped_blocks import Block, blocks_in_memory, mapped_blocks
 from daskml_exec.partitions._number_blocks import number_blocks
+from daskml_exec.partitions._one_piece import OnePiece, in_one_piece
 from daskml_exec.partitions._partition import Partition, Partitions, Pieces
 from daskml_exec.partitions._places import ColumnError, ColumnTypeError, Place, not_finite
 from daskml_exec.partitions._predict import (
@@ -88,6 +89,7 @@ __all__ = [
     "Labels",
     "LabelsOrNumbers",
     "Numbers",
+    "OnePiece",
     "Partition",
     "Partitions",
     "Pieces",
@@ -116,6 +118,7 @@ __all__ = [
     "frame_meta",
     "from_dataset",
     "gaps_as_nan",
+    "in_one_piece",
     "is_collection",
     "is_matrix",
     "kind_of",

@@ -156,8 +156,11 @@ class Data:
         return isinstance(self.partitions, Pieces)
 
     @property
+    def target(self) -> Any:
+        return self._target
+
+    @property
     def settled(self) -> Settled:
-        """What is known of the targets."""
         return self._settled
 
     @property

@@ -1,7 +1,6 @@
 """Classification by a module that gives one number per class."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -392,17 +391,13 @@ class TorchClassifier(ClassifierMixin, ModuleEstimator):
             warn_of(self._fit(X, y, sample_weight, incremental=True))
         return self
 
-    @contextmanager
-    def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
+    def _plain(self, X: Any, y: Any, *, reset: bool) -> Any:
         if is_plain(X) and is_plain(y):
             X, y = checked_rows_and_target(self, X, y, reset=reset, numbers=False)
             check_classification_targets(y)
-            loaded = self._brought(X, y, sample_weight, reset=reset)
-        else:
-            require_y(type(self).__name__, X, y)
-            loaded = super()._loaded(X, y, sample_weight, reset=reset)
-        with loaded as data:
-            yield data
+            return X, y
+        require_y(type(self).__name__, X, y)
+        return None
 
     def _purpose(self, data: Data, head: Partition, *, again: bool) -> Purpose:
         if not isinstance(head.y, np.ndarray) or head.y.ndim != 1:

@@ -172,12 +172,39 @@ class ModuleEstimator(HandingOn):
     @contextmanager
     def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
         """Yield samples where they are trained on; remember or compare their columns."""
+        plain = self._plain(X, y, reset=reset)
+        if plain is not None:
+            X, y = plain
+            with self._brought(X, y, sample_weight, reset=reset) as data:
+                yield data
+            return
         if not reset:
             self._compare_columns(X)
         with self._brought(X, y, sample_weight, reset=reset) as data:
             if reset and data.like is not None and self._has_columns(data.like.X):
                 check_columns(self, X, reset=True)
             yield data
+
+    def _plain(self, X: Any, y: Any, *, reset: bool) -> Any:
+        """Return X and y checked, with their columns remembered or compared, if both are arrays.
+
+        None where they are something else, which is checked to be possible.
+        """
+        return None
+
+    def _rows_for_epochs(
+        self, X: Any, y: Any, sample_weight: Any, executor: Executor | None
+    ) -> Data:
+        plain = self._plain(X, y, reset=True)
+        if isinstance(X, Data):
+            X.require_alone(y, sample_weight)
+            return X.lent_samples(type(self).__name__)
+        X, y = (X, y) if plain is None else plain
+        return load_samples(X, y, sample_weight, executor=executor)
+
+    def _one_epoch_more(self, data: Data) -> list[FitWarning]:
+        with telling(self, data, None, None):
+            return self._fit(data, None, None, incremental=True)
 
     @contextmanager
     def _brought(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:

@@ -1,7 +1,6 @@
 """Regression by a module that gives one number per target."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -340,16 +339,11 @@ class TorchRegressor(RegressorMixin, ModuleEstimator):
         self.scores = scores
         self._set_common(locals())
 
-    @contextmanager
-    def _loaded(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Iterator[Data]:
+    def _plain(self, X: Any, y: Any, *, reset: bool) -> Any:
         if is_plain(X) and is_plain(y):
-            X, y = checked_rows_and_target(self, X, y, reset=reset, numbers=True)
-            loaded = self._brought(X, y, sample_weight, reset=reset)
-        else:
-            require_y(type(self).__name__, X, y)
-            loaded = super()._loaded(X, y, sample_weight, reset=reset)
-        with loaded as data:
-            yield data
+            return checked_rows_and_target(self, X, y, reset=reset, numbers=True)
+        require_y(type(self).__name__, X, y)
+        return None
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

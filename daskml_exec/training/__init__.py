@@ -12,6 +12,7 @@ from daskml_exec.training._events import BeginEvent, Callback, EndEvent, Reached
 from daskml_exec.training._features import check_features, labels_of_columns, learn_features
 from daskml_exec.training._fit_warnings import FitWarning, warn_of
 from daskml_exec.training._history import History, RoundRecord
+from daskml_exec.training._in_epochs import TrainsInEpochs
 from daskml_exec.training._lines import RoundLines, losses_in_words
 from daskml_exec.training._listening import ListeningEstimator
 from daskml_exec.training._many import Failed, many
@@ -58,6 +59,7 @@ __all__ = [
     "RoundLines",
     "RoundRecord",
     "Segment",
+    "TrainsInEpochs",
     "Units",
     "all_or_nothing",
     "check_algorithm",

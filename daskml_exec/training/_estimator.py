@@ -41,7 +41,8 @@ class PartitionedEstimator(ListeningEstimator):
     def _check_arguments(self, X: Any, y: Any, sample_weight: Any) -> Executor | None:
         """Check what needs no data, and return the Executor to train on.
 
-        None if nothing names one, and the data is in memory, where it can be trained on.
+        None if nothing names one, and the data is in memory, where it can be trained on; and for a
+        `Data` in memory, whatever names one.
         """
         self._validate_params()
         self._callbacks()
@@ -51,6 +52,9 @@ class PartitionedEstimator(ListeningEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None: give "
                 "one value per row"
             )
+        if isinstance(X, Data) and X.in_memory:
+            self._require_no_workers()
+            return None
         given = [as_dask_futures(each) for each in (X, y, sample_weight)]
         elsewhere = isinstance(X, Data) or any(map(is_collection, given))
         if elsewhere or self._needs_workers or cluster_is_meant():
@@ -61,6 +65,33 @@ class PartitionedEstimator(ListeningEstimator):
     def _needs_workers(self) -> bool:
         """Whether what was asked for needs a cluster, wherever the data is."""
         return bool(self.parallel != "data")
+
+    def _require_no_workers(self) -> None:
+        if self._needs_workers:
+            raise ValueError(
+                f"X is a Data in this process, and parallel={self.parallel!r} or shuffle="
+                "'partitions' needs Workers; allowed are parallel='data' with another shuffle, and "
+                "a Data on a cluster"
+            )
+
+    def _brought(
+        self,
+        executor: Executor | None,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        target: Target,
+        **checks: Any,
+    ) -> Data:
+        """Return rows loaded and checked, which are the caller's to release."""
+        X, y, sample_weight, names = self._inputs(
+            executor, X, y, sample_weight, reset=True, **checks
+        )
+        if isinstance(X, Data):
+            return X.lent(target, ROWS, type(self).__name__)
+        return load_checked(
+            executor, X, y, sample_weight, target=target, cut=ROWS, feature_names=names
+        )
 
     def _inputs(
         self, executor: Executor | None, X: Any, y: Any, sample_weight: Any, **checks: Any
