@@ -1,12 +1,15 @@
 """Where candidates are trained: side by side by Workers or threads, or one after another."""
 
+import pickle
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from daskml_exec.executor import DriverThreads, Executor, share
+import cloudpickle
+
+from daskml_exec.executor import DriverThreads, Executor, share, travels_in_tasks
 from daskml_exec.model_selection._rungs import Outcome, Score, trained_alone, trained_on
 from daskml_exec.partitions import Data, OnePiece
 
@@ -56,18 +59,35 @@ class OnWorkers(_Futures):
     def __init__(self, executor: Executor, rows: OnePiece, score: Score) -> None:
         super().__init__()
         self._executor = executor
+        self._models: dict[Key, Any] = {}  # futures of those that are too large for a task
         client, here = executor.client, executor.in_process
         self._rows = share(client, rows, rows.nbytes, name="search-rows", in_process=here)
         self._score = share(client, score, rows.nbytes, name="search-held-out", in_process=here)
 
     def begin(self, key: Key, model: Any, epochs: int) -> None:
-        future = self._executor.submit(trained_alone, model, self._rows, epochs, self._score)
+        pickled: Any = cloudpickle.dumps(model)
+        if not travels_in_tasks(len(pickled), 1):
+            client, here = self._executor.client, self._executor.in_process
+            pickled = share(client, pickled, len(pickled), name="search-model", in_process=here)
+            self._models[key] = pickled
+        future = self._executor.submit(_unpickled, pickled, self._rows, epochs, self._score)
         self._pending[future] = key
+
+    def next(self) -> list[tuple[Key, Outcome]]:
+        found = super().next()
+        for key, _ in found:
+            self._models.pop(key, None)
+        return found
 
     def close(self) -> None:
         super().close()
+        self._models = {}
         for future in (self._rows, self._score):
             future.release()
+
+
+def _unpickled(pickled: bytes, rows: OnePiece, epochs: int, score: Score) -> Outcome:
+    return trained_alone(pickle.loads(pickled), rows, epochs, score)
 
 
 class InThreads(_Futures):

@@ -61,11 +61,14 @@ class SearchRows:
     def place(self, scorer: Any, n_candidates: int) -> Place:
         """Return where candidates are trained and scored."""
         if self.side_by_side:
+            if self.executor is not None:
+                require_room(self.executor, self.nbytes)
             held_out = in_one_piece(self.held_out, "a search")
             rows, score = in_one_piece(self.train, "a search"), ScoreInMemory.of(scorer, held_out)
+            for data in (self.train, self.held_out):
+                data.release()  # Workers are to have one copy, unless the user has another there
             if self.executor is None:
                 return InThreads(rows, score, n_candidates)
-            require_room(self.executor, self.nbytes)
             return OnWorkers(self.executor, rows, score)
         if self.executor is None:
             held_out = in_one_piece(self.held_out, "a search")
