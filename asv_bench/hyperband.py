@@ -13,7 +13,8 @@ are held out score, and are the same for all. "halving" is `SuccessiveHalvingSea
 "whole" fits the candidates of "halving" one after another with our `MLPClassifier`, "sklearn" with
 scikit-learn's, each to all epochs, in this process. dask-ml's `HyperbandSearchCV` is on two
 worker processes, too, with scikit-learn's networks, whose `partial_fit` is a pass over one chunk;
-it has one chunk of all rows, so that a call is an epoch. Sides take turns; printed are seconds,
+it has one chunk of all rows, so that a call is an epoch, and holds out as many rows of its own,
+for which it is given those held out, too. Sides take turns; printed are seconds,
 epochs, the best score, and the seconds of peers over those of the first side.
 """
 
@@ -154,7 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sides = {name: lambda name=name: timed(getattr(study, name)) for name in given.sides}
     if given.dask_ml:
         sides["dask-ml"] = dask_ml(given.dask_ml, study)
-    print(f"{len(study.y):,} rows, {len(study.held[1]):,} held out, {study.max_epochs} epochs")
+    print(
+        f"{len(study.y):,} rows, {len(study.held[1]):,} held out, {study.max_epochs} epochs",
+        flush=True,
+    )
     taken: dict[str, list[float]] = {name: [] for name in sides}
     found: dict[str, Found] = {}
     with Executor(n_workers=WORKERS, threads_per_worker=1), warnings.catch_warnings():
@@ -164,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name, run in sides.items():
                 seconds, found[name] = run()
                 taken[name].append(seconds)
+                print(f"  {name} {seconds:.2f} s", file=sys.stderr, flush=True)
     first = statistics.median(next(iter(taken.values())))
     for name, seconds in taken.items():
         epochs, score = found[name]
@@ -171,7 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(
             f"{name:>10}: {median:7.2f} s ({min(seconds):.2f} - {max(seconds):.2f}), "
             f"{epochs:5,} epochs, best score {score:.4f}, {median / first:5.1f} times "
-            f"{next(iter(taken))}'s time"
+            f"{next(iter(taken))}'s time",
+            flush=True,
         )
 
 
