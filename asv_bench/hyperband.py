@@ -15,7 +15,8 @@ scikit-learn's, each to all epochs, in this process. dask-ml's `HyperbandSearchC
 worker processes, too, with scikit-learn's networks, whose `partial_fit` is a pass over one chunk;
 it has one chunk of all rows, so that a call is an epoch, and holds out as many rows of its own,
 for which it is given those held out, too. Sides take turns; printed are seconds,
-epochs, the best score, and the seconds of peers over those of the first side.
+CPU seconds of all processes, epochs, the best score, and both kinds of seconds of peers over those
+of the first side: where the machine has other work to do, those of the CPU say more.
 """
 
 import argparse
@@ -114,10 +115,14 @@ def _epochs(search: Any) -> int:
     return sum({record.candidate: record.epochs for record in search.history_}.values())
 
 
-def dask_ml(python: str, study: Study) -> Callable[[], tuple[float, Found]]:
+Run = tuple[float, float, Found]
+"""Seconds, those of CPUs, and what was found."""
+
+
+def dask_ml(python: str, study: Study) -> Callable[[], Run]:
     """Return what runs dask-ml's search in its own interpreter, which says how long it took."""
 
-    def run() -> tuple[float, Found]:
+    def run() -> Run:
         with tempfile.TemporaryDirectory() as folder:
             for name, rows in (("train", (study.X, study.y)), ("held", study.held)):
                 np.savez(Path(folder) / f"{name}.npz", X=rows[0], y=rows[1])
@@ -127,16 +132,22 @@ def dask_ml(python: str, study: Study) -> Callable[[], tuple[float, Found]]:
             done = subprocess.run([python, script, folder], capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"dask-ml: {done.stderr[-2000:]}")
-        seconds, epochs, score = json.loads(done.stdout.splitlines()[-1])
-        return seconds, (epochs, score)
+        seconds, cpu, epochs, score = json.loads(done.stdout.splitlines()[-1])
+        return seconds, cpu, (epochs, score)
 
     return run
 
 
-def timed(search: Callable[[], Found]) -> tuple[float, Found]:
-    began = time.perf_counter()
+def timed(search: Callable[[], Found]) -> Run:
+    began, cpu = time.perf_counter(), cpu_seconds()
     found = search()
-    return time.perf_counter() - began, found
+    return time.perf_counter() - began, cpu_seconds() - cpu, found
+
+
+def cpu_seconds() -> float:
+    """Return those of Workers and of this process so far."""
+    workers = Executor.current().client.run(time.process_time)
+    return time.process_time() + float(sum(workers.values()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -160,23 +171,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         flush=True,
     )
     taken: dict[str, list[float]] = {name: [] for name in sides}
+    cpu: dict[str, list[float]] = {name: [] for name in sides}
     found: dict[str, Found] = {}
     with Executor(n_workers=WORKERS, threads_per_worker=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # networks that have not converged
         study.params()  # workers import what they need, and compile it
         for _ in range(given.pairs):
             for name, run in sides.items():
-                seconds, found[name] = run()
+                seconds, of_cpus, found[name] = run()
                 taken[name].append(seconds)
-                print(f"  {name} {seconds:.2f} s", file=sys.stderr, flush=True)
-    first = statistics.median(next(iter(taken.values())))
+                cpu[name].append(of_cpus)
+                print(f"  {name} {seconds:.2f} s, CPU {of_cpus:.2f} s", file=sys.stderr, flush=True)
+    first = next(iter(sides))
     for name, seconds in taken.items():
         epochs, score = found[name]
-        median = statistics.median(seconds)
+        median, of_cpus = statistics.median(seconds), statistics.median(cpu[name])
+        times = median / statistics.median(taken[first])
+        cpu_times = of_cpus / statistics.median(cpu[first])
         print(
-            f"{name:>10}: {median:7.2f} s ({min(seconds):.2f} - {max(seconds):.2f}), "
-            f"{epochs:5,} epochs, best score {score:.4f}, {median / first:5.1f} times "
-            f"{next(iter(taken))}'s time",
+            f"{name:>10}: {median:7.2f} s ({min(seconds):.2f} - {max(seconds):.2f}), CPU "
+            f"{of_cpus:.2f} s, {epochs:5,} epochs, best score {score:.4f}, {times:5.1f} times "
+            f"{first}'s time, {cpu_times:.1f} times its CPU time",
             flush=True,
         )
 

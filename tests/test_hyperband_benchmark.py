@@ -7,6 +7,7 @@ import pytest
 from tests.test_benchmarks import ASV_BENCH
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # networks that have not converged
 def test_searches_are_compared(monkeypatch, capsys):
     monkeypatch.syspath_prepend(ASV_BENCH)

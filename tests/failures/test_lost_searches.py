@@ -27,7 +27,9 @@ def facts(found):
     return told, b"".join(piece.tobytes() for piece in found.best_estimator_.coefs_)
 
 
-@pytest.mark.parametrize("way", COPIED)
+@pytest.mark.parametrize(
+    "way", ["side by side", pytest.param("one after another", marks=pytest.mark.slow)]
+)
 def test_killed_between_two_candidates(way):
     # Of 16 kB in four partitions, so that those of a lost Worker have to be had again.
     config = {"daskml-exec.search-copied-bytes": COPIED[way], "daskml-exec.partition-bytes": 4000}

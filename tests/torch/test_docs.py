@@ -42,7 +42,7 @@ def test_defaults_are_those_of_the_signature(estimator):
 
 @pytest.mark.parametrize("estimator", [TorchClassifier, TorchEstimator, TorchRegressor])
 def test_signatures_are_alike(estimator):
-    own = {"loss", "criterion"}
+    own = {"loss", "criterion", "class_weight"}
     shared = [
         each for name, each in inspect.signature(estimator).parameters.items() if name not in own
     ]
