@@ -27,9 +27,9 @@ from daskml_exec.model_selection._leaderboard import Leaderboard
 from daskml_exec.model_selection._rungs import RungRecord
 from daskml_exec.model_selection._search_explain import SearchExplanation
 from daskml_exec.model_selection._search_results import all_failed, said_of, table_of
-from daskml_exec.model_selection._search_rows import search_rows
+from daskml_exec.model_selection._search_rows import SearchRows, search_rows
 from daskml_exec.model_selection._tournament import Tournament, best_of
-from daskml_exec.training import TrainsInEpochs, all_or_nothing, warn_of
+from daskml_exec.training import FitWarning, TrainsInEpochs, all_or_nothing, warn_of
 
 
 def _best_has(name: str) -> Callable[[Any], bool]:
@@ -132,7 +132,8 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
             warn_of(self._search(X, y, sample_weight))
         return self
 
-    def _search(self, X: Any, y: Any, sample_weight: Any) -> Any:
+    def _search(self, X: Any, y: Any, sample_weight: Any) -> list[FitWarning]:
+        """Search, set what comes of it, and return what there is to say."""
         brackets = self._checked()
         random = random_of(self.random_state)
         began = time.perf_counter()
@@ -191,7 +192,7 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
     @contextmanager
     def _loaded(
         self, given: Any, random: np.random.RandomState, brackets: Sequence[Bracket]
-    ) -> Iterator[Any]:
+    ) -> Iterator[tuple[SearchRows, SearchExplanation]]:
         """Yield the rows, and what is known of the search then."""
         model: TrainsInEpochs = self.estimator
         seed = int(random.randint(np.iinfo(np.int32).max))
@@ -240,8 +241,7 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
             return self._explanation
         brackets = self._checked()
         with self._loaded((X, y, sample_weight), random_of(0), brackets) as (_, explanation):
-            found: SearchExplanation = explanation
-            return found
+            return explanation
 
     @property
     def classes_(self) -> Array:

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import loguniform
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 
 from daskml_exec import Executor
@@ -21,7 +21,7 @@ from daskml_exec.model_selection import HyperbandSearchCV, SuccessiveHalvingSear
 from daskml_exec.model_selection._brackets import halving, hyperband
 from daskml_exec.model_selection._search_rows import require_room
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
-from daskml_exec.partitions import Labels
+from daskml_exec.partitions import Labels, load_samples
 from daskml_exec.training import load
 
 RNG = np.random.default_rng(7)
@@ -418,6 +418,43 @@ def test_what_is_said(capsys):
     assert "9 to 1 epoch, 3 to 3 epochs, 1 to 9 epochs" in str(plan)
     assert "<table>" in plan._repr_html_()
     assert "21 in all, where 9 candidates to the end take 81" in str(plan)
+
+
+class Toy(BaseEstimator):
+    """Learns as fast as it is told, up to a limit; whoever has the hooks can be searched over."""
+
+    def __init__(self, speed=1.0, limit=100.0):
+        self.speed, self.limit = speed, limit
+
+    def fit(self, X, y):
+        raise NotImplementedError
+
+    def _rows_for_epochs(self, X, y, sample_weight, executor):
+        return load_samples(X, y, sample_weight, executor=executor)
+
+    def _one_epoch_more(self, data):
+        self.loss_curve_ = [*getattr(self, "loss_curve_", []), 1.0]
+        self.n_rows_ = sum(data.rows)
+        return []
+
+    def score(self, X, y, sample_weight=None):
+        return min(self.limit, self.speed * len(self.loss_curve_))
+
+
+def test_slow_learners_have_a_chance_in_hyperband():
+    """In the bracket of one rung alone; by successive halving they are gone after one epoch."""
+    slow = {"speed": [1.0, 1.0, 1.0, 2.0, 3.0], "limit": [5.0, 9.0]}
+    held = X[:50], LABELS[:50]
+    arguments = {"max_epochs": 9, "random_state": 0, "validation": held}
+    halving = SuccessiveHalvingSearchCV(Toy(), slow, n_candidates=10, **arguments)
+    search = halving.fit(X[50:], LABELS[50:])
+    alive = {r.params["speed"] for r in search.history_ if r.rung == 1}
+    assert alive <= {2.0, 3.0} and search.best_score_ == 9.0
+    assert search.best_estimator_.n_rows_ == N - 50
+    with pytest.warns(UserWarning, match="candidates were trained, of 17"):
+        search = HyperbandSearchCV(Toy(), {"speed": [1.0, 2.0], "limit": [5.0]}, **arguments)
+        search.fit(X[50:], LABELS[50:])
+    assert {r.params["speed"] for r in search.history_ if r.bracket == 0} == {1.0, 2.0}
 
 
 def test_warnings_of_candidates_are_told_once():
