@@ -18,12 +18,15 @@ from sklearn.utils.validation import check_is_fitted
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.distributions import Logistic
 from daskml_exec.linear_model._glm import GLM
+from daskml_exec.linear_model._parallel import DATA
 from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
 from daskml_exec.metrics._of_models import accuracy
+from daskml_exec.metrics._scorers import scoring_of
 from daskml_exec.partitions import Labels
 from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
+from daskml_exec.training.folds import Searched
 
 
 class LogisticRegression(ClassifierMixin, GLM):
@@ -409,6 +412,11 @@ class LogisticRegression(ClassifierMixin, GLM):
 
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
         return accuracy(executor, self._labels(), X, y, sample_weight, self._labels_of_columns())
+
+    def _as_searched(self) -> Searched | None:
+        if self.parallel != DATA:
+            return None
+        return Searched("labels", scoring_of("accuracy"), class_weight=self.class_weight)
 
     def _labels(self) -> LabelsOf:
         return LabelsOf(self._margins(), self.classes_)

@@ -357,6 +357,10 @@ class LogisticRegressionCV(LogisticRegression):
         check_is_fitted(self)
         return float(get_scorer(self.scoring)(self, X, y, sample_weight))
 
+    def _as_searched(self) -> None:
+        # Its own folds would count rows that weigh nothing.
+        return None
+
     def explain(self) -> Explanation:
         """Return how the last `fit` was planned, and why, beside what it took.
 

@@ -14,11 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.kernels.distributions import Distribution, Gaussian
 from daskml_exec.linear_model._glm import GLM
+from daskml_exec.linear_model._parallel import DATA
 from daskml_exec.linear_model._plan import Plan
 from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import ColumnOf, MarginsOf, MeansOf
+from daskml_exec.metrics import metric
 from daskml_exec.metrics._of_models import d2
+from daskml_exec.metrics._scorers import Scoring, scoring_of
 from daskml_exec.partitions import Numbers, is_matrix, levelled
+from daskml_exec.training.folds import Searched
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,14 @@ class LinearRegressor(RegressorMixin, GLM):
     def _score_on_cluster(self, executor: Executor, X: Any, y: Any, sample_weight: Any) -> float:
         predict, labels = self._prediction(), self._labels_of_columns()
         return d2(executor, predict, X, y, sample_weight, self._distribution, labels)
+
+    def _as_searched(self) -> Searched | None:
+        if self.parallel != DATA:
+            return None
+        if isinstance(self._distribution, Gaussian):
+            return Searched(Numbers(several=False), scoring_of("r2"))
+        explained = Scoring("score", metric("d2_tweedie", power=1), "predict", 1)
+        return Searched(Numbers(several=False), explained)
 
     def _prediction(self) -> Callable[[Any], Any]:
         coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)

@@ -215,7 +215,7 @@ class _Scorer:
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
         by = scoring_of(self.name)
         record = by.metric
-        predicted = _response(estimator, X, by.response)
+        predicted = response_of(estimator, X, by.response)
         found = evaluate({"score": record}, y, {record.takes: predicted}, sample_weight)["score"]
         return by.sign * found if by.sign < 0 else found
 
@@ -280,7 +280,8 @@ _WITH_LABELS = {
 }
 
 
-def _response(estimator: Any, X: Any, response: str) -> Any:
+def response_of(estimator: Any, X: Any, response: str) -> Any:
+    """Return what a scoring asks of an estimator: predictions, margins or probabilities."""
     if response == "predict":
         return estimator.predict(X)
     if response == "side" and hasattr(estimator, "decision_function"):

@@ -1,11 +1,12 @@
-"""Splits of collections into training and test rows, and searches for parameters."""
+"""Splits into training and test rows, and searches for parameters by scores on held-out ones."""
 
+from daskml_exec.model_selection._grid_search import GridSearchCV, RandomizedSearchCV
+from daskml_exec.model_selection._halving_explain import HalvingExplanation
 from daskml_exec.model_selection._halving_search import (
     HyperbandSearchCV,
     SuccessiveHalvingSearchCV,
 )
 from daskml_exec.model_selection._rungs import RungRecord
-from daskml_exec.model_selection._search_explain import SearchExplanation
 from daskml_exec.model_selection._train_test import train_test_split
 from daskml_exec.training import publish
 from daskml_exec.training.folds import (
@@ -19,13 +20,15 @@ from daskml_exec.training.folds import (
 )
 
 __all__ = [
+    "GridSearchCV",
     "GroupKFold",
+    "HalvingExplanation",
     "HyperbandSearchCV",
     "KFold",
     "PredefinedSplit",
+    "RandomizedSearchCV",
     "Rows",
     "RungRecord",
-    "SearchExplanation",
     "ShuffleSplit",
     "StratifiedKFold",
     "SuccessiveHalvingSearchCV",

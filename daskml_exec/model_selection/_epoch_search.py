@@ -25,7 +25,7 @@ from daskml_exec.model_selection._candidates import (
 )
 from daskml_exec.model_selection._leaderboard import Leaderboard
 from daskml_exec.model_selection._rungs import RungRecord
-from daskml_exec.model_selection._search_explain import SearchExplanation
+from daskml_exec.model_selection._halving_explain import HalvingExplanation
 from daskml_exec.model_selection._search_results import all_failed, said_of, table_of
 from daskml_exec.model_selection._search_rows import SearchRows, search_rows
 from daskml_exec.model_selection._tournament import Tournament, best_of
@@ -91,7 +91,7 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
     cv_results_: dict[str, Any]
     history_: tuple[RungRecord, ...]
     n_candidates_: int
-    _explanation: SearchExplanation
+    _explanation: HalvingExplanation
 
     def _brackets(self) -> list[Bracket]:
         raise NotImplementedError
@@ -192,12 +192,12 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
     @contextmanager
     def _loaded(
         self, given: Any, random: np.random.RandomState, brackets: Sequence[Bracket]
-    ) -> Iterator[tuple[SearchRows, SearchExplanation]]:
+    ) -> Iterator[tuple[SearchRows, HalvingExplanation]]:
         """Yield the rows, and what is known of the search then."""
         model: TrainsInEpochs = self.estimator
         seed = int(random.randint(np.iinfo(np.int32).max))
         with search_rows(model, given, self.validation, self.test_size, seed) as rows:
-            yield rows, SearchExplanation.of(rows, brackets)
+            yield rows, HalvingExplanation.of(rows, brackets)
 
     def _tell(self, board: Leaderboard) -> Callable[[RungRecord], bool]:
         def tell(record: RungRecord) -> bool:
@@ -220,7 +220,7 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
         if self.refit:
             self.best_estimator_ = tournament.models[best]
 
-    def explain(self, X: Any = None, y: Any = None, sample_weight: Any = None) -> SearchExplanation:
+    def explain(self, X: Any = None, y: Any = None, sample_weight: Any = None) -> HalvingExplanation:
         """Return how candidates were trained and why so, beside what it took.
 
         With data, return how `fit` would train on it, without training: the data is loaded, and
@@ -233,7 +233,7 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
 
         Returns
         -------
-        SearchExplanation
+        HalvingExplanation
             A text to print, and in notebooks tables.
         """
         if X is None:

@@ -1,111 +1,64 @@
-"""What there is to say of a search by halving, before and after it."""
+"""What a search is to do, and what it has taken."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from daskml_exec.executor import Facts, Part, Readable, bytes_text
-from daskml_exec.model_selection._brackets import Bracket
-from daskml_exec.model_selection._rungs import RungRecord
-from daskml_exec.model_selection._search_rows import LIMIT, SearchRows
+from daskml_exec.executor import Facts, Part, Readable
 
 
 @dataclass(frozen=True, repr=False)
 class SearchExplanation(Readable):
-    """How candidates are trained, why so, and what it took.
+    """Which candidates share passes over the data, and which are fitted one by one.
 
     Attributes
     ----------
-    rows, rows_held_out : int
-    nbytes : int
-        Of both.
-    limit : int
-        Up to which candidates are trained side by side.
-    side_by_side : bool
-    workers : int or None
-        At the time; None where threads of this process train.
-    brackets : tuple of Bracket
-    records : tuple of RungRecord
-        Of a search that has ended.
+    candidates : int
+    n_splits : int or None
+        None where only the data tells.
+    groups : tuple of tuple of int
+        Candidates that share passes, by their places.
+    alone : tuple of int
+        Those that are fitted one by one.
+    equal : int
+        Candidates that are equal to one before them, whose scores they have.
+    rows : str
+        Where fits have their rows from, in words.
     seconds : float or None
-        That it took.
+        What the search took; None before it.
+    refit_seconds : float or None
     """
 
-    rows: int
-    rows_held_out: int
-    nbytes: int
-    limit: int
-    side_by_side: bool
-    workers: int | None
-    brackets: tuple[Bracket, ...]
-    records: tuple[RungRecord, ...] = ()
+    candidates: int
+    n_splits: int | None
+    groups: tuple[tuple[int, ...], ...]
+    alone: tuple[int, ...]
+    equal: int
+    rows: str
     seconds: float | None = None
-
-    @classmethod
-    def of(cls, rows: SearchRows, brackets: Sequence[Bracket]) -> "SearchExplanation":
-        """Return what is known of a search when its rows are."""
-        workers = None if rows.executor is None else len(rows.executor.client.nthreads())
-        return cls(
-            rows=sum(rows.train.rows),
-            rows_held_out=sum(rows.held_out.rows),
-            nbytes=rows.nbytes,
-            limit=rows.limit,
-            side_by_side=rows.side_by_side,
-            workers=workers,
-            brackets=tuple(brackets),
-        )
-
-    @property
-    def plan(self) -> str:
-        """How candidates are trained, and why so."""
-        size, limit = bytes_text(self.nbytes), bytes_text(self.limit)
-        where = "threads of this process"
-        if self.workers is not None:
-            where = f"{self.workers:,} Worker{'s' * (self.workers != 1)}"
-        if self.side_by_side:
-            return (
-                f"side by side on {where}, each candidate by one of them on all rows: {size} are "
-                f"no more than {limit} (dask config 'daskml-exec.{LIMIT}')"
-            )
-        return (
-            f"one after another, each over all partitions by {where}: {size} are more than {limit} "
-            f"(dask config 'daskml-exec.{LIMIT}')"
-        )
-
-    @property
-    def n_epochs(self) -> int:
-        """Epochs of all candidates together, as planned."""
-        return sum(bracket.n_epochs for bracket in self.brackets)
+    refit_seconds: float | None = None
 
     def _parts(self) -> Iterator[Part]:
-        n = sum(bracket.sizes[0] for bracket in self.brackets)
-        whole = sum(bracket.sizes[0] * bracket.epochs[-1] for bracket in self.brackets)
-        yield Facts(
-            [
-                ("rows", f"{self.rows:,} to train on, {self.rows_held_out:,} held out for scores"),
-                ("trained", self.plan),
-                *(_in_words(bracket) for bracket in self.brackets),
-                (
-                    "epochs",
-                    f"{self.n_epochs:,} in all, where {n:,} candidates to the end take {whole:,}",
-                ),
-            ],
-            width=12,
-        )
-        if self.seconds is not None:
-            fits = sum(record.fit_seconds for record in self.records)
-            scores = sum(record.score_seconds for record in self.records)
-            failed = len({record.candidate for record in self.records if record.failed})
-            told = f"{self.seconds:.1f} s; candidates took {fits:.1f} s to train and {scores:.1f} s"
-            yield Facts(
-                [
-                    ("took", f"{told} to score, one beside the other"),
-                    ("failed", f"{failed:,} candidate{'s' * (failed != 1)}"),
-                ],
-                width=12,
-            )
+        yield Facts(list(self._facts()), width=12)
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        equal = f", of which {self.equal:,} equal another" if self.equal else ""
+        yield "candidates", f"{self.candidates:,}{equal}"
+        yield "splits", "as the data tells" if self.n_splits is None else f"{self.n_splits:,}"
+        for group in self.groups:
+            yield "together", f"{_places(group)}: in the same passes over the rows"
+        if self.alone:
+            yield "one by one", _places(self.alone)
+        yield "rows", self.rows
+        if self.seconds is None:
+            yield "seconds", "not known before a fit"
+            return
+        refit = f", and {self.refit_seconds:.2f} to refit" if self.refit_seconds is not None else ""
+        yield "seconds", f"{self.seconds:.2f}{refit}"
 
 
-def _in_words(bracket: Bracket) -> tuple[str, str]:
-    rungs = zip(bracket.sizes, bracket.epochs, strict=True)
-    told = ", ".join(f"{size:,} to {n:,} epoch{'s' * (n != 1)}" for size, n in rungs)
-    return f"bracket {bracket.number}", told
+def _places(places: tuple[int, ...]) -> str:
+    if len(places) > 1 and places == tuple(range(places[0], places[-1] + 1)):
+        return f"{places[0]} to {places[-1]}"
+    return ", ".join(map(str, places[:20])) + (", ..." if len(places) > 20 else "")

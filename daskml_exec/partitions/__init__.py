@@ -33,7 +33,7 @@ from daskml_exec.partitions._kinds import (
 from daskml_exec.partitions._lazy_columns import columns_side_by_side, sparse_enough
 from daskml_exec.partitions._lazy_frames import lazy_frame
 from daskml_exec.partitions._lazy_sums import lazy_sums
-from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked
+from daskml_exec.partitions._load import ROWS, Cells, Cut, load, load_checked, load_where_it_is
 from daskml_exec.partitions._made_rows import made_rows
 from daskml_exec.partitions._map_rows import beside_blocks, block_map, map_rows
 from daskml_exec.partitions._map_samples import map_samples
@@ -57,6 +57,7 @@ from daskml_exec.partitions._row_sums import row_sums
 from daskml_exec.partitions._row_trees import tree_between, tree_rows, tree_stacked
 from daskml_exec.partitions._samples import load_samples
 from daskml_exec.partitions._scaled import Scaled, scaled_of
+from daskml_exec.partitions._split_data import rows_to_train_on, with_folds
 from daskml_exec.partitions._target import NO_TARGET, Target
 from daskml_exec.partitions._targets import real_target
 from daskml_exec.partitions._text_gaps import gaps_as_nan
@@ -130,6 +131,7 @@ __all__ = [
     "load",
     "load_checked",
     "load_samples",
+    "load_where_it_is",
     "loaded_again",
     "loaded_safely",
     "made_of",
@@ -151,6 +153,7 @@ __all__ = [
     "require_stream_weight",
     "row_lengths",
     "row_sums",
+    "rows_to_train_on",
     "scaled",
     "scaled_of",
     "sparse_enough",
@@ -161,5 +164,6 @@ __all__ = [
     "tree_rows",
     "tree_stacked",
     "weight_column",
+    "with_folds",
     "without_fold",
 ]

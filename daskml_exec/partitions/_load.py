@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
 
-from daskml_exec.executor import Executor, as_dask_futures
+from daskml_exec.executor import Executor, as_dask_futures, cluster_is_meant
 from daskml_exec.partitions._classification import Labels
 from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._from_cluster import rows_on_cluster
@@ -160,6 +160,37 @@ def load(
     >>> [round(model.score(X, y), 2) for model in models]
     [0.95, 0.96]
     """
+    executor = Executor.current
+    return _load(executor, X, y, sample_weight, target=target, cut=cut, raw=raw)
+
+
+def load_where_it_is(X: Any, y: Any = None, sample_weight: Any = None, *, target: Any) -> Data:
+    """Do as `load` with ``cut="rows"``; what is in memory stays there if nothing names a cluster.
+
+    Parameters
+    ----------
+    X, y, sample_weight, target : as in `load`
+    """
+    elsewhere = any(is_collection(as_dask_futures(each)) for each in (X, y, sample_weight))
+    wanted = elsewhere or cluster_is_meant()
+    executor = Executor.current if wanted else _nobody
+    return _load(executor, X, y, sample_weight, target=target, cut="rows", raw=False)
+
+
+def _nobody() -> None:
+    return None
+
+
+def _load(
+    current: Callable[[], Executor | None],
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    target: Any,
+    cut: Any,
+    raw: bool,
+) -> Data:
     wanted = _chosen("target", target, _TARGETS, (Labels, Numbers))
     if (y is None) != (wanted.kind is None):
         found = "y is given, and target is None" if y is not None else f"y is None, {target=}"
@@ -171,7 +202,7 @@ def load(
     refuse_unreadable(y, "y", dates=wanted.kind == "numbers")
     refuse_unreadable(sample_weight, "sample_weight")
     _require_rows(X)
-    executor = Executor.current()
+    executor = current()
     if not is_collection(X):
         y = to_memory(y, executor, "y")
         sample_weight = to_memory(sample_weight, executor, "sample_weight")

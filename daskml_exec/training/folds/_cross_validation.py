@@ -69,7 +69,7 @@ def cross_validation(
         return CrossValidation(cv.get_n_splits(), lambda found: cv._given_folds()[0])
     n = sum(data.rows)
     if hasattr(cv, "split") and not isinstance(cv, (str, bytes)):
-        pairs = cv.split(np.empty((n, 0)), _labels(y, data) if elsewhere else y, groups)
+        pairs = cv.split(np.empty((n, 0)), labels_of(y, data) if elsewhere else y, groups)
     elif isinstance(cv, Iterable) and not isinstance(cv, (str, bytes)):
         pairs = iter(cv)
     else:
@@ -78,7 +78,7 @@ def cross_validation(
     return CrossValidation(n_folds, lambda found: column)
 
 
-def _labels(y: Any, data: Data) -> Any:
+def labels_of(y: Any, data: Data) -> Any:
     """Return the labels on the driver, where a splitter of scikit-learn wants them."""
     if y is None:
         client = data.executor.client

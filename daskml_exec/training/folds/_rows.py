@@ -9,6 +9,7 @@ import numpy as np
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions import FoldRows
+from daskml_exec.partitions._row_pieces import Chosen
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Rows:
     """
 
     _folds: FoldRows
-    _chosen: OneOf
+    _chosen: Chosen
 
     def __call__(self, data: Any) -> Any:
         """Return these rows of some data.
