@@ -1,5 +1,6 @@
 """Splits into training and test rows, and searches for parameters by scores on held-out ones."""
 
+from daskml_exec.model_selection._cross_val import cross_val_predict, cross_val_score
 from daskml_exec.model_selection._grid_search import GridSearchCV, RandomizedSearchCV
 from daskml_exec.model_selection._halving_explain import HalvingExplanation
 from daskml_exec.model_selection._halving_search import (
@@ -33,6 +34,8 @@ __all__ = [
     "StratifiedKFold",
     "SuccessiveHalvingSearchCV",
     "TimeSeriesSplit",
+    "cross_val_predict",
+    "cross_val_score",
     "train_test_split",
 ]
 

@@ -114,6 +114,21 @@ class SearchOnData:
         self._one_by_one([(candidates[at], each[at]) for at in plan.alone])
         return Outcomes(each, batch, batches)
 
+    def models(self, data: Data) -> list[Any]:
+        """Return a model for each split, fitted to the rows that it trains on.
+
+        Parameters
+        ----------
+        data : Data
+            With the folds that all splits share.
+        """
+        found = []
+        for number, split in enumerate(self.splits.each):
+            model = with_params(self.estimator, {})
+            with _TrainingRows(data, split, number, self.searched).opened() as rows:
+                found.append(model.fit(rows.of(model)))
+        return found
+
     def _batch(self, group: list[Params], rows: list[list[Outcome]]) -> BatchResult | None:
         folds: Any = self.splits.folds
         try:

@@ -17,9 +17,6 @@ from daskml_exec.metrics._scorers import Scoring, response_of
 from daskml_exec.partitions import Data, Partition
 from daskml_exec.training import reduce
 
-LEFT_HERE = ("history_", "feature_names_in_")
-"""Attributes that predictions of blocks do without: blocks have no names."""
-
 
 @dataclass(frozen=True)
 class Broken:
@@ -122,14 +119,22 @@ def raised(score: float | Exception) -> float:
     return score
 
 
-def travelling(model: Any) -> Any:
-    """Return a model that predicts the same, without what it does not need for that."""
+def travelling(model: Any, *, named: bool = False) -> Any:
+    """Return a model that predicts the same, without what it does not need for that.
+
+    Parameters
+    ----------
+    model : estimator
+    named : bool, default=False
+        Whether it will meet the names of columns: blocks of loaded rows have none.
+    """
     other = copy.copy(model)
     if isinstance(model, Pipeline):
-        other.steps = [(name, travelling(step)) for name, step in model.steps]
+        other.steps = [(name, travelling(step, named=named)) for name, step in model.steps]
         return other
-    for name in LEFT_HERE:
-        vars(other).pop(name, None)
+    vars(other).pop("history_", None)
+    if not named:
+        vars(other).pop("feature_names_in_", None)
     if getattr(other, "callbacks", None) is not None:
         other.callbacks = None
     return other
