@@ -23,9 +23,9 @@ from daskml_exec.model_selection._candidates import (
     random_of,
     require_distributions,
 )
+from daskml_exec.model_selection._halving_explain import HalvingExplanation
 from daskml_exec.model_selection._leaderboard import Leaderboard
 from daskml_exec.model_selection._rungs import RungRecord
-from daskml_exec.model_selection._halving_explain import HalvingExplanation
 from daskml_exec.model_selection._search_results import all_failed, said_of, table_of
 from daskml_exec.model_selection._search_rows import SearchRows, search_rows
 from daskml_exec.model_selection._tournament import Tournament, best_of
@@ -220,7 +220,9 @@ class EpochSearch(MetaEstimatorMixin, BaseEstimator):
         if self.refit:
             self.best_estimator_ = tournament.models[best]
 
-    def explain(self, X: Any = None, y: Any = None, sample_weight: Any = None) -> HalvingExplanation:
+    def explain(
+        self, X: Any = None, y: Any = None, sample_weight: Any = None
+    ) -> HalvingExplanation:
         """Return how candidates were trained and why so, beside what it took.
 
         With data, return how `fit` would train on it, without training: the data is loaded, and

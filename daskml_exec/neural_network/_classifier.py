@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
 from daskml_exec.metrics._of_models import accuracy
+from daskml_exec.metrics._scorers import scoring_of
 from daskml_exec.neural_network._arguments import (
     Activation,
     Auto,
@@ -31,6 +32,7 @@ from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_argumen
 from daskml_exec.partitions import Data, Labels, require_stream_weight
 from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
 from daskml_exec.training._classes_to_come import classes_to_come
+from daskml_exec.training.folds import Searched
 
 _NOT_SHARED = ("self", "class_weight")
 """What is in the frame of `MLPClassifier.__init__` and no argument of both networks."""
@@ -462,6 +464,11 @@ class MLPClassifier(ClassifierMixin, MLP):
         check_is_fitted(self, "coefs_")
         function = ProbabilitiesOf(self._outputs(), log)
         return self._map(function, X, self.classes_, self.coefs_[0].dtype, floating=True)
+
+    def _as_searched(self) -> Searched | None:
+        if self.parallel != "data":
+            return None
+        return Searched("labels", scoring_of("accuracy"), copied=True)
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
         return ClassifierMixin.score(self, X, y, sample_weight)

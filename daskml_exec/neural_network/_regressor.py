@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.distributions import Gaussian
 from daskml_exec.metrics._of_models import d2
+from daskml_exec.metrics._scorers import scoring_of
 from daskml_exec.neural_network._mlp import MLP, Prepared
 from daskml_exec.neural_network._predictions import NumbersOf
 from daskml_exec.neural_network._problem import Numbers
@@ -18,6 +19,7 @@ from daskml_exec.neural_network._to_sklearn import copy_network, sklearn_argumen
 from daskml_exec.partitions import Data
 from daskml_exec.partitions import Numbers as OneNumber
 from daskml_exec.training import FitWarning, all_or_nothing, telling, warn_of
+from daskml_exec.training.folds import Searched
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -327,6 +329,11 @@ class MLPRegressor(RegressorMixin, MLP):
         """
         check_is_fitted(self, "coefs_")
         return copy_network(self, SklearnMLPRegressor(**sklearn_arguments(self)))
+
+    def _as_searched(self) -> Searched | None:
+        if self.parallel != "data":
+            return None
+        return Searched(OneNumber(several=False), scoring_of("r2"), copied=True)
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
         return RegressorMixin.score(self, X, y, sample_weight)
