@@ -55,7 +55,7 @@ def drawn_candidates(distributions: Any, n_iter: int, random_state: Any) -> list
     return list(ParameterSampler(distributions, int(n_iter), random_state=random_state))
 
 
-def require_known(estimator: Any, candidates: Iterable[Params]) -> None:
+def require_known(estimator: Any, candidates: Sequence[Params]) -> None:
     """Raise ValueError for a name that is no parameter of the estimator.
 
     A candidate that replaces a part of it, such as a step of a pipeline, is asked after that.
@@ -63,11 +63,15 @@ def require_known(estimator: Any, candidates: Iterable[Params]) -> None:
     for name in dict.fromkeys(name for each in candidates for name in each):
         known = estimator.get_params(deep=True)
         holder = name.rpartition("__")[0]
-        if name not in known and not any(holder and holder in each for each in candidates):
+        if name in known or any(holder and holder in each for each in candidates):
+            continue
+        try:  # such as module__width, which is one only once it is set
+            clone(estimator).set_params(**{name: None})
+        except (ValueError, TypeError, AttributeError):
             raise ValueError(
                 f"{name!r} is no parameter of {type(estimator).__name__}; allowed are "
                 f"{', '.join(sorted(known))}"
-            )
+            ) from None
 
 
 def with_params(estimator: Any, params: Params) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from daskml_exec.executor import Query
-from daskml_exec.kernels.array_namespace import to_host
+from daskml_exec.kernels.array_namespace import is_on_device, to_host
 from daskml_exec.metrics._scorers import Scoring, response_of
 from daskml_exec.partitions import Data, Partition
 from daskml_exec.training import reduce
@@ -58,7 +58,8 @@ class ScoreModels(Query[tuple[tuple[Any, ...], ...]]):
     ) -> tuple[tuple[Any, ...], ...]:
         models, scorings = prepared
         y, weight = self.columns.given(partition)
-        y, X = to_host(y), to_host(partition.X)
+        y = to_host(y)
+        X = to_host(partition.X) if is_on_device(partition.X) else partition.X
         weight = to_host(weight) if self.weighted and weight is not None else None
         if self.chosen is not None:
             rows = np.flatnonzero(self.chosen.rows(partition.fold))

@@ -5,6 +5,7 @@ import warnings
 import dask.array as da
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import loguniform
@@ -212,6 +213,17 @@ def test_a_pipeline_learns_its_scales_from_training_rows(on_cluster, request):
         return_train_score=True,
         cv=2,
     )
+
+
+@pytest.mark.parametrize("on_cluster", [False, True], ids=["memory", "cluster"])
+def test_sparse_rows(on_cluster, request):
+    rows = sp.csr_matrix(np.where(X > 2.0, X, 0.0))
+    given = None
+    if on_cluster:
+        request.getfixturevalue("executor")
+        given = da.from_array(rows.toarray(), chunks=(40, -1)).map_blocks(sp.csr_matrix), SPECIES
+    theirs = sklinear.LogisticRegression(solver="newton-cg", tol=1e-12, max_iter=1000)
+    both(LogisticRegression(), theirs, C, rows, SPECIES, given=given, scoring="roc_auc_ovr", cv=3)
 
 
 def test_columns_that_are_constant_in_one_training_fold():

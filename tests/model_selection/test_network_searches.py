@@ -3,6 +3,7 @@
 import dask.array as da
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn import model_selection as sk
 from sklearn.base import clone
 
@@ -38,6 +39,13 @@ def test_in_memory_it_is_a_loop(kind, y):
         wanted = sk.cross_val_score(model, X, y, cv=sk.KFold(3))
         scores = [found[f"split{k}_test_score"][at] for k in range(3)]
         np.testing.assert_allclose(scores, wanted, atol=1e-12)
+
+
+def test_sparse_rows_are_copied_sparse():
+    rows = sp.csr_matrix(np.where(X > 0.5, X, 0.0))
+    found = GridSearchCV(network(MLPClassifier), GRID, cv=sk.KFold(3)).fit(rows, LABELS)
+    wanted = sk.cross_val_score(found.best_estimator_, rows, LABELS, cv=sk.KFold(3))
+    np.testing.assert_allclose(found.best_score_, wanted.mean(), atol=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "y"), [(MLPClassifier, LABELS), (MLPRegressor, TARGET)])
