@@ -12,6 +12,7 @@ from sklearn.linear_model import Lasso as SklearnLasso
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from daskml_exec.linear_model._batches import batches_of
 from daskml_exec.linear_model._parallel import DATA
 from daskml_exec.linear_model._plan import Plan, Shape, l1_plan, least_squares_plan
 from daskml_exec.linear_model._problem import Penalty
@@ -168,6 +169,9 @@ class ElasticNet(LinearRegressor):
             )
             warn_of(fitted.warnings)
         return self
+
+    def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
+        return batches_of(self, candidates)
 
     @property
     def _penalty(self) -> Penalty:

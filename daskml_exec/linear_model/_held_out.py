@@ -15,7 +15,7 @@ from daskml_exec.kernels.folds import NOWHERE
 from daskml_exec.kernels.probabilities import class_probabilities
 from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.kernels.row_scores import log_losses_of_margins
-from daskml_exec.metrics import log_loss
+from daskml_exec.metrics import log_loss, metric
 from daskml_exec.metrics._row_means import first, mean_metric
 from daskml_exec.metrics._scorers import Scoring, scoring_of
 from daskml_exec.partitions import Partition
@@ -83,7 +83,10 @@ class HeldOut(Query[dict[int, Sums]]):
 
     def prepare(self) -> tuple[Scoring, ...]:
         if isinstance(self.responses, MeanResponses):
-            return tuple(map(scoring_of, self.names))
+            return tuple(
+                _D2_OF_COUNTS if name == _D2_OF_COUNTS.name else scoring_of(name)
+                for name in self.names
+            )
         classes = self.responses.classes
         return tuple(
             _LOG_LOSS if name == _LOG_LOSS.name else scoring_of(name, classes=classes)
@@ -181,6 +184,10 @@ _LOG_LOSS = Scoring(
     _MARGINS,
     -1,
 )
+
+
+# What `PoissonRegressor.score` is, which scikit-learn has no name for.
+_D2_OF_COUNTS = Scoring("score", metric("d2_tweedie", power=1), "predict", 1)
 
 
 def _both(scorings: tuple[Scoring, ...], left: Sums | None, right: Sums | None) -> Any:

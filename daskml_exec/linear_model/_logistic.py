@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.distributions import Logistic
+from daskml_exec.linear_model._batches import batches_of, fit_batch
 from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._parallel import DATA
 from daskml_exec.linear_model._plan import plan_for
@@ -24,9 +25,9 @@ from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
 from daskml_exec.metrics._of_models import accuracy
 from daskml_exec.metrics._scorers import scoring_of
-from daskml_exec.partitions import Labels
+from daskml_exec.partitions import Data, Labels
 from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
-from daskml_exec.training.folds import Searched
+from daskml_exec.training.folds import BatchResult, Searched
 
 
 class LogisticRegression(ClassifierMixin, GLM):
@@ -239,7 +240,7 @@ class LogisticRegression(ClassifierMixin, GLM):
         """
         with all_or_nothing(self), telling(self, X, y, sample_weight):
             executor: Any = self._check_arguments(X, y, sample_weight)
-            penalty = replace(penalty_of(self.C), l1_share=self.l1_ratio)
+            penalty = self._penalty
             X, scaling = self._unscaled(X, penalty)
             inputs = self._inputs(executor, X, y, sample_weight)
             choice = self._choose(executor, inputs[0])
@@ -417,6 +418,26 @@ class LogisticRegression(ClassifierMixin, GLM):
         if self.parallel != DATA:
             return None
         return Searched("labels", scoring_of("accuracy"), class_weight=self.class_weight)
+
+    def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
+        return batches_of(self, candidates)
+
+    def _fit_batch(
+        self,
+        candidates: list[dict[str, Any]],
+        data: Data,
+        n_folds: int,
+        scorings: Sequence[Any],
+        *,
+        weighted: bool,
+    ) -> BatchResult:
+        classes: Any = data.classes
+        family = Logistic(len(classes))
+        return fit_batch(self, family, candidates, data, n_folds, scorings, weighted=weighted)
+
+    @property
+    def _penalty(self) -> Penalty:
+        return replace(penalty_of(self.C), l1_share=self.l1_ratio)
 
     def _labels(self) -> LabelsOf:
         return LabelsOf(self._margins(), self.classes_)

@@ -357,6 +357,9 @@ class LogisticRegressionCV(LogisticRegression):
         check_is_fitted(self)
         return float(get_scorer(self.scoring)(self, X, y, sample_weight))
 
+    def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
+        return []  # it has folds of its own
+
     def _as_searched(self) -> None:
         # Its own folds would count rows that weigh nothing.
         return None

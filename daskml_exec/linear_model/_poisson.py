@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.kernels.distributions import Poisson
+from daskml_exec.linear_model._batches import batches_of
 from daskml_exec.linear_model._plan import plan_for
 from daskml_exec.linear_model._problem import Penalty
 from daskml_exec.linear_model._regression import LinearRegressor
@@ -176,13 +177,20 @@ class PoissonRegressor(LinearRegressor):
                 X,
                 y,
                 sample_weight,
-                penalty=Penalty(self.alpha, of_sum=False, l1_share=self.l1_ratio),
+                penalty=self._penalty,
                 plan_of=lambda shape: plan_for(
                     self.solver, self.alpha > 0, shape, sparse=self._makes_zeros
                 ),
             )
             warn_of(fitted.warnings)
         return self
+
+    def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
+        return batches_of(self, candidates)
+
+    @property
+    def _penalty(self) -> Penalty:
+        return Penalty(self.alpha, of_sum=False, l1_share=self.l1_ratio)
 
     def to_sklearn(self) -> SklearnPoissonRegressor:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask.

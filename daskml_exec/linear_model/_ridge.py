@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from daskml_exec.linear_model._batches import batches_of
 from daskml_exec.linear_model._plan import GRADIENTS, least_squares_plan_for
 from daskml_exec.linear_model._problem import Penalty
 from daskml_exec.linear_model._regression import LinearRegressor, Shapes
@@ -170,13 +171,20 @@ class Ridge(LinearRegressor):
                 X,
                 y,
                 sample_weight,
-                penalty=Penalty(self.alpha, of_sum=True),
+                penalty=self._penalty,
                 plan_of=lambda shape: least_squares_plan_for(self.solver, self.alpha > 0, shape),
                 shapes=Shapes(intercept_array=True),
             )
             self.solver_ = "lbfgs" if self._plan.regime == GRADIENTS else "newton"
             warn_of(fitted.warnings)
         return self
+
+    def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
+        return batches_of(self, candidates)
+
+    @property
+    def _penalty(self) -> Penalty:
+        return Penalty(self.alpha, of_sum=True)
 
     def to_sklearn(self) -> SklearnRidge:
         """Return the fitted model as scikit-learn's own, which knows nothing of Dask.

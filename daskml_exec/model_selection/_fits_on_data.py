@@ -134,7 +134,7 @@ class SearchOnData:
         try:
             with with_folds(self.data, folds.column_of) as data:
                 found: BatchResult = self.estimator._fit_batch(
-                    group, data, folds.n_folds, self.records
+                    group, data, folds.n_folds, self.records, weighted=self.weighted
                 )
         except LOSSES:
             raise

@@ -320,7 +320,7 @@ class Batches(LogisticRegression):
     def _search_batches(self, candidates):
         return [[at for at, each in enumerate(candidates) if list(each) == ["C"]]]
 
-    def _fit_batch(self, candidates, data, n_folds, scorings):
+    def _fit_batch(self, candidates, data, n_folds, scorings, *, weighted):
         type(self).calls += 1
         if any(each["C"] == 13.0 for each in candidates):
             raise FloatingPointError("thirteen")

@@ -78,7 +78,13 @@ class FitsBatches(Protocol):
         """
 
     def _fit_batch(
-        self, candidates: list[dict[str, Any]], data: Any, n_folds: int, scorings: Sequence[Any]
+        self,
+        candidates: list[dict[str, Any]],
+        data: Any,
+        n_folds: int,
+        scorings: Sequence[Any],
+        *,
+        weighted: bool,
     ) -> BatchResult:
         """Fit the candidates of a group to the rows of all folds but one, for each.
 
@@ -89,6 +95,8 @@ class FitsBatches(Protocol):
             Whose partitions have folds.
         n_folds : int
         scorings : sequence of daskml_exec.metrics.Scoring
+        weighted : bool
+            Whether the weights of rows count in scores.
         """
 
 
