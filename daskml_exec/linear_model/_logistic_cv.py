@@ -18,7 +18,6 @@ from daskml_exec.linear_model._explain import Explanation
 from daskml_exec.linear_model._held_out import ClassResponses
 from daskml_exec.linear_model._logistic import LogisticRegression, penalty_of, set_logistic
 from daskml_exec.linear_model._parallel import DATA, Choice
-from daskml_exec.linear_model._path import LostClassError
 from daskml_exec.linear_model._path_fit import PathFit, Request, Scorer, fit_path, plans_of
 from daskml_exec.linear_model._path_plot import plot_path
 from daskml_exec.linear_model._path_warnings import warnings_of
@@ -254,7 +253,7 @@ class LogisticRegressionCV(LogisticRegression):
                 )
                 partitions = folded(data.partitions, cross.column_of)
                 try:
-                    found = self._fitted(request, partitions, classes)
+                    found = self._fitted(request, partitions)
                 finally:
                     partitions.release()
             set_fitted = partial(set_logistic, classes=classes, dtype=dtype)
@@ -269,7 +268,7 @@ class LogisticRegressionCV(LogisticRegression):
     def _makes_zeros(self) -> bool:
         return bool(getattr(self, "l1_ratio_", 0.0) > 0 and np.isfinite(self.C_))
 
-    def _fitted(self, request: Request, partitions: Any, classes: Any) -> PathFit:
+    def _fitted(self, request: Request, partitions: Any) -> PathFit:
         shape = shape_of(partitions, request.problems[0])
         plans = plans_of(request.problems, shape)
         self._shape, self._plan = shape, plans[0]
@@ -277,22 +276,8 @@ class LogisticRegressionCV(LogisticRegression):
         reached = Reached("iteration", 0, self.max_iter)
         callbacks = self._listeners(opening(shape, plans[0], partitions), reached)
         prepare(partitions, say=self._say)
-        try:
-            return fit_path(
-                request,
-                plans,
-                shape,
-                partitions,
-                callbacks=callbacks,
-                name=type(self).__name__.lower(),
-            )
-        except LostClassError as error:
-            label = classes[error.code]
-            raise ValueError(
-                f"all rows of the class {label!r} are in fold {error.fold}, and models that are "
-                "trained without it would not know the class; allowed are folds of which each "
-                "leaves some rows of every class, such as those of StratifiedKFold"
-            ) from None
+        name = type(self).__name__.lower()
+        return fit_path(request, plans, shape, partitions, callbacks=callbacks, name=name)
 
     def _set_path(
         self,

@@ -189,7 +189,7 @@ class Path:
         if (others > 0).all():
             return
         fold, code = (int(each[0]) for each in np.nonzero(~(others > 0)))
-        raise LostClassError(fold, code)
+        raise LostCodeError(fold, code)
 
     def with_factors(self, state: CommonRounds, sums: HessiansSums) -> CommonRounds:
         """Take in Hessians, for which the memory of steps with older ones is worthless."""
@@ -456,16 +456,11 @@ def _in_unit(norm: float, unit: float) -> float:
     return norm / unit if unit else 0.0
 
 
-class LostClassError(ValueError):
-    """Training rows of a fold have none of a class.
-
-    Attributes
-    ----------
-    fold, code : int
-    """
+class LostCodeError(Exception):
+    """Training rows have none of a class, of which a path knows the code."""
 
     def __init__(self, fold: int, code: int) -> None:
-        super().__init__(f"all rows of class {code} are in fold {fold}")
+        super().__init__(fold, code)
         self.fold, self.code = fold, code
 
 

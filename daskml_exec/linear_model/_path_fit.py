@@ -8,13 +8,14 @@ import numpy as np
 
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.linear_model._held_out import ClassResponses, HeldOut, MeanResponses
-from daskml_exec.linear_model._path import Path
+from daskml_exec.linear_model._path import LostCodeError, Path
 from daskml_exec.linear_model._path_states import CommonRounds, OwnRounds, PathBeginning, Refit
 from daskml_exec.linear_model._plan import HESSIAN, Plan, Shape, plan_for
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
 from daskml_exec.linear_model._solve import FittedLinear, solve
 from daskml_exec.partitions import without_fold
 from daskml_exec.training import Callback, History, reduce, train
+from daskml_exec.training.folds import LostClassError
 
 # Hessians of all penalties, on the driver and in each answer.
 _HESSIAN_BYTES = 512e6
@@ -159,7 +160,11 @@ def fit_path(
         What tasks are called.
     """
     if share_passes(plans, shape):
-        return _together(request, plans, shape, partitions, callbacks, name)
+        try:
+            return _together(request, plans, shape, partitions, callbacks, name)
+        except LostCodeError as error:
+            classes = getattr(request.scorer.responses, "classes", [error.code])
+            raise LostClassError(error.fold, np.asarray(classes).tolist()[error.code]) from None
     return _one_by_one(request, plans, partitions, callbacks, name)
 
 

@@ -21,6 +21,7 @@ from daskml_exec.training import warn_of
 from daskml_exec.training.folds import (
     BatchResult,
     FitsBatches,
+    LostClassError,
     Searched,
     Split,
     Splits,
@@ -136,7 +137,7 @@ class SearchOnData:
                 found: BatchResult = self.estimator._fit_batch(
                     group, data, folds.n_folds, self.records, weighted=self.weighted
                 )
-        except LOSSES:
+        except (*LOSSES, LostClassError):
             raise
         except Exception as error:
             if self.strict:
@@ -214,10 +215,6 @@ class SearchOnData:
                 outcome.score_error = value
 
 
-class LostClassError(ValueError):
-    """A split trains on no row of some class."""
-
-
 class _TrainingRows:
     """What a split trains on, once for each class weight that candidates have."""
 
@@ -255,8 +252,4 @@ class _TrainingRows:
         if isinstance(class_weight, dict):
             lost = [label for label in lost if class_weight.get(label, 1) != 0]
         if lost:
-            raise LostClassError(
-                f"split {self._number} trains on no row of the class {lost[0]!r}, and models would "
-                "not know the class; allowed are splits of which each trains on rows of every "
-                "class, such as those of StratifiedKFold"
-            )
+            raise LostClassError(self._number, lost[0])

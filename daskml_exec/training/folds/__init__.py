@@ -3,6 +3,7 @@
 from daskml_exec.training.folds._batches import (
     BatchResult,
     FitsBatches,
+    LostClassError,
     RefitsBatches,
     Searched,
     TrainsOnData,
@@ -31,6 +32,7 @@ __all__ = [
     "FitsBatches",
     "GroupKFold",
     "KFold",
+    "LostClassError",
     "PredefinedSplit",
     "RefitsBatches",
     "Rows",

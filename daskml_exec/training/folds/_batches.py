@@ -41,6 +41,23 @@ class TrainsOnData(Protocol):
         """Return how; None where its parameters need it to load them by itself."""
 
 
+class LostClassError(ValueError):
+    """A split trains on no row of some class.
+
+    Parameters
+    ----------
+    split : int
+    label : object
+    """
+
+    def __init__(self, split: int, label: Any) -> None:
+        super().__init__(
+            f"split {split} trains on no row of the class {label!r}, and models would not know the "
+            "class; allowed are splits of which each trains on rows of every class, such as those "
+            "of StratifiedKFold"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """What came of candidates that were fitted to all folds in the same passes.
