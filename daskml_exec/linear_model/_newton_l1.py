@@ -42,8 +42,9 @@ _PROGRESS, _SHORT_STEP, _GROWTH = 100.0, 0.1, 4.0
 _SURE = 1e-10
 # The sample's optimum is off by its own noise, of which this share is as good as none.
 _PRECISION, _POOL_ITER = 0.1, 50
-# Columns that a working set begins with, or has in the end, per output.
-_FIRST_SET, _LARGEST_SET = 500, 6000
+# Columns that a working set begins with, and has in the end, all outputs together; and the share
+# of their penalty that gradients of columns have that stay in it.
+_FIRST_SET, _LARGEST_SET, _NEAR = 100, 6000, 0.7
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,12 @@ class NewtonL1:
         if n <= known.point.size and plan.regime != WORKING_SET:
             return known.point  # its optimum would be far from the whole's
         by = replace(self, tol=max(self.tol, _PRECISION / np.sqrt(n)))
+        if plan.regime == WORKING_SET:
+            # What is noise in so few rows should not be in force, which would be most columns.
+            penalty = self.problem.penalty
+            more = np.sqrt(max(1.0, known.weight / float(rows.sample_weight.sum())))
+            penalty = replace(penalty, strength=penalty.strength * float(more))
+            by = replace(by, problem=replace(self.problem, penalty=penalty))
         alone = replace(plan, hessian_share=1.0, every_round=plan.regime != WORKING_SET)
         state = by.begin_at(known, alone, known.point, _POOL_ITER)
         while (query := by.ask(state)) is not None:
@@ -257,21 +264,22 @@ class NewtonL1:
 
     def _steer(self, state: L1State) -> L1State:
         """Choose the next step, and whether the next round is to bring a Hessian."""
-        grown = self._grown(state)
+        moved = state.search
+        if state.features is not None and state.matrix is not None and not moved.stuck:
+            moved = proximal_newton.steer(moved, state.matrix, state.columns)
+        grown = self._grown(state, moved.trial)
         if grown is not None:
-            before, state = (
-                state,
-                replace(state, features=grown, next_share=state.plan.hessian_share),
-            )
-            search = state.search
-            if before.matrix is not None and not search.stuck:
-                moved = proximal_newton.steer(search, before.matrix, before.columns)
-                search = search if moved.stuck else moved
-            if search.direction is None:
+            if moved.direction is None:
                 # Nothing to try before there is the new Hessian: it is taken at this point.
-                search = proximal_newton.start(search.point, search.l1)
-                search = replace(search, n_iter=state.search.n_iter)
-            return replace(state, search=search, matrix=None)
+                search = proximal_newton.start(state.search.point, moved.l1)
+                moved = replace(search, n_iter=state.n_iter)
+            return replace(
+                state,
+                features=grown,
+                matrix=None,
+                search=moved,
+                next_share=state.plan.hessian_share,
+            )
         search = state.search
         if self._wants_new_hessian(state):
             state = replace(state, next_share=min(1.0, _GROWTH * state.last_share))
@@ -281,28 +289,34 @@ class NewtonL1:
             return state
         if state.matrix is None:
             return replace(state, search=replace(search, stuck=True))
-        moved = proximal_newton.steer(search, state.matrix, state.columns)
+        if state.features is None:
+            moved = proximal_newton.steer(search, state.matrix)
         return replace(state, search=moved)
 
-    def _grown(self, state: L1State) -> Array | None:
+    def _grown(self, state: L1State, trial: Array) -> Array | None:
         """Return the working set with the columns that violate the optimum's conditions.
 
-        None if none does.
+        None if none does. `trial` is where the next round goes.
         """
         search, features = state.search, state.features
         if features is None or search.gradient is None:
             return None
         d = len(state.coordinates.scale)
-        beyond = np.abs(search.gradient[:, :d]) - search.l1[:, :d]
-        excess = np.where(state.coordinates.inverse > 0, beyond.max(axis=0), -np.inf)
-        excess[features] = -np.inf
-        room = _LARGEST_SET // len(search.point) - len(features)
-        most = min(room, max(_FIRST_SET, len(features)))
+        size = np.abs(search.gradient[:, :d])
+        excess = np.where(state.coordinates.inverse > 0, (size - search.l1[:, :d]).max(axis=0), 0.0)
+        excess[features] = 0.0
         violating = np.flatnonzero(excess > 0)
-        if not len(violating) or most <= 0:
+        if not len(violating):
+            return None
+        # Of those that are zero, some are far from being in force, and a Hessian costs squares.
+        near = (size > _NEAR * search.l1[:, :d]) | (search.point[:, :d] != 0) | (trial[:, :d] != 0)
+        near = near.any(axis=0)
+        kept = features[near[features]]
+        most = min(_LARGEST_SET // len(search.point) - len(kept), max(_FIRST_SET, len(kept)))
+        if most <= 0:
             return None
         first = violating[np.argsort(-excess[violating], kind="stable")[:most]]
-        return np.sort(np.concatenate([features, first]))
+        return np.sort(np.concatenate([kept, first]))
 
     def _wants_new_hessian(self, state: L1State) -> bool:
         if not state.plan.hessian_share or state.next_share:

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import scipy.sparse as sp
+
 from daskml_exec.executor import Query
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.kernels.hessian_sums import HessianSums, hessian_sums
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.losses import Loss
 from daskml_exec.kernels.moments import Moments as ColumnMoments
+from daskml_exec.kernels.sparse_hessian_sums import sparse_hessian_sums
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.kernels.sums import FieldwiseSum
 from daskml_exec.linear_model._cell_sums import exchanged_gradient, pass_for_moments
@@ -95,15 +98,13 @@ class Hessian(Query[GradientAndHessian]):
 
     def partial(self, partition: Partition) -> GradientAndHessian:
         sample = sample_of(partition, self.share)
-        X = sample.X if self.features is None else sample.X[:, self.features]
-        return GradientAndHessian(
-            partition_sums(self.loss, partition, self.at),
-            hessian_sums(
-                self.loss,
-                X,
-                sample.sample_weight,
-                self.coordinates,
-                self.point,
-                single=self.single,
-            ),
-        )
+        sums = partition_sums(self.loss, partition, self.at)
+        return GradientAndHessian(sums, self._hessian(sample.X, sample.sample_weight))
+
+    def _hessian(self, X: Any, weight: Any) -> HessianSums:
+        to, point = self.coordinates, self.point
+        if self.features is not None:
+            X = X[:, self.features]
+            if sp.issparse(X) and self.loss.n_outputs == 1 and not to.far:
+                return sparse_hessian_sums(self.loss, X, weight, to, point)
+        return hessian_sums(self.loss, X, weight, to, point, single=self.single)
