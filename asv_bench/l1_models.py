@@ -107,6 +107,7 @@ def main() -> None:
             found.append(("ours", seconds, model.coef_[0], f"{len(model.history_)}: {steps}"))
             for each in given.peers:
                 if (run := peer(folder, each, strength, given.timeout)) is not None:
+                    print(f"{each:>10}: {run[0]:8.3f} s, beside {seconds:.3f} s", flush=True)
                     found.append((each, run[0], run[1], ""))
     values = [value(problem, coef, strength) for _, _, coef, _ in found]
     least, base = min(values), found[0][1]
