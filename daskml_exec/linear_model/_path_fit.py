@@ -165,7 +165,7 @@ def fit_path(
         except LostCodeError as error:
             classes = getattr(request.scorer.responses, "classes", [error.code])
             raise LostClassError(error.fold, np.asarray(classes).tolist()[error.code]) from None
-    return _one_by_one(request, plans, partitions, callbacks, name)
+    return fit_one_by_one(request, plans, partitions, callbacks=callbacks, name=name)
 
 
 def _together(
@@ -229,14 +229,18 @@ def _together(
     )
 
 
-def _one_by_one(
+def fit_one_by_one(
     request: Request,
     plans: Sequence[Plan],
     partitions: Any,
+    *,
     callbacks: Sequence[Callback],
     name: str,
 ) -> PathFit:
-    """Fit each model by itself on the same rows, those of its fold silenced."""
+    """Fit each model by itself on the same rows, those of its fold silenced.
+
+    Parameters are those of `fit_path`.
+    """
     problems, F = request.problems, request.n_folds
     # From the strongest penalty on: each solution is a start for the next.
     order = sorted(range(len(problems)), key=lambda j: -problems[j].penalty.strength)

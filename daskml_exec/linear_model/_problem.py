@@ -144,6 +144,10 @@ class GLMProblem:
         """Rows of coefficients: one for two classes."""
         return self.family.loss.n_outputs
 
+    def without_penalty(self) -> "GLMProblem":
+        """Return the problem with the mean loss alone."""
+        return replace(self, penalty=replace(self.penalty, strength=0.0))
+
     def null_parameters(self, n_features: int, target: Target) -> Parameters:
         """Return parameters without coefficients, to start from."""
         intercept = self.family.null_intercept(target) if self.fit_intercept else 0.0

@@ -146,15 +146,16 @@ class LinearRegressor(RegressorMixin, GLM):
             if isinstance(family, Gaussian) and self.fit_intercept:
                 partitions = stack.enter_context(levelled(partitions, data.settled))
             set_fitted = partial(
-                _set_fitted, dtype=partitions.dtype, level=partitions.form.level, shapes=shapes
+                set_regressor, dtype=partitions.dtype, level=partitions.form.level, shapes=shapes
             )
             scaling = scaling and scaling.of_rows(weighted=data.weighted)
             return self._run(problem, partitions, choice, plan_of, set_fitted, scaling)
 
 
-def _set_fitted(
+def set_regressor(
     model: LinearRegressor, parameters: Parameters, *, dtype: Any, level: float, shapes: Shapes
 ) -> None:
+    """Set the attributes of a fitted model; `level` is what was taken from each target."""
     coef, intercept = parameters.coef.astype(dtype), dtype.type(parameters.intercept[0] + level)
     model.coef_ = coef if shapes.coef_matrix else coef[0]
     as_array = shapes.intercept_array and model.fit_intercept
