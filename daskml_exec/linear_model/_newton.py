@@ -13,7 +13,7 @@ of gradients reach the optimum to rounding.
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -40,7 +40,14 @@ from daskml_exec.linear_model._problem import (
     parameters_at,
 )
 from daskml_exec.linear_model._queries import Gradient, Hessian, Moments
-from daskml_exec.linear_model._search import MADE_OF, Known, SearchState, judged, known_from
+from daskml_exec.linear_model._search import (
+    MADE_OF,
+    Known,
+    Search,
+    SearchState,
+    judged,
+    known_from,
+)
 from daskml_exec.linear_model._span import Spanned, spanned_optimum
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
@@ -51,11 +58,22 @@ _MEMORY_OF_PRODUCTS = 10
 # gradient by so much.
 _PROGRESS = 100.0
 # Or when a step with it, whose length should be one, had to be this short.
-_SHORT_STEP = 0.1
+SHORT_STEP = 0.1
 # A new Hessian is taken from so many times the rows.
-_GROWTH = 4.0
+GROWTH = 4.0
 # The last step is taken without a round to measure it where it gains less than this of f's unit.
-_SURE = 1e-10
+SURE = 1e-10
+
+
+class Begins(Protocol):
+    """An `Algorithm` of Newton rounds, with a smooth penalty or another."""
+
+    @property
+    def problem(self) -> GLMProblem:
+        """What is minimised."""
+
+    def begun(self, before: "NewtonBeginning", known: Known, answer: MomentsAndPool) -> Any:
+        """Return the state from which to search, with what the sampled rows say."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +92,10 @@ class NewtonBeginning:
     max_iter: int
     start: Parameters | None = None
 
-    def ask(self, by: "Newton") -> Moments:
+    def ask(self, by: Begins) -> Moments:
         return Moments(self.plan.pool_share, by.problem.columns)
 
-    def tell(self, by: "Newton", answer: MomentsAndPool) -> tuple["NewtonState", Measured]:
+    def tell(self, by: Begins, answer: MomentsAndPool) -> tuple[Any, Measured]:
         known = known_from(by.problem, answer.moments, self.start)
         return by.begun(self, known, answer), Measured()
 
@@ -254,7 +272,7 @@ class Newton:
         state, measured, unit = judged(self.problem, self.tol, state, sums)
         search = state.search
         if search.gradient is not before.gradient:
-            short = before.direction is not None and before.step < _SHORT_STEP
+            short = before.direction is not None and before.step < SHORT_STEP
             norms = (*state.norms, state.gradient_norm)
             state = replace(state, norms=norms, misled=state.misled or short)
         if search.converged:
@@ -266,8 +284,8 @@ class Newton:
     def _steer(self, state: NewtonState) -> NewtonState:
         """Choose the next direction, and whether the next round is to bring a Hessian."""
         search = state.search
-        if self._wants_new_hessian(state):
-            state = replace(state, next_share=min(1.0, _GROWTH * state.last_share))
+        if wants_new_hessian(state):
+            state = replace(state, next_share=min(1.0, GROWTH * state.last_share))
             if search.stuck:
                 search = replace(search, stuck=False)
         if search.stuck:
@@ -281,16 +299,6 @@ class Newton:
         solve = partial(state.curvature.solve, point=search.point)
         return replace(state, search=lbfgs.steer_by(search, solve))
 
-    def _wants_new_hessian(self, state: NewtonState) -> bool:
-        if not state.plan.hessian_share or state.next_share:
-            return False
-        if state.search.stuck:
-            return state.last_share < 1.0 or len(state.norms) > 1
-        if state.misled:
-            return True
-        norms, patience = state.norms, state.plan.patience
-        return len(norms) > patience and norms[-1] * _PROGRESS > norms[-1 - patience]
-
     def _last_step(self, state: NewtonState, unit: float) -> NewtonState:
         """Take the Newton step from the last gradient, which costs no round.
 
@@ -302,6 +310,46 @@ class Newton:
         if search.gradient is None or not isinstance(state.curvature, Factorised):
             return state
         step = state.curvature.solve(search.gradient, search.point)
-        if not 0.5 * float(np.vdot(step, search.gradient)) <= _SURE * unit**2:
+        if not 0.5 * float(np.vdot(step, search.gradient)) <= SURE * unit**2:
             return state
         return replace(state, search=replace(search, point=search.point - step))
+
+
+class StepsSince(Protocol):
+    """What is known of the steps since the last Hessian: a `NewtonState`, or another."""
+
+    @property
+    def search(self) -> Search:
+        """The search."""
+
+    @property
+    def plan(self) -> Plan:
+        """How often a Hessian may be taken, and from which share of rows first."""
+
+    @property
+    def next_share(self) -> float:
+        """The share of rows from which the next round takes one."""
+
+    @property
+    def last_share(self) -> float:
+        """That of the last Hessian."""
+
+    @property
+    def norms(self) -> tuple[float, ...]:
+        """Of gradients at the points accepted since."""
+
+    @property
+    def misled(self) -> bool:
+        """Whether a step had to be cut short."""
+
+
+def wants_new_hessian(state: StepsSince) -> bool:
+    """Return whether the next round is to bring a Hessian that was not planned for it."""
+    if not state.plan.hessian_share or state.next_share:
+        return False
+    if state.search.stuck:
+        return state.last_share < 1.0 or len(state.norms) > 1
+    if state.misled:
+        return True
+    norms, patience = state.norms, state.plan.patience
+    return len(norms) > patience and norms[-1] * _PROGRESS > norms[-1 - patience]

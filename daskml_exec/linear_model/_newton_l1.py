@@ -24,6 +24,13 @@ from daskml_exec.kernels.hessian_sums import HessianSums
 from daskml_exec.kernels.loss_sums import LossSums
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.linear_model._curvature import mean_hessian
+from daskml_exec.linear_model._newton import (
+    GROWTH,
+    SHORT_STEP,
+    SURE,
+    NewtonBeginning,
+    wants_new_hessian,
+)
 from daskml_exec.linear_model._plan import WORKING_SET, Plan
 from daskml_exec.linear_model._problem import (
     GLMProblem,
@@ -32,43 +39,15 @@ from daskml_exec.linear_model._problem import (
     parameters_at,
 )
 from daskml_exec.linear_model._queries import Gradient, Hessian, Moments
-from daskml_exec.linear_model._search import Known, Searching, known_from
+from daskml_exec.linear_model._search import Known, Searching
 from daskml_exec.partitions import Partition
 from daskml_exec.training import Measured
 
-# As in `_newton`: when a new Hessian is taken, from how many times the rows.
-_PROGRESS, _SHORT_STEP, _GROWTH = 100.0, 0.1, 4.0
-# The last step is taken without a round to measure it where it gains less than this of f's unit.
-_SURE = 1e-10
 # The sample's optimum is off by its own noise, of which this share is as good as none.
 _PRECISION, _POOL_ITER = 0.1, 50
 # Columns that a working set begins with, and has in the end, all outputs together; and the share
 # of their penalty that gradients of columns have that stay in it.
 _FIRST_SET, _LARGEST_SET, _NEAR = 100, 6000, 0.7
-
-
-@dataclass(frozen=True)
-class L1Beginning:
-    """Before anything is known of the rows.
-
-    Attributes
-    ----------
-    plan : Plan
-    max_iter : int
-    start : Parameters or None
-        Where to start; None if that is not given.
-    """
-
-    plan: Plan
-    max_iter: int
-    start: Parameters | None = None
-
-    def ask(self, by: "NewtonL1") -> Moments:
-        return Moments(self.plan.pool_share, by.problem.columns)
-
-    def tell(self, by: "NewtonL1", answer: MomentsAndPool) -> tuple["L1State", Measured]:
-        known = known_from(by.problem, answer.moments, self.start)
-        return by.begun(self, known, answer), Measured()
 
 
 @dataclass(frozen=True)
@@ -144,7 +123,7 @@ class NewtonL1:
     tol: float
 
     states: ClassVar[tuple[type, ...]] = (
-        L1Beginning,
+        NewtonBeginning,
         L1State,
         Plan,
         Parameters,
@@ -154,15 +133,15 @@ class NewtonL1:
         *LOSSES,
     )
 
-    def ask(self, state: L1Beginning | L1State) -> Moments | Gradient | Hessian | None:
+    def ask(self, state: NewtonBeginning | L1State) -> Moments | Gradient | Hessian | None:
         return state.ask(self)
 
     def tell(
-        self, state: L1Beginning | L1State, query: Any, answer: Any
+        self, state: NewtonBeginning | L1State, query: Any, answer: Any
     ) -> tuple[L1State, Measured]:
         return state.tell(self, answer)
 
-    def begun(self, before: L1Beginning, known: Known, answer: MomentsAndPool) -> L1State:
+    def begun(self, before: NewtonBeginning, known: Known, answer: MomentsAndPool) -> L1State:
         """Return the state from which to search, with what the sampled rows say."""
         plan, point = before.plan, known.point
         rows = answer.pool.joined() if answer.pool.pieces else None
@@ -249,7 +228,7 @@ class NewtonL1:
         search = proximal_newton.advance(before, smooth, gradient, tol)
         state = replace(state, search=search)
         if search.gradient is gradient:
-            short = before.direction is not None and before.step < _SHORT_STEP
+            short = before.direction is not None and before.step < SHORT_STEP
             state = replace(
                 state,
                 gradient_norm=norm,
@@ -281,8 +260,8 @@ class NewtonL1:
                 next_share=state.plan.hessian_share,
             )
         search = state.search
-        if self._wants_new_hessian(state):
-            state = replace(state, next_share=min(1.0, _GROWTH * state.last_share))
+        if wants_new_hessian(state):
+            state = replace(state, next_share=min(1.0, GROWTH * state.last_share))
             if search.stuck:
                 search = replace(search, stuck=False)
         if search.stuck:
@@ -318,16 +297,6 @@ class NewtonL1:
         first = violating[np.argsort(-excess[violating], kind="stable")[:most]]
         return np.sort(np.concatenate([kept, first]))
 
-    def _wants_new_hessian(self, state: L1State) -> bool:
-        if not state.plan.hessian_share or state.next_share:
-            return False
-        if state.search.stuck:
-            return state.last_share < 1.0 or len(state.norms) > 1
-        if state.misled:
-            return True
-        norms, patience = state.norms, state.plan.patience
-        return len(norms) > patience and norms[-1] * _PROGRESS > norms[-1 - patience]
-
     def _last_step(self, state: L1State, unit: float) -> L1State:
         """Take the step from the last gradient, which costs no round, where it is next to none.
 
@@ -338,7 +307,7 @@ class NewtonL1:
             return state
         step = proximal_newton.model_step(search, state.matrix, state.columns)
         promised = proximal_newton.promised_change(search, step)
-        if not 0.0 < -0.5 * promised <= _SURE * unit**2:
+        if not 0.0 < -0.5 * promised <= SURE * unit**2:
             return state
         return replace(state, search=replace(search, point=search.point + step))
 

@@ -14,7 +14,7 @@ from daskml_exec.linear_model._first_order import Averaging, Beginning, Gradient
 from daskml_exec.linear_model._lasso_rounds import Lasso, LassoBeginning
 from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
 from daskml_exec.linear_model._newton import Newton, NewtonBeginning, NewtonState
-from daskml_exec.linear_model._newton_l1 import L1Beginning, NewtonL1
+from daskml_exec.linear_model._newton_l1 import NewtonL1
 from daskml_exec.linear_model._on_cells import NOT_LEAST, missed_least_norm, on_cells
 from daskml_exec.linear_model._plan import AVERAGING, GRADIENTS, GRAM, Plan, Shape
 from daskml_exec.linear_model._problem import GLMProblem, Parameters
@@ -150,7 +150,7 @@ def _on_rows(
             return Lasso(problem, tol), LassoBeginning(plan, max_iter, start)
         if start is not None:
             plan = replace(plan, pool_share=0.0)
-        return NewtonL1(problem, tol), L1Beginning(plan, max_iter, start)
+        return NewtonL1(problem, tol), NewtonBeginning(plan, max_iter, start)
     if plan.regime == GRAM:
         return LeastSquares(problem, tol), LeastSquaresBeginning(max_iter)
     if plan.regime == AVERAGING:

@@ -11,7 +11,7 @@ from daskml_exec.linear_model._first_order import Beginning, Gradients
 from daskml_exec.linear_model._lasso_rounds import Lasso, LassoBeginning
 from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
 from daskml_exec.linear_model._newton import Newton, NewtonBeginning
-from daskml_exec.linear_model._newton_l1 import L1Beginning, NewtonL1
+from daskml_exec.linear_model._newton_l1 import NewtonL1
 from daskml_exec.linear_model._plan import GRAM, Shape, l1_plan, newton_plan
 from daskml_exec.linear_model._problem import GLMProblem, Penalty
 from daskml_exec.partitions import Partition
@@ -80,4 +80,4 @@ def with_l1(family, X, y, weight=None, *, penalty, cuts=(), plan=None, tol=1e-10
     partitions = cut(X, y, weight, cuts)
     if plan.regime == GRAM:
         return run(Lasso(problem, tol), LassoBeginning(plan, 200), partitions)
-    return run(NewtonL1(problem, tol), L1Beginning(plan, 200), partitions)
+    return run(NewtonL1(problem, tol), NewtonBeginning(plan, 200), partitions)

@@ -15,7 +15,7 @@ from daskml_exec.linear_model._first_order import Averaging, Beginning, Gradient
 from daskml_exec.linear_model._lasso_rounds import Lasso, LassoBeginning
 from daskml_exec.linear_model._least_squares import LeastSquares, LeastSquaresBeginning
 from daskml_exec.linear_model._newton import Newton, NewtonBeginning
-from daskml_exec.linear_model._newton_l1 import L1Beginning, NewtonL1
+from daskml_exec.linear_model._newton_l1 import NewtonL1
 from daskml_exec.linear_model._plan import GRAM, HESSIAN, PRODUCTS, SPAN, WORKING_SET, Plan
 from daskml_exec.linear_model._problem import GLMProblem, Penalty
 from daskml_exec.neural_network._block_plan import block_plan
@@ -45,12 +45,12 @@ FITS = {
     "products": (*newton(PRODUCTS, pool_share=0.5), CODES),
     "share of l1": (
         NewtonL1(GLMProblem(Logistic(3), SPARSE, True), 1e-10),
-        L1Beginning(Plan(HESSIAN, "", hessian_share=0.5, pool_share=0.25), 100),
+        NewtonBeginning(Plan(HESSIAN, "", hessian_share=0.5, pool_share=0.25), 100),
         CODES,
     ),
     "working set": (
         NewtonL1(GLMProblem(Poisson(), SPARSE, True), 1e-10),
-        L1Beginning(Plan(WORKING_SET, "", hessian_share=0.5, pool_share=0.25), 100),
+        NewtonBeginning(Plan(WORKING_SET, "", hessian_share=0.5, pool_share=0.25), 100),
         CODES,
     ),
     "lasso": (
