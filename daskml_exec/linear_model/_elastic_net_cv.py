@@ -278,9 +278,12 @@ class ElasticNetCV(ChosenRegressor):
 
     def _settings(self) -> dict[str, Any]:
         cv = self.cv if self.cv is None or isinstance(self.cv, Integral) else None
+        # Before scikit-learn 1.7 `alphas` was no number of them.
+        integer = isinstance(self.alphas, Integral)
+        named = integer and SklearnLassoCV().alphas is None
         return {
             "eps": self.eps,
-            "alphas": self.alphas,
+            "n_alphas" if named else "alphas": self.alphas,
             "fit_intercept": self.fit_intercept,
             "cv": cv,
         }

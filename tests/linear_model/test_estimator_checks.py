@@ -5,12 +5,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from daskml_exec.linear_model import (
     ElasticNet,
+    ElasticNetCV,
     Lasso,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
+    RidgeCV,
 )
 from tests.estimator_kit import over_cut_memory, over_dask
 
@@ -19,6 +22,9 @@ CHOSEN = LogisticRegressionCV(Cs=[0.1, 10.0], cv=2)
 LBFGS = LogisticRegression(solver="lbfgs")
 AVERAGING = LogisticRegression(solver="averaging")
 WITH_L1 = [LogisticRegression(l1_ratio=0.5), PoissonRegressor(l1_ratio=0.5), Lasso()]
+
+# Two folds, as some checks have three rows.
+CHOSEN = [ElasticNetCV(cv=2, alphas=5), LassoCV(cv=2, alphas=5), RidgeCV(), RidgeCV(cv=2)]
 
 
 @parametrize_with_checks(DEFAULTS)
@@ -35,6 +41,12 @@ def test_with_a_choice_of_the_penalty(estimator, check):
 @pytest.mark.slow
 @parametrize_with_checks([*WITH_L1, *map(over_cut_memory, WITH_L1), over_dask(ElasticNet())])
 def test_with_a_share_of_l1(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([*CHOSEN, *map(over_cut_memory, CHOSEN[2:]), over_dask(CHOSEN[0])])
+def test_with_a_choice_of_the_penalty(estimator, check):
     check(estimator)
 
 
