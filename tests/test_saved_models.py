@@ -14,11 +14,14 @@ import pytest
 import daskml_exec
 from daskml_exec import Executor, linear_model, neural_network
 from daskml_exec.linear_model import (
+    ElasticNetCV,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
+    RidgeCV,
 )
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 

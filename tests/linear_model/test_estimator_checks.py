@@ -18,23 +18,22 @@ from daskml_exec.linear_model import (
 from tests.estimator_kit import over_cut_memory, over_dask
 
 DEFAULTS = [LogisticRegression(), LinearRegression(), Ridge(), PoissonRegressor(), ElasticNet()]
-CHOSEN = LogisticRegressionCV(Cs=[0.1, 10.0], cv=2)
 LBFGS = LogisticRegression(solver="lbfgs")
 AVERAGING = LogisticRegression(solver="averaging")
 WITH_L1 = [LogisticRegression(l1_ratio=0.5), PoissonRegressor(l1_ratio=0.5), Lasso()]
 
 # Two folds, as some checks have three rows.
-CHOSEN = [ElasticNetCV(cv=2, alphas=5), LassoCV(cv=2, alphas=5), RidgeCV(), RidgeCV(cv=2)]
+CHOSEN = [
+    LogisticRegressionCV(Cs=[0.1, 10.0], cv=2),
+    ElasticNetCV(cv=2, alphas=5),
+    LassoCV(cv=2, alphas=5),
+    RidgeCV(),
+    RidgeCV(cv=2),
+]
 
 
 @parametrize_with_checks(DEFAULTS)
 def test_in_memory(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.slow
-@parametrize_with_checks([CHOSEN, over_cut_memory(CHOSEN), over_dask(CHOSEN)])
-def test_with_a_choice_of_the_penalty(estimator, check):
     check(estimator)
 
 
@@ -45,7 +44,9 @@ def test_with_a_share_of_l1(estimator, check):
 
 
 @pytest.mark.slow
-@parametrize_with_checks([*CHOSEN, *map(over_cut_memory, CHOSEN[2:]), over_dask(CHOSEN[0])])
+@parametrize_with_checks(
+    [*CHOSEN, *map(over_cut_memory, (CHOSEN[0], *CHOSEN[3:])), *map(over_dask, CHOSEN[:2])]
+)
 def test_with_a_choice_of_the_penalty(estimator, check):
     check(estimator)
 
