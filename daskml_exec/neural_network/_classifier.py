@@ -468,7 +468,9 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _as_searched(self) -> Searched | None:
         if self.parallel != "data":
             return None
-        return Searched("labels", scoring_of("accuracy"), copied=True)
+        return Searched(
+            "labels", scoring_of("accuracy"), copied=True, class_weight=self.class_weight
+        )
 
     def _score_in_memory(self, X: Any, y: Any, sample_weight: Any) -> float:
         return ClassifierMixin.score(self, X, y, sample_weight)

@@ -67,3 +67,13 @@ def test_on_a_cluster_it_is_a_loop_over_the_rows_of_splits(executor, kind, y):
         assert [each.key for each in data.partitions.futures] == before
     np.testing.assert_allclose(scores, wanted, atol=1e-12)
     assert predicted.compute().shape == (120,)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {"yes": 2.0, "no": 1.0}])
+def test_class_weights_are_those_of_the_rows_that_are_trained_on(class_weight):
+    model = network(MLPClassifier).set_params(class_weight=class_weight)
+    found = GridSearchCV(model, GRID, cv=sk.KFold(3)).fit(X, LABELS).cv_results_
+    for at, params in enumerate(found["params"]):
+        wanted = sk.cross_val_score(clone(model).set_params(**params), X, LABELS, cv=sk.KFold(3))
+        scores = [found[f"split{k}_test_score"][at] for k in range(3)]
+        np.testing.assert_allclose(scores, wanted, atol=1e-12)

@@ -23,11 +23,15 @@ import daskml_exec
 from daskml_exec import Executor, open_model, save
 from daskml_exec.linear_model import (
     ElasticNet,
+    ElasticNetCV,
     Lasso,
+    LassoCV,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
     PoissonRegressor,
     Ridge,
+    RidgeCV,
 )
 from daskml_exec.neural_network import MLPClassifier, MLPRegressor
 from daskml_exec.training import _saved_models, let_save
@@ -39,6 +43,10 @@ MODELS = {
     "weighted": LogisticRegression(class_weight={0: 1.0, 1: 2.5}, C=np.inf, tol=1e-3),
     "averaging": LogisticRegression(solver="averaging", max_iter=3),
     "blocks of features": LogisticRegression(parallel="model"),
+    "chosen C": LogisticRegressionCV(Cs=[0.1, 10.0], l1_ratios=[0.0, 0.5], cv=2),
+    "chosen ridge": RidgeCV(),
+    "chosen lasso": LassoCV(alphas=4, cv=2),
+    "chosen elastic net": ElasticNetCV(alphas=4, cv=2),
     "ridge": Ridge(alpha=np.float32(0.1)),
     "least squares": LinearRegression(fit_intercept=False),
     "poisson": PoissonRegressor(),
