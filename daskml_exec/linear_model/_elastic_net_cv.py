@@ -297,16 +297,8 @@ class LassoCV(ElasticNetCV):
 
     Parameters
     ----------
-    eps : float, default=1e-3
-    alphas : int or array-like of float, default=100
-    fit_intercept : bool, default=True
-    cv : int, splitter, iterable of pairs, or None, default=None
-    tol : float, default=1e-10
-    max_iter : int, default=2000
-    refit : {True, "1se"}, default=True
-    verbose : int, default=0
-    callbacks : sequence of callables, optional
-        As of `ElasticNetCV`, with an `l1_ratio` of one.
+    eps, alphas, fit_intercept, cv, tol, max_iter, refit, verbose, callbacks : as of `ElasticNetCV`
+        With an `l1_ratio` of one.
 
     Attributes
     ----------
@@ -333,7 +325,7 @@ class LassoCV(ElasticNetCV):
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = LassoCV(alphas=[1.0, 0.1, 0.01]).fit(X, y)
     >>> model.alpha_, model.mse_path_.mean(axis=1).round()
-    (0.01, array([3601., 3010., 2992.]))
+    (0.01, array([3851., 3009., 3000.]))
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
