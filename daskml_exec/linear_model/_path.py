@@ -58,7 +58,7 @@ from daskml_exec.training import Measured
 # Common rounds end where what is left of the gradient is this share of what folds differ by.
 _NEAR = 0.1
 # From gradients of this size on, in their unit, a step leads to where Hessians are others.
-_FAR = 0.05
+_FAR = 0.01
 # A Hessian is taken anew when as many steps with it as the plan says have not divided the
 # gradient by so much, or when one had to be this short; from so many times the rows.
 _PROGRESS, _SHORT_STEP, _GROWTH = 100.0, 0.1, 4.0

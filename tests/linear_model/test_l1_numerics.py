@@ -16,6 +16,7 @@ from daskml_exec.linear_model._plan import GRAM, HESSIAN, WORKING_SET, Plan
 from daskml_exec.linear_model._problem import Penalty
 from tests.linear_model.oracles import targets
 from tests.linear_model.without_dask import with_l1
+from tests.tiers import slow
 
 PLANS = {
     "auto": None,
@@ -170,7 +171,7 @@ def test_factors_are_scaled_columns():
     assert_array_equal(folded.parameters.coef != 0, scaled.parameters.coef != 0)
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sparse", [slow(False), True])
 def test_more_columns_than_rows(sparse):
     rng, X = rows(150, 600, sparse=sparse)
     y = (X[:, :5].sum(axis=1) + rng.logistic(size=150) > X[:, :5].sum(axis=1).mean()).astype(int)

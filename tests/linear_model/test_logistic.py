@@ -170,6 +170,7 @@ def print_nothing(event):
 def test_parameters_are_stored_untouched_and_cloned():
     params = {
         "C": np.float32(2.0),
+        "l1_ratio": 0.25,
         "fit_intercept": False,
         "class_weight": {0: 1.0},
         "tol": 1e-3,
