@@ -127,7 +127,9 @@ def hessians_sums(
 def _add_hessian(matrix: Any, loss: Loss, u: Any, point: Array, w: Any) -> None:
     """Add the sum over a block at one point; `u` is spent where there is one output."""
     at = to_device_of(point, u)
-    curvature = loss.curvatures(at @ array_namespace(u).matrix_transpose(u))
+    # BLAS may set flags for lanes of a vector that nobody reads; what is not finite is seen later.
+    with np.errstate(over="ignore", invalid="ignore"):
+        curvature = loss.curvatures(at @ array_namespace(u).matrix_transpose(u))
     if loss.n_outputs == 1:
         of_row = curvature[0, :] if w is None else w * curvature[0, :]
         _add_weighted_gram(matrix, u, of_row)
