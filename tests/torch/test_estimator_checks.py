@@ -10,7 +10,8 @@ from tests.torch.modules import DoubleHidden
 # A check wants a weight of two to be a row twice, to within 1e-7: so it is in double precision,
 # and where a step takes all rows.
 FEW_STEPS = {"batch_size": 200, "lr": 0.1, "max_epochs": 30}
-CLASSIFIER = TorchClassifier(DoubleHidden, **FEW_STEPS)
+# The check of class weights sets `n_iter_no_change`, which means something beside a `tol` alone.
+CLASSIFIER = TorchClassifier(DoubleHidden, tol=0.0, **FEW_STEPS)
 REGRESSOR = TorchRegressor(DoubleHidden, **FEW_STEPS)
 
 # Rounds of several partitions take milliseconds, not microseconds: fewer, and longer steps.
@@ -22,7 +23,7 @@ FEW_ROUNDS = {
     "outer": "average",
 }
 SEVERAL = [
-    TorchClassifier(DoubleHidden, lr=0.1, **FEW_ROUNDS),
+    TorchClassifier(DoubleHidden, lr=0.1, tol=0.0, **FEW_ROUNDS | {"max_epochs": 30}),
     TorchRegressor(DoubleHidden, lr=0.03, **FEW_ROUNDS),
 ]
 
