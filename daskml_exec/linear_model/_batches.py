@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from daskml_exec.kernels.distributions import Family, Gaussian
+from daskml_exec.kernels.distributions import Family, Gaussian, Logistic
 from daskml_exec.linear_model._chosen import choice_of
 from daskml_exec.linear_model._held_out import ClassResponses, MeanResponses
 from daskml_exec.linear_model._parallel import DATA
@@ -71,7 +71,6 @@ class _Level:
 
 def fit_batch(
     estimator: Any,
-    family: Family,
     candidates: Sequence[Mapping[str, Any]],
     data: Data,
     n_folds: int,
@@ -84,8 +83,6 @@ def fit_batch(
     Parameters
     ----------
     estimator : estimator
-    family : Family
-        Of all.
     candidates, data, n_folds, scorings, weighted
         As of `daskml_exec.training.folds.FitsBatches`.
     """
@@ -96,6 +93,7 @@ def fit_batch(
         partitions = data.partitions
         columns: Any = data.settled.columns
         classes: Any = data.classes
+        family: Family = first._distribution if classes is None else Logistic(len(classes))
         if isinstance(family, Gaussian) and first.fit_intercept:
             partitions = stack.enter_context(levelled(partitions, data.settled))
         level = partitions.form.level

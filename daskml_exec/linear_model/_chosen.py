@@ -7,8 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from daskml_exec.kernels.arrays import Array
-
-REFITS = (True, False, "1se")
+from daskml_exec.kernels.standard_error import within_one_error
 
 
 def choice_of(refit: bool | Literal["1se"], strengths: Sequence[float]) -> Any:
@@ -44,20 +43,14 @@ def best_of(scores: Array) -> int:
 def one_standard_error(strengths: Sequence[float], scores: Array) -> int:
     """Return the strongest penalty whose mean score is within one standard error of the best.
 
-    Source: Breiman, Friedman, Olshen and Stone (1984), Classification and Regression Trees, 3.4.3;
-    Hastie, Tibshirani and Friedman (2009), The Elements of Statistical Learning, 7.10.
-
     Examples
     --------
     >>> scores = np.array([[[0.80, 0.84, 0.85], [0.84, 0.88, 0.89]]])
     >>> one_standard_error([100.0, 10.0, 1.0], scores)
     1
     """
-    best = best_of(scores)
-    of_best = scores[0][:, best]
-    error = of_best.std(ddof=1) / np.sqrt(len(of_best))
-    means = scores[0].mean(axis=0)
-    within = np.flatnonzero(means >= means[best] - error)
+    best_of(scores)  # which raises where there is none
+    within = np.flatnonzero(within_one_error(scores[0]))
     return int(max(within.tolist(), key=lambda j: (strengths[j], -j)))
 
 

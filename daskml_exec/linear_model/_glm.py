@@ -1,6 +1,6 @@
 """What the linear models share: running a plan, warm starts, explaining."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Capacity, Executor, workers_now
 from daskml_exec.kernels.distributions import Gaussian
+from daskml_exec.linear_model._batches import fit_batch
 from daskml_exec.linear_model._explain import Explanation
 from daskml_exec.linear_model._parallel import (
     DATA,
@@ -40,6 +41,7 @@ from daskml_exec.partitions import (
     scaled_of,
 )
 from daskml_exec.training import FitWarning, History, PartitionedEstimator, Reached
+from daskml_exec.training.folds import BatchResult
 
 
 class GLM(PartitionedEstimator):
@@ -203,6 +205,20 @@ class GLM(PartitionedEstimator):
         self.n_iter_ = fitted.state.n_iter
         self.history_ = fitted.history
         return replace(fitted, warnings=(*fitted.warnings, *_not_converged(self, fitted)))
+
+    def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
+        return []
+
+    def _fit_batch(
+        self,
+        candidates: list[dict[str, Any]],
+        data: Data,
+        n_folds: int,
+        scorings: Sequence[Any],
+        *,
+        weighted: bool,
+    ) -> BatchResult:
+        return fit_batch(self, candidates, data, n_folds, scorings, weighted=weighted)
 
     def _warm(self, shape: tuple[int, int]) -> Parameters | None:
         """Return the parameters of the last fit if they are to be the start."""

@@ -15,6 +15,7 @@ from daskml_exec.kernels.folds import NOWHERE
 from daskml_exec.kernels.probabilities import class_probabilities
 from daskml_exec.kernels.row_sample import take_rows
 from daskml_exec.kernels.row_scores import log_losses_of_margins
+from daskml_exec.linear_model._scores import labels_of
 from daskml_exec.metrics import log_loss, metric
 from daskml_exec.metrics._row_means import first, mean_metric
 from daskml_exec.metrics._scorers import Scoring, scoring_of
@@ -37,9 +38,7 @@ class ClassResponses:
         """Return what a scoring asks for."""
         two = z.ndim == 1
         if response == "predict":
-            codes = (z > 0).astype(np.intp) if two else z.argmax(axis=1)
-            labels: Array = self.classes[codes]
-            return labels
+            return labels_of(z, self.classes)
         if response in ("side", _MARGINS):
             return z
         probabilities = class_probabilities(z)
@@ -95,7 +94,7 @@ class HeldOut(Query[dict[int, Sums]]):
 
     def partial(self, partition: Partition, scorings: tuple[Scoring, ...]) -> dict[int, Sums]:
         y, weight = self.columns.given(partition)
-        y, weight = _on_host(y), None if weight is None else _on_host(weight)
+        y, weight = to_host(y), None if weight is None else to_host(weight)
         # A row of weight zero counts as a row that is not there.
         fold = partition.fold if weight is None else np.where(weight > 0, partition.fold, NOWHERE)
         found: dict[int, Sums] = {}
@@ -197,7 +196,3 @@ def _both(scorings: tuple[Scoring, ...], left: Sums | None, right: Sums | None) 
         tuple(scoring.metric.combine(a, b) for a, b in zip(ours, theirs, strict=True))
         for scoring, ours, theirs in zip(scorings, left, right, strict=True)
     )
-
-
-def _on_host(column: Any) -> Any:
-    return column if isinstance(column, np.ndarray) else to_host(column)

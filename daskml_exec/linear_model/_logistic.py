@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor
 from daskml_exec.kernels.distributions import Logistic
-from daskml_exec.linear_model._batches import batches_of, fit_batch
+from daskml_exec.linear_model._batches import batches_of
 from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._parallel import DATA
 from daskml_exec.linear_model._plan import plan_for
@@ -25,9 +25,9 @@ from daskml_exec.linear_model._problem import GLMProblem, Parameters, Penalty
 from daskml_exec.linear_model._scores import LabelsOf, MarginsOf, ProbabilitiesOf
 from daskml_exec.metrics._of_models import accuracy
 from daskml_exec.metrics._scorers import scoring_of
-from daskml_exec.partitions import Data, Labels
+from daskml_exec.partitions import Labels
 from daskml_exec.training import Callback, FitWarning, all_or_nothing, telling, warn_of
-from daskml_exec.training.folds import BatchResult, Searched
+from daskml_exec.training.folds import Searched
 
 
 class LogisticRegression(ClassifierMixin, GLM):
@@ -421,19 +421,6 @@ class LogisticRegression(ClassifierMixin, GLM):
 
     def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
         return batches_of(self, candidates)
-
-    def _fit_batch(
-        self,
-        candidates: list[dict[str, Any]],
-        data: Data,
-        n_folds: int,
-        scorings: Sequence[Any],
-        *,
-        weighted: bool,
-    ) -> BatchResult:
-        classes: Any = data.classes
-        family = Logistic(len(classes))
-        return fit_batch(self, family, candidates, data, n_folds, scorings, weighted=weighted)
 
     @property
     def _penalty(self) -> Penalty:

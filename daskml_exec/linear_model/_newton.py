@@ -11,6 +11,7 @@ of gradients reach the optimum to rounding.
 .. [2] Nocedal and Wright (2006), Numerical Optimization, section 7.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -352,4 +353,9 @@ def wants_new_hessian(state: StepsSince) -> bool:
     if state.misled:
         return True
     norms, patience = state.norms, state.plan.patience
+    return slow(norms, patience)
+
+
+def slow(norms: Sequence[float], patience: int) -> bool:
+    """Whether as many steps as this have not divided the gradient by what a Hessian is worth."""
     return len(norms) > patience and norms[-1] * _PROGRESS > norms[-1 - patience]

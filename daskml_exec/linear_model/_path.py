@@ -26,6 +26,7 @@ from daskml_exec.kernels.proximal_newton import ProximalState
 from daskml_exec.kernels.standardisation import Standardisation
 from daskml_exec.linear_model._curvature import Factorised
 from daskml_exec.linear_model._held_out import HeldOut
+from daskml_exec.linear_model._newton import GROWTH, SHORT_STEP, SURE, slow
 from daskml_exec.linear_model._path_queries import (
     FoldMoments,
     OwnPoints,
@@ -59,12 +60,7 @@ from daskml_exec.training import Measured
 _NEAR = 0.1
 # From gradients of this size on, in their unit, a step leads to where Hessians are others.
 _FAR = 0.01
-# A Hessian is taken anew when as many steps with it as the plan says have not divided the
-# gradient by so much, or when one had to be this short; from so many times the rows.
-_PROGRESS, _SHORT_STEP, _GROWTH = 100.0, 0.1, 4.0
 _MOST_COMMON_ROUNDS = 6
-# The last step of a model is taken without a round to measure it where it gains less than this.
-_SURE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -351,7 +347,7 @@ class Path:
         tol = self._absolute(model.unit)
         search = self.methods[j].advance_by_slope(before, gradient, tol)
         if search.gradient is gradient:
-            short = before.direction is not None and before.step < _SHORT_STEP
+            short = before.direction is not None and before.step < SHORT_STEP
             norm = _in_unit(search.gradient_norm, model.unit)
             model = replace(
                 model, norm=norm, norms=(*model.norms, norm), misled=model.misled or short
@@ -367,14 +363,13 @@ class Path:
     def _with_new_hessian(self, model: OwnModel) -> OwnModel:
         """Have the next round bring a Hessian where the last one leads no further."""
         search, norms = model.search, model.norms
-        slow = len(norms) > self.patience and norms[-1] * _PROGRESS > norms[-1 - self.patience]
         spent = model.share >= 1.0 and len(norms) <= 1
-        if not (model.misled or slow or (search.stuck and not spent)):
+        if not (model.misled or slow(norms, self.patience) or (search.stuck and not spent)):
             return model
         return replace(
             model,
             search=replace(search, stuck=False),
-            share=min(1.0, _GROWTH * model.share),
+            share=min(1.0, GROWTH * model.share),
             wants_hessian=True,
         )
 
@@ -442,7 +437,7 @@ class Path:
         if factor is None or search.gradient is None:
             return search
         point, gain = self.methods[j].ahead(search, factor)
-        return replace(search, point=point, trial=point) if gain <= _SURE * unit**2 else search
+        return replace(search, point=point, trial=point) if gain <= SURE * unit**2 else search
 
     def _absolute(self, unit: float) -> float:
         # An objective of zero, its lower bound, is the optimum whatever is left of the gradient.

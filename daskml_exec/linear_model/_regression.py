@@ -1,6 +1,6 @@
 """What linear models of a numeric target share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from daskml_exec.executor import Executor, as_dask_futures
 from daskml_exec.kernels.distributions import Distribution, Gaussian
-from daskml_exec.linear_model._batches import fit_batch
 from daskml_exec.linear_model._glm import GLM
 from daskml_exec.linear_model._parallel import DATA
 from daskml_exec.linear_model._plan import Plan
@@ -22,8 +21,8 @@ from daskml_exec.linear_model._scores import ColumnOf, MarginsOf, MeansOf
 from daskml_exec.metrics import metric
 from daskml_exec.metrics._of_models import d2
 from daskml_exec.metrics._scorers import Scoring, scoring_of
-from daskml_exec.partitions import Data, Numbers, is_matrix, levelled
-from daskml_exec.training.folds import BatchResult, Searched
+from daskml_exec.partitions import Numbers, is_matrix, levelled
+from daskml_exec.training.folds import Searched
 
 
 @dataclass(frozen=True)
@@ -99,21 +98,6 @@ class LinearRegressor(RegressorMixin, GLM):
             return Searched(Numbers(several=False), scoring_of("r2"))
         explained = Scoring("score", metric("d2_tweedie", power=1), "predict", 1)
         return Searched(Numbers(several=False), explained)
-
-    def _search_batches(self, candidates: list[dict[str, Any]]) -> list[list[int]]:
-        return []
-
-    def _fit_batch(
-        self,
-        candidates: list[dict[str, Any]],
-        data: Data,
-        n_folds: int,
-        scorings: Sequence[Any],
-        *,
-        weighted: bool,
-    ) -> BatchResult:
-        family = self._distribution
-        return fit_batch(self, family, candidates, data, n_folds, scorings, weighted=weighted)
 
     def _prediction(self) -> Callable[[Any], Any]:
         coef, intercept = np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)

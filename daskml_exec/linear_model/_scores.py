@@ -52,6 +52,12 @@ class ProbabilitiesOf:
         return class_probabilities(self.margins(block), log=self.log)
 
 
+def labels_of(z: Array, classes: Array) -> Array:
+    """Return the class of the largest margin, of margins (n,) of the second class or (n, K)."""
+    labels: Array = classes[(z > 0).astype(np.intp) if z.ndim == 1 else z.argmax(axis=1)]
+    return labels
+
+
 @dataclass(frozen=True)
 class LabelsOf:
     """The label with the largest margin, shape (n,)."""
@@ -61,9 +67,7 @@ class LabelsOf:
     __name__ = "labels"
 
     def __call__(self, block: Any) -> Array:
-        z = self.margins(block)
-        labels: Array = self.classes[(z > 0).astype(np.intp) if z.ndim == 1 else z.argmax(axis=1)]
-        return labels
+        return labels_of(self.margins(block), self.classes)
 
 
 @dataclass(frozen=True)

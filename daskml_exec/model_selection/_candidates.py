@@ -10,6 +10,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.utils import check_random_state
 
 from daskml_exec.model_selection._brackets import Bracket
+from daskml_exec.model_selection._grid import with_params
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def estimators_of(
     for candidate in candidates:
         seed = int(random.randint(np.iinfo(np.int32).max))
         try:
-            other = clone(estimator).set_params(**clone_values(candidate.params))
+            other = with_params(estimator, candidate.params)
         except Exception as error:
             made.append(error)
             continue
@@ -110,11 +111,6 @@ def estimators_of(
             other.set_params(random_state=seed)
         made.append(other)
     return made
-
-
-def clone_values(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters of which each estimator has its own, as in scikit-learn's searches."""
-    return {name: clone(value, safe=False) for name, value in params.items()}
 
 
 def random_of(random_state: Any) -> np.random.RandomState:

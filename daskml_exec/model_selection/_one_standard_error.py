@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from daskml_exec.kernels.arrays import Array
+from daskml_exec.kernels.standard_error import within_one_error
 
 
 def first_within_one_error(scores: Array) -> int:
     """Return the first candidate whose mean score is within one standard error of the best.
-
-    Source: Breiman, Friedman, Olshen and Stone (1984), Classification and Regression Trees, 3.4.3.
 
     Parameters
     ----------
@@ -32,9 +31,6 @@ def first_within_one_error(scores: Array) -> int:
             f"refit='1se' with {scores.shape[1]} split, whose score has no standard error; allowed "
             "are from 2 splits on"
         )
-    means = scores.mean(axis=1)
-    if np.isnan(means).all():
+    if np.isnan(scores.mean(axis=1)).all():
         raise ValueError("all mean scores are NaN, so that refit='1se' has no best one")
-    best = int(np.nanargmax(means))
-    error = scores[best].std(ddof=1) / np.sqrt(scores.shape[1])
-    return int(np.flatnonzero(means >= means[best] - error)[0])
+    return int(np.flatnonzero(within_one_error(scores.T))[0])

@@ -80,7 +80,7 @@ def results_of(
     for name in names_of(outcomes):
         found = _matrix(outcomes, lambda each, name=name: each.scores.get(name, error_score))
         _put(results, found, f"test_{name}")
-        results[f"rank_test_{name}"] = _ranks(results[f"mean_test_{name}"])
+        results[f"rank_test_{name}"] = ranks(results[f"mean_test_{name}"])
         if train:
             found = _matrix(
                 outcomes, lambda each, name=name: each.train_scores.get(name, error_score)
@@ -159,7 +159,8 @@ def _put(results: dict[str, Any], found: Array, name: str) -> None:
     results[f"std_{name}"] = found.std(axis=1)
 
 
-def _ranks(means: Array) -> Array:
+def ranks(means: Array) -> Array:
+    """Return the ranks of mean scores, from 1 for the best; NaN is behind all."""
     known = np.where(np.isnan(means), -np.inf, means)
     if np.isnan(means).all():
         return np.ones(len(means), np.int32)

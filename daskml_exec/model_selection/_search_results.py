@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.exceptions import FitFailedWarning
 
 from daskml_exec.model_selection._brackets import Bracket
 from daskml_exec.model_selection._candidates import Candidate
+from daskml_exec.model_selection._outcomes import ranks
 from daskml_exec.model_selection._rungs import RungRecord
 from daskml_exec.model_selection._tournament import Tournament
 from daskml_exec.training import Failed, FitWarning
@@ -26,7 +26,6 @@ def table_of(
         of.setdefault(record.candidate, []).append(record)
     rows = [of.get(candidate.same_as, []) for candidate in candidates]
     scores = np.array([found[-1].score if found else np.nan for found in rows])
-    known = np.where(np.isnan(scores), -np.inf, scores)
     table: dict[str, Any] = {"params": [candidate.params for candidate in candidates]}
     for name in dict.fromkeys(name for each in candidates for name in each.params):
         column = np.ma.masked_all(len(candidates), dtype=object)
@@ -39,7 +38,7 @@ def table_of(
         "mean_score_time": np.array([sum(r.score_seconds for r in found) for found in rows]),
         "split0_test_score": scores.copy(),
         "mean_test_score": scores,
-        "rank_test_score": rankdata(-known, method="min").astype(np.int32),
+        "rank_test_score": ranks(scores),
         "bracket": np.array([brackets[candidate.bracket].number for candidate in candidates]),
         "rung": np.array([found[-1].rung if found else -1 for found in rows]),
         "epochs": np.array([found[-1].epochs if found else 0 for found in rows]),

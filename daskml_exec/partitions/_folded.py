@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from distributed import Future
 
+from daskml_exec.kernels.array_namespace import to_host
 from daskml_exec.kernels.arrays import Array
 from daskml_exec.partitions._blocks import Blocks, cut_like
 from daskml_exec.partitions._derived import keep_for, mapped
@@ -137,6 +138,11 @@ def _(data: Pieces, fold: int) -> Pieces:
 
 
 def _partition_silenced(partition: Partition, fold: int) -> Partition:
+    return weighing(partition, partition.fold != fold)
+
+
+def weighing(partition: Partition, wanted: Array) -> Partition:
+    """Return the partition, of which other rows than those that are wanted weigh nothing."""
     weight = partition.sample_weight
-    ones = np.ones(partition.n_rows) if weight is None else np.asarray(weight, np.float64)
-    return replace(partition, sample_weight=np.where(partition.fold == fold, 0.0, ones))
+    ones = np.ones(len(wanted)) if weight is None else np.asarray(to_host(weight), np.float64)
+    return replace(partition, sample_weight=np.where(wanted, ones, 0.0))

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from daskml_exec.kernels.array_namespace import to_host
 from daskml_exec.partitions._classification import Labels
 from daskml_exec.partitions._data import Data
 from daskml_exec.partitions._derived import keep_for
-from daskml_exec.partitions._folded import FoldColumn, folded
+from daskml_exec.partitions._folded import FoldColumn, folded, weighing
 from daskml_exec.partitions._gather import gather, refusing
 from daskml_exec.partitions._partition import Partition, Pieces
 from daskml_exec.partitions._recipes import derived_or_forgotten
@@ -107,8 +106,7 @@ class _Cut:
         partition = replace(partition, y=y, sample_weight=weight)
         if self.copied:
             return replace(partition.take(np.flatnonzero(wanted)), start=start)
-        ones = np.ones(len(wanted)) if weight is None else np.asarray(to_host(weight), np.float64)
-        return replace(partition, sample_weight=np.where(wanted, ones, 0.0))
+        return weighing(partition, wanted)
 
 
 @dataclass(frozen=True)
